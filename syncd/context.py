@@ -1,0 +1,154 @@
+"""What a run is given to work with: its identity, its time limit, and how it is told to stop.
+
+A job can see that it is cancelled and how long it may take; it can change neither. Every call that
+may block takes its time limit from `Deadline` and looks at, or is woken by, `CancelToken`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.errors import Interrupted, SyncdError, TimedOut
+from syncd.model.run import RunId, Selection
+
+BoundLogger = FilteringBoundLogger
+
+
+class Clock:
+    """The one source of time; tests replace it by one that they move."""
+
+    def now(self) -> datetime:
+        """Return the wall clock's moment, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back (CLOCK_MONOTONIC)."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment of the monotonic clock, in seconds, at which work has to be over."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that is `seconds` away."""
+        return cls(time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds left; negative once it has passed."""
+        return self.at - time.monotonic()
+
+    def sooner(self, seconds: float) -> "Deadline":
+        """Return the earlier one of this deadline and `seconds` from now."""
+        return Deadline(min(self.at, time.monotonic() + seconds))
+
+    def check(self) -> None:
+        """Raise TimedOut once the deadline has passed."""
+        if self.remaining() <= 0:
+            raise TimedOut("the time limit passed")
+
+
+class CancelToken:
+    """Tells work to stop, and with which error; seen by jobs, set by their `CancelSource` alone."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._error: SyncdError | None = None
+        self._watchers: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        """Tell whether the work has to stop."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raise the error that the work was stopped with, if it was."""
+        if self._error is not None:
+            raise self._error
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until cancelled, at most `seconds`; tell whether it was."""
+        with self._changed:
+            return self._changed.wait_for(self.is_set, max(seconds, 0))
+
+    @contextmanager
+    def watch(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` from the cancelling thread if cancelled inside the block.
+
+        `wake` ends a blocking call (cancels a statement, closes a socket); it must not block long.
+        """
+        with self._changed:
+            self.check()
+            self._watchers.append(wake)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._watchers.remove(wake)
+
+
+class CancelSource:
+    """The side that cancels: the runner of a run, never the run itself."""
+
+    def __init__(self) -> None:
+        self.token = CancelToken()
+
+    def cancel(self, error: SyncdError | None = None) -> None:
+        """Stop the work with `error`, which its calls will raise; only the first call counts."""
+        token = self.token
+        with token._changed:
+            if token._error is not None:
+                return
+            token._error = error or Interrupted("interrupted")
+            watchers = list(token._watchers)
+            token._changed.notify_all()
+        for wake in watchers:  # outside the lock: a watcher may take its time
+            wake()
+
+
+class Reporter(Protocol):
+    """How a job tells of its progress; the runner implements it, one for each item."""
+
+    def progress(self, done: int, of: int | None = None) -> None:
+        """Say how many resources are done, and of how many if that is known."""
+
+    def error(self, resource_id: str, error: SyncdError) -> None:
+        """Record the error of one resource; the item goes on."""
+
+    def detail(self, name: str, value: object) -> None:
+        """Keep a fact of the item (JSON-like) in its `details`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Everything a run may know of itself; no field is optional, so none can be forgotten."""
+
+    run_id: RunId
+    job_name: str
+    attempt: int
+    scheduled_for: datetime
+    deadline: Deadline
+    cancel: CancelToken
+    selection: Selection
+    log: BoundLogger
+    report: Reporter
+
+    def check(self) -> None:
+        """Raise when the run is cancelled or its time is over."""
+        self.cancel.check()
+        self.deadline.check()
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raise as soon as the run is cancelled, or at once if its time would not do."""
+        if seconds >= self.deadline.remaining():
+            raise TimedOut(f"waiting {seconds:.1f} s would pass the time limit")
+        self.cancel.wait(seconds)
+        self.cancel.check()

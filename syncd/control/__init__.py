@@ -1,0 +1,1 @@
+"""HTTP over the control socket, and the read-only listener for metrics and health."""

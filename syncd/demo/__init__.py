@@ -1,0 +1,1 @@
+"""The demonstration: an emulator of both clouds and a configuration that uses it."""

@@ -1,0 +1,134 @@
+"""What to do about an error is in its class; the library's exception is chained to it.
+
+The classes are the rows of the attempts table of the documentation: each names the `error_class`
+that the records hold and says whether a later attempt may succeed.
+"""
+
+from typing import ClassVar, Final, Literal
+
+ErrorClass = Literal[
+    "network", "throttled", "authentication", "permission", "bad_data", "timeout", "guard",
+    "interrupted", "conflict", "outcome_unknown", "configuration", "store", "internal",
+]  # fmt: skip
+
+TEXT_LIMIT: Final = 2_000
+
+
+class SyncdError(Exception):
+    """The base of all errors that syncd raises itself; unexpected ones count as `internal`."""
+
+    error_class: ClassVar[ErrorClass] = "internal"
+    retryable: ClassVar[bool] = True
+
+
+class Network(SyncdError):
+    """A connection failed, broke, or the other side answered with a server error."""
+
+    error_class = "network"
+
+
+class Throttled(SyncdError):
+    """The other side asks for patience; `retry_after` is in seconds, None when it did not say."""
+
+    error_class = "throttled"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Authentication(SyncdError):
+    """The credentials are refused: nothing of this account can succeed."""
+
+    error_class = "authentication"
+    retryable = False
+
+
+class Permission(SyncdError):
+    """The credentials are good but may not do this: the scope fails, others go on."""
+
+    error_class = "permission"
+    retryable = False
+
+
+class BadData(SyncdError):
+    """An answer, or one resource in it, is not what its documentation says."""
+
+    error_class = "bad_data"
+
+
+class TimedOut(SyncdError):
+    """A time limit passed."""
+
+    error_class = "timeout"
+
+
+class Guarded(SyncdError):
+    """Going on would have broken a safety rule; a person has to look."""
+
+    error_class = "guard"
+    retryable = False
+
+
+class Interrupted(SyncdError):
+    """The daemon stopped or died under the work, which may be taken up again."""
+
+    error_class = "interrupted"
+
+
+class Cancelled(Interrupted):
+    """Somebody cancelled the run: it ends, and is not taken up again."""
+
+    retryable = False
+
+
+class Conflict(SyncdError):
+    """Two facts contradict each other: a list that moves, a record that is not ours any more."""
+
+    error_class = "conflict"
+
+
+class Fenced(Conflict):
+    """The run belongs to another owner, epoch or attempt now: what is left of this one is void."""
+
+    retryable = False
+
+
+class ConfigurationError(SyncdError):
+    """The configuration can't be used; the message names the place."""
+
+    error_class = "configuration"
+    retryable = False
+
+
+class StoreError(SyncdError):
+    """Our own store can't be reached or refused a statement."""
+
+    error_class = "store"
+
+
+class NotFound(SyncdError):
+    """A thing that was named does not exist."""
+
+    retryable = False
+
+
+def error_class(error: BaseException) -> ErrorClass:
+    """Return the class under which an error is recorded."""
+    return error.error_class if isinstance(error, SyncdError) else "internal"
+
+
+def retryable(error: BaseException) -> bool:
+    """Tell whether a later attempt may succeed; an unexpected error is given its chances."""
+    return error.retryable if isinstance(error, SyncdError) else True
+
+
+def describe(error: BaseException) -> str:
+    """Return the text of an error for the records: one class name at most, cut at 2,000 characters.
+
+    NUL is replaced, since PostgreSQL's text refuses it.
+    """
+    text = str(error) or type(error).__name__
+    if not isinstance(error, SyncdError):
+        text = f"{type(error).__name__}: {text}"
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:TEXT_LIMIT]

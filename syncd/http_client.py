@@ -1,0 +1,238 @@
+"""The one HTTP client: a total time limit for each call, cancelling at once, no secrets in errors.
+
+Time limits of HTTP libraries are per read, so a server that drips a byte a second holds a call for
+ever. Here every blocking step (lookup of the name, connecting, the proxy's tunnel, the handshake,
+sending, each read of headers and body) gets what is left of the call's limit, and cancelling shuts
+the socket down under whichever step is waiting. urllib3 keeps the connections; it is extended where
+it allows that: `ConnectionCls` of a pool, `response_class` of a connection.
+"""
+
+import functools
+import http.client
+import io
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from syncd.context import CancelToken, Deadline
+from syncd.errors import BadData, Network, SyncdError, TimedOut
+
+MAX_BODY: Final = 64 * 2**20
+_CHUNK: Final = 64 * 2**10
+_KEPT: Final = 32  # connections kept for each host, more than the threads that use one client
+_SLICE: Final = 0.1  # seconds between two looks at the token while a name is looked up
+
+AddressInfo = tuple[int, int, int, str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer whose body has arrived completely; header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Sends requests over kept connections; any number of threads may use it.
+
+    Certificates are always checked, against the system's authorities. Redirects are not followed,
+    nothing is tried twice, and `HTTP_PROXY` and its like are ignored: a proxy is an argument.
+    """
+
+    def __init__(self, proxy: str | None = None) -> None:
+        options: dict[str, Any] = {"num_pools": 128, "maxsize": _KEPT, "retries": False}
+        self._pools = (
+            urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        )
+        self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        deadline: Deadline,
+        cancel: CancelToken,
+    ) -> Response:
+        """Send a request and return the whole answer, whatever its status.
+
+        Raises TimedOut at the deadline, the token's error when cancelled, Network when the
+        connection fails or breaks, BadData for a body of more than 64 MiB.
+        """
+        call = _Call(deadline, cancel)
+        call.check()
+        _current.call = call
+        try:
+            with cancel.watch(call.wake):
+                return self._send(method, url, headers, body)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            raise call.failure(_public(method, url), error) from error
+        finally:
+            del _current.call
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._pools.clear()
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Response:
+        response = self._pools.urlopen(
+            method, url, headers=dict(headers), body=body,
+            redirect=False, preload_content=False, decode_content=False,
+        )  # fmt: skip
+        try:
+            return Response(response.status, response.headers, _read(response))
+        except BaseException:
+            response.close()  # half a body is left in the connection: it can't be kept
+            raise
+
+
+class _Call:
+    """A call under way: its limits, and the socket on which it waits."""
+
+    def __init__(self, deadline: Deadline, cancel: CancelToken) -> None:
+        self.deadline = deadline
+        self.cancel = cancel
+        self._socket: socket.socket | None = None
+
+    def check(self) -> None:
+        """Raise when the call is cancelled or its time is over."""
+        self.cancel.check()
+        self.deadline.check()
+
+    def arm(self, sock: socket.socket, seconds: float | None = None) -> None:
+        """Let the next step on `sock` wait for `seconds`, by default for all the time left.
+
+        The socket is remembered before the token is looked at and cancelling sets the token before
+        it looks at the socket, so that one of the two notices the other.
+        """
+        self._socket = sock
+        self.check()
+        sock.settimeout(seconds or max(self.deadline.remaining(), 0.001))
+
+    def wake(self) -> None:
+        """End the step that waits, from the thread that cancels.
+
+        At the very end of a call its connection may have gone to another call already; that one
+        then sees a broken connection, as it might at any time, and tries again.
+        """
+        if self._socket is not None:
+            with suppress(OSError):  # not connected yet, or closed already
+                # SSLSocket's own shutdown would also drop its TLS state under the reading thread
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def failure(self, request: str, error: Exception) -> SyncdError:
+        """Return what an error of the library means; raise the token's error if cancelled."""
+        self.cancel.check()
+        if self.deadline.remaining() <= 0.01:
+            return TimedOut(f"{request}: no whole answer within the time limit")
+        return Network(f"{request}: {_reason(error)}")
+
+
+class _Current(threading.local):
+    """The call of this thread; urllib3 has no way to hand it to a connection."""
+
+    call: _Call
+
+
+_current: Final = _Current()
+
+
+class _Reader(io.RawIOBase):
+    """A socket's bytes, each read limited by the time left for the thread's call."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._socket = sock
+        self._raw = raw
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what has arrived, or wait for it."""
+        _current.call.arm(self._socket)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that is read through `_Reader`, headers and body."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Reader(sock, self.fp.detach()), _CHUNK)
+
+
+class _Timed(HTTPConnection):
+    """A connection that spends no more than the time left for the thread's call."""
+
+    response_class = _Answer
+
+    def connect(self) -> None:
+        """Connect, through the proxy's tunnel and the handshake if there are any."""
+        call = _current.call
+        try:
+            super().connect()
+        finally:
+            call.arm_nothing()
+
+    def send(self, data: Any) -> None:
+        """Send, connecting first where need be."""
+        if self.sock is None:
+            self.connect()
+        _current.call.arm(self.sock)
+        super().send(data)
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address of the host that answers."""
+        call = _current.call
+        addresses = _look_up(self.host.strip("[]"), self.port, call)
+        for left in range(len(addresses), 0, -1):
+            share = call.deadline.remaining() / left
+            try:
+                return _connect(addresses[-left], call, share)
+            except OSError:
+                if left == 1:
+                    raise
+        raise OSError(f"{self.host} has no address")
+
+
+class _TimedTls(_Timed, HTTPSConnection):
+    """The same with TLS; the authorities are loaded once for all connections."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("ssl_context", _tls())
+        super().__init__(*args, **kwargs)
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Timed
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TimedTls
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()

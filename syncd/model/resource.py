@@ -1,0 +1,108 @@
+"""A resource of a cloud, normalised: the same columns and words whatever cloud it stands in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from syncd.errors import BadData
+from syncd.model.diff import Digest, Row, short_hash
+
+ResourceType = Literal["host"]
+State = Literal["running", "stopped", "transient", "isolated", "failed", "unknown"]
+
+OPTIONAL: Final = ("data_disks",)
+CARRIED: Final = ("attributes",)
+_MAX_INT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The unit that is listed completely or not at all."""
+
+    account: str
+    region: str
+    type: ResourceType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource, its fields named as the columns of `syncd.resource`.
+
+    Lists are sets: they are kept sorted and without repetition. `status` is the cloud's own word,
+    `state` ours. `data_disks` is None where the cloud could not be asked. `attributes` is the raw
+    object, JSON in UTF-8, without the fields that change by themselves.
+    """
+
+    resource_id: str
+    name: str
+    status: str
+    state: State
+    instance_type: str | None
+    cpu: int | None
+    memory_mib: int | None
+    zone: str | None
+    vpc_id: str | None
+    image_id: str | None
+    public_ips: tuple[str, ...]
+    private_ips: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    data_disks: tuple[Mapping[str, object], ...] | None
+    tags: Mapping[str, str]
+    charge_type: str | None
+    created_at: datetime | None
+    expires_at: datetime | None
+    attributes: bytes
+
+    def to_row(self, seal: bytes) -> Row:
+        """Return the row for the store, checked; raises BadData for what no table can hold."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        compared = _encode([values[name] for name in COMPARED])
+        disks = None if self.data_disks is None else short_hash(_encode(self.data_disks), 6)
+        _refuse_unstorable(self, compared)
+        return Row(
+            self.resource_id,
+            values,
+            Digest(short_hash(compared), disks, short_hash(self.attributes), seal),
+        )
+
+
+COLUMNS: Final = tuple(f.name for f in fields(Resource) if f.name != "resource_id")
+COMPARED: Final = tuple(name for name in COLUMNS if name not in OPTIONAL + CARRIED)
+
+
+def as_set(values: object) -> tuple[str, ...]:
+    """Return a list of texts (or None) as a set in a fixed order; raises BadData for others."""
+    if values is None:
+        return ()
+    if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+        raise BadData(f"expected a list of texts, got {values!r:.80}")
+    return tuple(sorted({value for value in values if value}))
+
+
+def _encode(value: object) -> bytes:
+    """Encode a value so that equal ones give equal bytes; raises BadData for a lone surrogate."""
+    try:
+        return msgspec.json.encode(value, order="deterministic")
+    except UnicodeEncodeError as error:
+        raise BadData("a text is not valid Unicode") from error
+
+
+def _refuse_unstorable(resource: Resource, compared: bytes) -> None:
+    """Raise BadData for what PostgreSQL refuses: NUL in a text or in jsonb, a number out of range.
+
+    https://www.postgresql.org/docs/current/datatype-json.html
+    """
+    texts = compared + resource.attributes + resource.resource_id.encode()
+    if rb"\u0000" in texts and _has_nul(compared, resource.attributes):
+        raise BadData("a text holds NUL, which PostgreSQL refuses")
+    for number in (resource.cpu, resource.memory_mib):
+        if number is not None and not 0 <= number <= _MAX_INT:
+            raise BadData(f"the number {number} is out of range")
+
+
+def _has_nul(*documents: bytes) -> bool:
+    """Tell whether a JSON document holds NUL for real, not an escaped backslash before `u0000`."""
+    return any(rb"\u0000" in document.replace(rb"\\", b"") for document in documents)

@@ -1,0 +1,115 @@
+"""Runs and their items: what they are, how they count, and which moves between states exist."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, NewType
+from uuid import UUID
+
+from syncd.errors import ErrorClass, SyncdError
+
+RunId = NewType("RunId", UUID)
+Status = Literal["pending", "running", "success", "failed", "cancelled"]
+TriggerName = Literal["schedule", "manual", "catch_up", "event"]
+Priority = Literal["urgent", "high", "normal", "low"]
+
+RUN_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
+    "pending": frozenset({"running", "cancelled"}),
+    "running": frozenset({"success", "failed", "cancelled", "pending"}),
+    "success": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+"""From a state to those it may move to; back to pending is a further attempt of the same run."""
+
+ITEM_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
+    **RUN_MOVES,
+    "pending": frozenset({"running", "failed", "cancelled"}),
+    "failed": frozenset({"pending"}),
+}
+"""As for runs; a retry moves an item from failed to pending, and one may fail before it starts."""
+
+
+def new_run_id(now: datetime) -> RunId:
+    """Return a time-ordered UUID, version 7 of RFC 9562, for the moment `now`."""
+    milliseconds = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
+    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64
+    return RunId(UUID(int=value | 0b10 << 62 | secrets.randbits(62)))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What an item did; a run's counts are the sums of its items'.
+
+    `total` is what the source listed; of it some were added (or restored), updated, unchanged, and
+    some had errors: total = added + updated + unchanged + errors. `deleted` counts apart.
+    """
+
+    total: int = 0
+    added: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    errors: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.total + other.total,
+            self.added + other.added,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.unchanged + other.unchanged,
+            self.errors + other.errors,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a run works on; becomes an item.
+
+    `problem` is set where the target is known to be out of reach before it is tried (the regions of
+    an account could not be listed): its item fails with it, and the others go on.
+    """
+
+    name: str
+    account: str | None = None
+    provider: str | None = None
+    region: str | None = None
+    resource_type: str | None = None
+    server: str | None = None
+    problem: SyncdError | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write the records of one attempt; every commit checks it in the store."""
+
+    run_id: RunId
+    owner: str
+    epoch: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a job's targets a run is for; an empty set means all."""
+
+    accounts: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+
+    def wants(self, target: Target) -> bool:
+        """Tell whether the selection holds a target; one of no region counts for every region."""
+        account_fits = not self.accounts or target.account in self.accounts
+        return account_fits and (
+            not self.regions or target.region is None or target.region in self.regions
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt of a run, or one of its items, ended."""
+
+    status: Status
+    error_class: ErrorClass | None = None
+    error: str | None = None

@@ -1,0 +1,1 @@
+"""Cloud APIs: each provider turns what its cloud says into normalised resources."""

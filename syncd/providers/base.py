@@ -1,0 +1,64 @@
+"""What every provider offers; `registry.py` names those that exist."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from syncd.context import RunContext
+from syncd.errors import Conflict, Network
+from syncd.model.diff import Entry
+from syncd.model.resource import Scope
+
+
+class ListMoved(Conflict):
+    """The list changed while it was read, so that a resource may have hidden between two pages."""
+
+
+class RegionNotOpen(Network):
+    """The account has not opened the region, or the cloud does not serve it: nothing to list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a listing, and the count that the cloud claims for all of it, where it means it.
+
+    `nameless` counts things that have no id: they can't be told apart, so a listing that holds one
+    is no ground for a deletion.
+    """
+
+    entries: Sequence[Entry]
+    total: int | None = None
+    nameless: int = 0
+
+
+class Provider(Protocol):
+    """A cloud, seen through one account.
+
+    All calls raise the classes of `syncd.errors`; they retry network errors and throttling within
+    the deadline of the run themselves, and end early when the run is cancelled.
+    """
+
+    def regions(self, ctx: RunContext) -> Sequence[str]:
+        """Return the ids of the regions that the account can use."""
+
+    def identity(self, ctx: RunContext) -> str | None:
+        """Return the cloud's own id of the account; None where it can't be told."""
+
+    def list(self, ctx: RunContext, scope: Scope, since: datetime | None) -> Iterator[Page]:
+        """Yield the pages of one scope as they come.
+
+        Raises ListMoved after the last page when the pages can't be the whole list, RegionNotOpen
+        where there is nothing to list.
+        """
+
+    def lookup(
+        self, ctx: RunContext, scope: Scope, ids: Sequence[str]
+    ) -> Mapping[str, Entry | None]:
+        """Look resources up by id, any number; None for those that the cloud does not know."""
+
+    def can_list(self, ctx: RunContext, scope: Scope) -> bool | None:
+        """Tell whether an empty answer of the scope is true.
+
+        False: the account may not list it. None: it can't be told, and then nothing is deleted.
+        """

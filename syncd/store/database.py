@@ -1,0 +1,120 @@
+"""Connections to the store: one pool, used only while a statement runs, every wait bounded."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from syncd.context import CancelToken, Deadline
+from syncd.errors import BadData, StoreError, TimedOut
+
+Transaction = Connection[TupleRow]
+
+_STATEMENT_LIMIT = 60.0  # seconds, for statements that belong to no run
+_CANCEL_WAIT = 3.0
+
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each failed try; we tell once
+
+
+class Store:
+    """The store as its rooms see it: transactions under a time limit."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool_min: int = 2,
+        pool_max: int = 20,
+        pool_idle: timedelta = timedelta(seconds=30),
+        connect_timeout: timedelta = timedelta(seconds=2),
+    ) -> None:
+        self._wait = max(connect_timeout.total_seconds(), 1.0)
+        self.pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
+            dsn,
+            min_size=pool_min,
+            max_size=pool_max,
+            max_idle=pool_idle.total_seconds(),
+            timeout=self._wait,
+            reconnect_timeout=self._wait,
+            open=False,
+            check=ConnectionPool.check_connection,
+            name="syncd-store",
+            kwargs={
+                "connect_timeout": max(2, round(self._wait)),
+                "application_name": "syncd",
+                "options": "-c timezone=UTC -c client_encoding=UTF8",
+            },
+        )
+
+    def open(self) -> None:
+        """Start the pool; connections are made in the background."""
+        self.pool.open()
+
+    def close(self) -> None:
+        """Close every connection, in a few seconds at most."""
+        self.pool.close(timeout=5)
+
+    @contextmanager
+    def transaction(
+        self, deadline: Deadline | None = None, cancel: CancelToken | None = None
+    ) -> Iterator[Transaction]:
+        """Give a transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises StoreError when the store is out of reach or refuses a statement, TimedOut when the
+        deadline passes, BadData for a value that it can't hold, and the token's error.
+        """
+        with self._errors_mapped(cancel), self._connection(deadline) as connection:
+            limit = _STATEMENT_LIMIT if deadline is None else max(deadline.remaining(), 0.001)
+            with connection.transaction():
+                connection.execute(
+                    "select set_config('statement_timeout', %s, true)", (str(round(limit * 1e3)),)
+                )
+                if cancel is None:
+                    yield connection
+                else:
+                    with cancel.watch(lambda: _cancel(connection)):
+                        yield connection
+
+    @contextmanager
+    def _connection(self, deadline: Deadline | None) -> Iterator[Transaction]:
+        """Take a connection that works out of the pool: one that the server dropped is replaced."""
+        wait = self._wait if deadline is None else min(self._wait, max(deadline.remaining(), 0.001))
+        with self.pool.connection(timeout=wait) as connection:
+            yield connection
+
+    @contextmanager
+    def _errors_mapped(self, cancel: CancelToken | None) -> Iterator[None]:
+        """Turn the driver's exceptions into ours."""
+        try:
+            yield
+        except psycopg.errors.QueryCanceled as error:
+            if cancel is not None:
+                cancel.check()
+            raise TimedOut("a statement of the store passed its time limit") from error
+        except psycopg.DataError as error:
+            raise BadData(f"the store can't hold a value: {_first_line(error)}") from error
+        except (PoolTimeout, PoolClosed) as error:
+            raise StoreError(f"the store can't be reached: {_first_line(error)}") from error
+        except psycopg.Error as error:
+            if cancel is not None:
+                cancel.check()
+            raise StoreError(f"the store failed: {_first_line(error)}") from error
+
+
+def _cancel(connection: Connection[Any]) -> None:
+    """Cancel the statement of another thread's connection, if one runs."""
+    try:
+        connection.cancel_safe(timeout=_CANCEL_WAIT)
+    except psycopg.Error:
+        connection.close()  # unreachable: closing ends the statement's wait at once
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error's text: the rest quotes statements and values."""
+    return (str(error) or type(error).__name__).splitlines()[0]

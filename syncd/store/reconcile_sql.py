@@ -1,0 +1,203 @@
+"""The statements of the reconcile step, composed once for each table that uses it.
+
+The table has, besides its own columns: `digest`, `first_seen_at`, `changed_at`, `missing_since`,
+`missing_runs`, `deleted_at`. Its change table has `run_id`, the scope, the key, `change`,
+`changed_at`, `fields`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a reconciled table, by their role; all names are of the schema `syncd`."""
+
+    table: str
+    stage: str
+    change_table: str
+    scope: tuple[str, ...]
+    key: str
+    constants: tuple[str, ...]  # the same in all rows of a scope, given when it is applied
+    compared: tuple[str, ...]
+    optional: tuple[str, ...]  # compared where the listing told them: null means "unknown"
+    carried: tuple[str, ...]  # kept up to date, but no change of the thing
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are staged."""
+        return self.compared + self.optional + self.carried
+
+    @cached_property
+    def statements(self) -> "Statements":
+        """The statements for this table."""
+        return _compose(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What `Reconcile` executes; update, insert and delete answer with (change, count)."""
+
+    known: Composed
+    marked: Composed
+    copy: Composed
+    update: Composed
+    insert: Composed
+    clear: Composed
+    found: Composed
+    mark: Composed
+    delete: Composed
+    changes: Composed
+
+
+def _list(parts: Iterable[Composable], separator: str = ", ") -> Composed:
+    return SQL(separator).join(parts)
+
+
+def _named(names: Iterable[str], qualifier: str = "") -> Composed:
+    """Return column names, comma-separated, each behind the qualifier."""
+    return _list(Identifier(qualifier, n) if qualifier else Identifier(n) for n in names)
+
+
+def _compose(shape: Shape) -> Statements:
+    """Put the parts together; every name is quoted."""
+    in_scope = _list(
+        (SQL("r.{} = {}").format(Identifier(c), Placeholder(c)) for c in shape.scope), " and "
+    )
+    parts: dict[str, Composable] = {
+        "table": Identifier("syncd", shape.table),
+        "stage": Identifier("syncd", shape.stage),
+        "change_table": Identifier("syncd", shape.change_table),
+        "key": Identifier(shape.key),
+        "in_scope": in_scope,
+        "scope": _named(shape.scope),
+        "scope_of_r": _named(shape.scope, "r"),
+        "scope_values": _list(Placeholder(c) for c in shape.scope),
+        "columns": _named(shape.columns),
+        "staged_columns": _named(shape.columns, "s"),
+        "constants": _named(shape.constants),
+        "constant_values": _list(Placeholder(c) for c in shape.constants),
+        "assignments": _assignments(shape),
+        "fields": _fields(shape),
+        "document": _document(shape),
+    }
+    return Statements(**{name: SQL(text).format(**parts) for name, text in _TEXTS.items()})
+
+
+def _assignments(shape: Shape) -> Composed:
+    """Return `column = value` for each column of an update."""
+    own = (SQL("{c} = s.{c}").format(c=Identifier(c)) for c in shape.compared + shape.carried)
+    kept = (SQL("{c} = coalesce(s.{c}, r.{c})").format(c=Identifier(c)) for c in shape.optional)
+    given = (SQL("{} = {}").format(Identifier(c), Placeholder(c)) for c in shape.constants)
+    return _list([*own, *kept, *given])
+
+
+def _fields(shape: Shape) -> Composed:
+    """Return the expression for {"column": [before, after]} of the columns that differ."""
+    different = (
+        "case when {known}r.{c} is distinct from s.{c}"
+        " then jsonb_build_object({name}, jsonb_build_array(r.{c}, s.{c})) else '{{}}' end"
+    )
+    return _list(
+        (
+            SQL(different).format(
+                c=Identifier(column),
+                name=Literal(column),
+                known=SQL("s.{} is not null and ").format(Identifier(column))
+                if column in shape.optional
+                else SQL(""),
+            )
+            for column in shape.compared + shape.optional
+        ),
+        " || ",
+    )
+
+
+def _document(shape: Shape) -> Composed:
+    """Return the expression for the whole row: its compared columns."""
+    pairs = (
+        SQL("{}, r.{}").format(Literal(column), Identifier(column))
+        for column in shape.compared + shape.optional
+    )
+    return SQL("jsonb_build_object({})").format(_list(pairs))
+
+
+_TEXTS = {
+    "known": "select r.{key}, r.digest from {table} r where {in_scope} and r.deleted_at is null",
+    "marked": """
+        select r.{key}, r.missing_since, r.missing_runs from {table} r
+        where {in_scope} and r.missing_since is not null and r.deleted_at is null""",
+    "copy": "copy {stage} (stage, {key}, {columns}, digest) from stdin",
+    # A digest that differs does not prove a change (another version of syncd may digest otherwise):
+    # the columns decide. Restored rows get a change even if they come back as they went.
+    "update": """
+        with decided as (
+            select s.*, r.deleted_at is not null as gone, {fields} as fields
+            from {stage} s
+            join {table} r on {in_scope} and r.{key} = s.{key}
+            where s.stage = %(stage)s
+            for no key update of r
+        ),
+        written as (
+            update {table} r
+            set {assignments}, digest = s.digest, missing_since = null, missing_runs = 0,
+                deleted_at = null,
+                changed_at = case when s.gone or s.fields <> '{{}}' then now() else r.changed_at end
+            from decided s
+            where {in_scope} and r.{key} = s.{key}
+        ),
+        recorded as (
+            insert into {change_table} ({scope}, {key}, run_id, change, changed_at, fields)
+            select {scope_values}, d.{key}, %(run_id)s,
+                   case when d.gone then 'restored' else 'updated' end, now(), d.fields
+            from decided d
+            where d.gone or d.fields <> '{{}}'
+            returning change
+        )
+        select change, count(*) from recorded group by change""",
+    "insert": """
+        with r as (
+            insert into {table} ({scope}, {key}, {constants}, {columns}, digest,
+                                 first_seen_at, changed_at)
+            select {scope_values}, s.{key}, {constant_values}, {staged_columns}, s.digest,
+                   now(), now()
+            from {stage} s
+            where s.stage = %(stage)s
+              and not exists (select from {table} r where {in_scope} and r.{key} = s.{key})
+            returning *
+        ),
+        recorded as (
+            insert into {change_table} ({scope}, {key}, run_id, change, changed_at, fields)
+            select {scope_of_r}, r.{key}, %(run_id)s, 'added', now(), {document} from r
+            returning change
+        )
+        select change, count(*) from recorded group by change""",
+    "clear": "delete from {stage} where stage = %(stage)s",
+    "found": """
+        update {table} r set missing_since = null, missing_runs = 0
+        where {in_scope} and r.{key} = any (%(keys)s) and r.missing_since is not null""",
+    "mark": """
+        update {table} r
+        set missing_since = coalesce(r.missing_since, now()), missing_runs = r.missing_runs + 1
+        where {in_scope} and r.{key} = any (%(keys)s) and r.deleted_at is null""",
+    "delete": """
+        with r as (
+            update {table} r
+            set deleted_at = now(), changed_at = now(), missing_runs = r.missing_runs + 1,
+                missing_since = coalesce(r.missing_since, now())
+            where {in_scope} and r.{key} = any (%(keys)s) and r.deleted_at is null
+            returning r.*
+        ),
+        recorded as (
+            insert into {change_table} ({scope}, {key}, run_id, change, changed_at, fields)
+            select {scope_of_r}, r.{key}, %(run_id)s, 'deleted', now(), {document} from r
+            returning change
+        )
+        select change, count(*) from recorded group by change""",
+    "changes": """
+        select r.change, r.{key}, r.fields from {change_table} r
+        where {in_scope} and r.run_id = %(run_id)s order by r.id""",
+}

@@ -1,0 +1,1 @@
+"""What syncd tells about itself: metrics, health, logs. It observes and never decides anything."""
