@@ -13,7 +13,7 @@ import io
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -31,7 +31,7 @@ _CHUNK: Final = 64 * 2**10
 _KEPT: Final = 32  # connections kept for each host, more than the threads that use one client
 _SLICE: Final = 0.1  # seconds between two looks at the token while a name is looked up
 
-AddressInfo = tuple[int, int, int, str, Any]
+AddressInfo = tuple[Any, ...]  # family, kind, protocol, canonical name, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class _Call:
         self.deadline = deadline
         self.cancel = cancel
         self._socket: socket.socket | None = None
+        self._spare: socket.socket | None = None
 
     def check(self) -> None:
         """Raise when the call is cancelled or its time is over."""
@@ -120,9 +121,20 @@ class _Call:
         The socket is remembered before the token is looked at and cancelling sets the token before
         it looks at the socket, so that one of the two notices the other.
         """
-        self._socket = sock
+        self._socket = self._spare or sock
         self.check()
-        sock.settimeout(seconds or max(self.deadline.remaining(), 0.001))
+        sock.settimeout(seconds or self.deadline.remaining())
+
+    def guard(self, sock: socket.socket) -> None:
+        """Wait on a copy of `sock`, since TLS takes the socket itself apart to shake hands."""
+        self._spare = sock.dup()
+        self.arm(sock)
+
+    def connected(self) -> None:
+        """Drop the copy, connected or not."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
     def wake(self) -> None:
         """End the step that waits, from the thread that cancels.
@@ -163,7 +175,7 @@ class _Reader(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, buffer: Any, /) -> int | None:  # noqa: ANN401 - Buffer comes with 3.12
         """Read what has arrived, or wait for it."""
         _current.call.arm(self._socket)
         return self._raw.readinto(buffer)
@@ -178,8 +190,14 @@ class _Reader(io.RawIOBase):
 class _Answer(http.client.HTTPResponse):
     """An answer that is read through `_Reader`, headers and body."""
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
         self.fp = io.BufferedReader(_Reader(sock, self.fp.detach()), _CHUNK)
 
 
@@ -194,14 +212,19 @@ class _Timed(HTTPConnection):
         try:
             super().connect()
         finally:
-            call.arm_nothing()
+            call.connected()
 
-    def send(self, data: Any) -> None:
+    def send(self, data: Any) -> None:  # noqa: ANN401 - as http.client has it
         """Send, connecting first where need be."""
         if self.sock is None:
             self.connect()
         _current.call.arm(self.sock)
         super().send(data)
+
+    def _tunnel(self) -> None:
+        """Have the proxy connect; what is left of the time is for the handshake."""
+        super()._tunnel()
+        _current.call.arm(self.sock)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address of the host that answers."""
@@ -220,7 +243,7 @@ class _Timed(HTTPConnection):
 class _TimedTls(_Timed, HTTPSConnection):
     """The same with TLS; the authorities are loaded once for all connections."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
         kwargs.setdefault("ssl_context", _tls())
         super().__init__(*args, **kwargs)
 
@@ -236,3 +259,78 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 @functools.cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
+
+
+def _look_up(host: str, port: int, call: _Call) -> Sequence[AddressInfo]:
+    """Return a host's addresses; the resolver knows no limit, so it gets a thread of its own."""
+    with suppress(socket.gaierror):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="syncd-dns", daemon=True).start()
+    return _await(answers, call)
+
+
+def _await(
+    answers: "SimpleQueue[Sequence[AddressInfo] | Exception]", call: _Call
+) -> Sequence[AddressInfo]:
+    """Wait for the resolver's thread; one that comes too late ends unheard."""
+    while True:
+        call.check()
+        with suppress(Empty):
+            answer = answers.get(timeout=min(_SLICE, max(call.deadline.remaining(), 0)))
+            if isinstance(answer, Exception):
+                raise OSError("the name of the host can't be resolved") from answer
+            return answer
+
+
+def _connect(info: AddressInfo, call: _Call, seconds: float) -> socket.socket:
+    family, kind, protocol, _, address = info
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        call.arm(sock, seconds)
+        sock.connect(address)
+        call.guard(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read a whole body, at most `MAX_BODY` bytes of it."""
+    length = response.length_remaining
+    if length is not None and length <= MAX_BODY:
+        return response.read()
+    chunks, size = [], length or 0
+    while size <= MAX_BODY and (chunk := response.read(_CHUNK)):
+        chunks.append(chunk)
+        size += len(chunk)
+    if size > MAX_BODY:
+        raise BadData(f"the answer is longer than {MAX_BODY >> 20} MiB")
+    return b"".join(chunks)
+
+
+def _public(method: str, url: str) -> str:
+    """Name a request without its query, where keys and signatures stand."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{method} {parts.scheme}://{host}{parts.path or '/'}"
+
+
+def _reason(error: BaseException) -> str:
+    """Say what was at the bottom of an error; the layers above add nothing but addresses."""
+    while error.args and isinstance(error.args[-1], BaseException):
+        error = error.args[-1]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate refused: {error.verify_message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -10,7 +10,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, TextIO
 
@@ -27,20 +29,23 @@ LogFormat = Literal["auto", "console", "logfmt", "journal", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 JOURNAL_LIMIT: Final = 12_000
-"""Characters of a line; journald splits what is longer than 48 KiB, and the rest would be a record
-of its own, with a priority of its own (LineMax= in journald.conf(5))."""
+"""Characters of a line. journald splits what is longer than 48 KiB, and what follows would be a
+record of its own, with a priority of its own (LineMax= in journald.conf(5))."""
 
-_ORDER: Final = ("timestamp", "level", "event", "job", "run", "item", "account", "region")
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_MULTI_LINE: Final = ("exception", "stack")
 _CONTROLS: Final = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 0x0A
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 } | {0x2028: "\\u2028", 0x2029: "\\u2029"}
-_ONE_LINE: Final = _CONTROLS | {0x0A: "\\n"}
+_ONE_LINE: Final = _CONTROLS | {ord("\n"): "\\n"}
+_LOGFMT: Final = LogfmtRenderer(
+    key_order=("timestamp", "level", "event", "job", "run", "item", "account", "region"),
+    drop_missing=True,
+    bool_as_flag=False,
+)
 
 
 def get_logger() -> BoundLogger:
-    """Return the program's logger; `bind` gives it fields for all its lines."""
+    """Return the program's logger; its `bind` gives one that has more fields."""
     logger: BoundLogger = structlog.get_logger("syncd")
     return logger
 
@@ -52,29 +57,77 @@ def configure(
     stream: TextIO | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Send all logs, warnings and uncaught exceptions to `stream` (standard error).
+    """Send all logs, warnings and uncaught exceptions to `stream`, by default standard error.
 
-    `level` is for syncd's own lines, libraries are heard from `warning` on. `secrets` is asked at
-    each line; it must be quick and may be called from any thread. A later call replaces all.
+    `level` is for syncd's own lines; libraries are heard from `warning` on. `secrets` is asked at
+    each line, from any thread, and has to be quick. A later call replaces what an earlier one set.
     """
-    stream = sys.stderr if stream is None else stream
+    stream = stream or sys.stderr or _nowhere()
+    form = _choose(form, stream, environ)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     handler = _Handler(stream)
-    handler.setFormatter(_formatter(_choose(form, stream, environ), secrets, stream, environ))
+    limit = JOURNAL_LIMIT if form == "journal" else None
+    handler.setFormatter(_Formatter(_steps(form, stream, environ), Masker(secrets), limit))
+    _install(handler, threshold)
+    structlog.configure(
+        processors=[add_log_level, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=LoggerFactory(),
+    )
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; a broken stream, or a record that can't be rendered, harms nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        super().__init__(stream)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say that a record was lost, without its content, which may not have been masked yet."""
+        error = sys.exc_info()[0] or Exception
+        if not issubclass(error, OSError):
+            with suppress(OSError, ValueError):  # ValueError: the stream is closed
+                self.stream.write(f"a log record was lost: {error.__name__} at {record.module}\n")
+
+
+class _Formatter(ProcessorFormatter):
+    """Renders records, masks the line when nothing more can be added to it, and only then cuts."""
+
+    def __init__(self, steps: Sequence[Processor], mask: Masker, limit: int | None) -> None:
+        super().__init__(
+            foreign_pre_chain=[add_log_level, _add_logger],
+            processors=[ProcessorFormatter.remove_processors_meta, format_exc_info, *steps],
+        )
+        self._mask = mask
+        self._limit = limit
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, of at most `limit` characters; both its ends are kept."""
+        line = self._mask(super().format(record))
+        if self._limit is None or len(line) <= self._limit:
+            return line
+        half = self._limit // 2
+        return f"{line[: half - 3]} … {line[-half:]}"
+
+
+def _nowhere() -> TextIO:
+    """Return where logs go if the process was started with standard error closed."""
+    return Path(os.devnull).open("w")
+
+
+def _install(handler: logging.Handler, threshold: int) -> None:
+    """Make `handler` the only one of ours, and set the levels."""
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(threshold, logging.WARNING))
     logging.getLogger("syncd").setLevel(threshold)
-    structlog.configure(
-        processors=[add_log_level, ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=LoggerFactory(),
-    )
-    logging.captureWarnings(True)
-    sys.excepthook = _log_uncaught
-    threading.excepthook = _log_thread
 
 
 def _choose(form: LogFormat, stream: TextIO, environ: Mapping[str, str]) -> LogFormat:
@@ -87,37 +140,66 @@ def _choose(form: LogFormat, stream: TextIO, environ: Mapping[str, str]) -> LogF
 
 
 def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether the stream is the one that systemd connected to the journal (systemd.exec(5))."""
+    """Tell whether systemd made the stream, by systemd.exec(5) on JOURNAL_STREAM."""
     try:
         status = os.fstat(stream.fileno())
-    except OSError:  # not a file (io.UnsupportedOperation), or closed
+    except OSError:  # io.UnsupportedOperation too: not a file
         return False
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _formatter(
-    form: LogFormat, secrets: Callable[[], Iterable[str]], stream: TextIO, environ: Mapping[str, str]
-) -> logging.Formatter:
-    """Return the formatter of a format; masking is its last step."""
-    colors = stream.isatty() and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
+def _steps(form: LogFormat, stream: TextIO, environ: Mapping[str, str]) -> Sequence[Processor]:
+    """Return what makes a line of a record."""
     utc = TimeStamper(fmt="iso", utc=True)
-    logfmt = LogfmtRenderer(key_order=_ORDER, drop_missing=True, bool_as_flag=False)
-    steps: Mapping[str, list[Processor]] = {
-        "console": [
-            TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-            _printable,
-            ConsoleRenderer(colors=colors, sort_keys=False, exception_formatter=plain_traceback),
-        ],
-        "logfmt": [utc, logfmt, _one_line],
-        "journal": [_add_priority, logfmt, _one_line],
-        "json": [utc, JSONRenderer(default=str)],
-    }
-    return ProcessorFormatter(
-        foreign_pre_chain=[add_log_level, _add_logger],
-        processors=[
-            ProcessorFormatter.remove_processors_meta,
-            format_exc_info,
-            *steps[form],
-            _Mask(secrets, JOURNAL_LIMIT if form == "journal" else None),
-        ],
-    )
+    if form == "console":
+        colors = stream.isatty() and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
+        console = ConsoleRenderer(
+            colors=colors, sort_keys=False, exception_formatter=plain_traceback
+        )
+        return [TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False), _printable, console]
+    if form == "json":
+        return [utc, JSONRenderer(default=str)]
+    return [_journal_line] if form == "journal" else [utc, _logfmt_line]
+
+
+def _logfmt_line(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """Render one line, whatever control characters the values hold."""
+    return _LOGFMT(logger, name, event).translate(_ONE_LINE)
+
+
+def _journal_line(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """Render one line with its priority (sd-daemon(3)); the journal adds the time itself."""
+    return f"<{_PRIORITIES.get(event['level'], 6)}>{_logfmt_line(logger, name, event)}"
+
+
+def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Turn values into texts that can't steer a terminal; only tracebacks keep their lines."""
+    for key, value in event.items():
+        if key in {"exception", "stack"}:
+            event[key] = str(value).translate(_CONTROLS)
+        elif not isinstance(value, int | float | None):
+            event[key] = str(value).translate(_ONE_LINE)
+    return event
+
+
+def _add_logger(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Name the library that a line came from."""
+    event["logger"] = event["_record"].name
+    return event
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Log what ends the process, as the last line of defence; Ctrl-C is not an error."""
+    if isinstance(error, Exception):
+        get_logger().critical("uncaught exception", exc_info=error)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    """Log what ends a thread."""
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        thread = args.thread.name if args.thread else None
+        get_logger().critical("uncaught exception", thread=thread, exc_info=args.exc_value)

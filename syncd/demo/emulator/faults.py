@@ -50,10 +50,10 @@ KINDS: Final = {
     "duplicate": Strikes.LISTING,  # every page repeats the first host of all
     "total_count": Strikes.LISTING,  # TotalCount is wrong `by` so many (Tencent)
     "churn": Strikes.LISTING,  # behind each page `adds`, `changes`, `releases`, `moves`
-    "wrong_type": Strikes.HOSTS,  # `field` of one host is `value`
+    "wrong_type": Strikes.HOSTS,  # `field` of one host is `value`, or a text
     "no_id": Strikes.LISTING,  # one host lacks its id
     "nul_tag": Strikes.HOSTS,  # one host has a NUL in a tag's value
-    "other_owner": Strikes.ANY,  # GetCallerIdentity names the account `value`
+    "other_owner": Strikes.ANY,  # GetCallerIdentity names another account, or `value`
     # the answer is damaged on its way
     "broken_json": Strikes.ANY,
     "truncated": Strikes.ANY,  # half of the body, then the end of the connection
@@ -86,7 +86,7 @@ class Fault:
     share: float = 0.0
     by: int = 1
     field: str = "Memory"
-    value: str = "a lot"
+    value: object = None
     adds: int = 0
     changes: int = 0
     releases: int = 0

@@ -22,7 +22,11 @@ CATEGORIES: Final = ("cloud_essd", "cloud_efficiency", "cloud_ssd")
 IMAGES: Final = (
     ("aliyun_3_x64_20G_alibase_20240528.vhd", "Alibaba Cloud Linux  3.2104 LTS 64位", "linux"),
     ("ubuntu_22_04_x64_20G_alibase_20240530.vhd", "Ubuntu  22.04 64位", "linux"),
-    ("win2022_21H2_x64_dtc_zh-cn_40G_alibase.vhd", "Windows Server  2022 数据中心版 中文版", "windows"),
+    (
+        "win2022_21H2_x64_dtc_zh-cn_40G_alibase.vhd",
+        "Windows Server  2022 数据中心版 中文版",
+        "windows",
+    ),
 )
 
 
@@ -170,9 +174,7 @@ def _card(rng: Random, address: str, role: str, *, more: int) -> Raw:
         "Type": role,
         "MacAddress": f"00:16:3e:{rng.randrange(256):02x}:{rng.randrange(256):02x}:0a",
         "PrimaryIpAddress": address,
-        "PrivateIpSets": {
-            "PrivateIpSet": [{"PrivateIpAddress": address, "Primary": True}, *extra]
-        },
+        "PrivateIpSets": {"PrivateIpSet": [{"PrivateIpAddress": address, "Primary": True}, *extra]},
     }
 
 

@@ -19,7 +19,11 @@ TYPES: Final = {
 }
 STATES: Final = ("RUNNING", "RUNNING", "RUNNING", "RUNNING", "STOPPED", "STARTING", "STOPPING")
 DISK_TYPES: Final = ("CLOUD_PREMIUM", "CLOUD_BSSD", "CLOUD_HSSD", "CLOUD_SSD")
-SYSTEMS: Final = ("TencentOS Server 3.2 (Final)", "Ubuntu Server 22.04 LTS 64位", "Windows Server 2022")
+SYSTEMS: Final = (
+    "TencentOS Server 3.2 (Final)",
+    "Ubuntu Server 22.04 LTS 64位",
+    "Windows Server 2022",
+)
 
 
 def make(rng: Random, region: str) -> Made:
@@ -28,7 +32,7 @@ def make(rng: Random, region: str) -> Made:
     host = _identity(rng, region) | _machine(rng, kind) | _billing(rng) | _network(rng)
     host["Tags"] = [{"Key": key, "Value": value} for key, value in odd.tags(rng)]
     count = rng.choice((0, 0, 0, 1, 1, 2, 4))
-    host["DataDisks"] = [_disk(rng) for _ in range(count)] or rng.choice(([], None))
+    host["DataDisks"] = [_disk(rng) for _ in range(count)] or _nothing(rng)
     return Made(host, [])
 
 
@@ -113,7 +117,7 @@ def _billing(rng: Random) -> Raw:
 
 def _network(rng: Random) -> Raw:
     more = rng.choice((0, 0, 0, 0, 1, 3))
-    public = [odd.public_ip(rng)] if rng.random() < 0.5 else rng.choice(([], None))
+    public = [odd.public_ip(rng)] if rng.random() < 0.5 else _nothing(rng)
     return {
         "VirtualPrivateCloud": {
             "VpcId": f"vpc-{odd.code(rng, 8)}",
@@ -138,6 +142,10 @@ def _network(rng: Random) -> Raw:
         },
         "SecurityGroupIds": [f"sg-{odd.code(rng, 8)}" for _ in range(rng.choice((1, 1, 2, 5)))],
     }
+
+
+def _nothing(rng: Random) -> list[str] | None:
+    return [] if rng.random() < 0.5 else None
 
 
 def _disk(rng: Random) -> Raw:
@@ -209,16 +217,18 @@ def _alter_unseen(rng: Random, made: Made) -> None:
     made.host["LatestOperationRequestId"] = str(UUID(int=rng.getrandbits(128)))
 
 
-ALL_CHANGES: Final = {
-    "status": _change_status,
-    "name": _change_name,
-    "type": _change_type,
-    "ips": _change_ips,
-    "security_groups": _change_security_groups,
-    "tags": _change_tags,
-    "disks": _change_disks,
-    "order": _shuffle,
-    "noise": _alter_unseen,
-}
-
-TENCENT: Final = Maker(make=make, changes=ALL_CHANGES, detach=lambda _: None)
+TENCENT: Final = Maker(
+    make=make,
+    changes={
+        "status": _change_status,
+        "name": _change_name,
+        "type": _change_type,
+        "ips": _change_ips,
+        "security_groups": _change_security_groups,
+        "tags": _change_tags,
+        "disks": _change_disks,
+        "order": _shuffle,
+        "noise": _alter_unseen,
+    },
+    detach=lambda _: None,
+)

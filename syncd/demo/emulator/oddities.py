@@ -68,7 +68,9 @@ def public_ip(rng: Random) -> str:
 
 def ipv6(rng: Random) -> str:
     """Return an address of the documentation block (RFC 3849)."""
-    return f"2001:db8:{rng.randrange(65536):x}:{rng.randrange(65536):x}::{rng.randrange(1, 65536):x}"
+    return (
+        f"2001:db8:{rng.randrange(65536):x}:{rng.randrange(65536):x}::{rng.randrange(1, 65536):x}"
+    )
 
 
 def day(rng: Random, first: int, last: int) -> str:

@@ -10,6 +10,7 @@ from syncd.demo.emulator.region import Region, decode, encode
 from syncd.demo.emulator.shelf import Entry, Shelf
 from syncd.demo.emulator.wire import Call
 
+ANOTHER_OWNER: Final = "9999999999999999"
 DAMAGES: Final = ("wrong_type", "no_id", "nul_tag")
 
 
@@ -35,6 +36,12 @@ def render(page: list[Entry], region: Region, hits: Hits) -> list[bytes]:
     return [raw for _, raw in objects]
 
 
+def owner_id(call: Call, hits: Hits) -> str:
+    """Return the account's id at its cloud."""
+    other = hits.first("other_owner")
+    return str(other.value or ANOTHER_OWNER) if other else call.account.owner_id
+
+
 def total_offset(hits: Hits) -> int:
     """Return by how much TotalCount lies."""
     return sum(struck.fault.by for struck in hits.all("total_count"))
@@ -57,7 +64,7 @@ def _targets(fault: Fault, shelf: Shelf) -> Collection[str]:
 def _damage(raw: bytes, fault: Fault) -> bytes:
     host: Raw = decode(raw)
     if fault.kind == "wrong_type":
-        host[fault.field] = fault.value
+        host[fault.field] = "a lot" if fault.value is None else fault.value
     elif fault.kind == "no_id":
         del host["InstanceId"]
     elif "VpcAttributes" in host:

@@ -47,7 +47,7 @@ class Tc3:
 
     @classmethod
     def parse(cls, header: str) -> Self:
-        """Read `TC3-HMAC-SHA256 Credential=.../date/service/tc3_request, SignedHeaders=..., ...`."""
+        """Read `TC3-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`."""
         if not header.startswith(PREFIX):
             raise ValueError(header)
         fields = dict(part.strip().split("=", 1) for part in header[len(PREFIX) :].split(","))

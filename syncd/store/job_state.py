@@ -1,0 +1,52 @@
+"""What is remembered of each job between starts: until when its due times are accounted for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A job's schedule as text, and where it starts when it was not in force before.
+
+    `start` is None for a fixed interval: its first due time is at once, and a changed one goes on
+    from its last due time. A cron schedule starts now: what it would have missed under another
+    schedule is no missed run.
+    """
+
+    text: str
+    start: datetime | None
+
+
+def load(tx: Transaction, schedules: Mapping[str, Schedule]) -> dict[str, datetime | None]:
+    """Return the last due time of each job, by name, as it is from now on."""
+    with tx.cursor() as cursor:
+        cursor.executemany(
+            """insert into syncd.job_state as s (job, schedule, last_due) values (%s, %s, %s)
+               on conflict (job) do update
+               set schedule = excluded.schedule,
+                   last_due = coalesce(excluded.last_due, s.last_due)
+               where s.schedule <> excluded.schedule""",
+            [(job, schedule.text, schedule.start) for job, schedule in schedules.items()],
+        )
+    return dict(
+        tx.execute(
+            "select job, last_due from syncd.job_state where job = any (%s)", (list(schedules),)
+        ).fetchall()
+    )
+
+
+def advance(tx: Transaction, dues: Mapping[str, datetime]) -> None:
+    """Note that the due times of jobs are accounted for up to a moment; never goes back."""
+    with tx.cursor() as cursor:
+        cursor.executemany(
+            """update syncd.job_state set last_due = greatest(last_due, %s) where job = %s""",
+            [(due, job) for job, due in dues.items()],
+        )
+
+
+def pull_back(tx: Transaction, now: datetime) -> None:
+    """Bring last due times that lie in the future back to now, after the clock was set back."""
+    tx.execute("update syncd.job_state set last_due = %s where last_due > %s", (now, now))

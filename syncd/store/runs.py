@@ -1,0 +1,210 @@
+"""The records of runs. Written by `dispatch` alone; every commit is fenced.
+
+A write names the claim under which it is made: owner, epoch and attempt. What does not match the
+store is refused there, so that a late thread or a resumed frozen process can do no harm. States
+move along `model.run`; the WHERE of each statement allows only the moves listed there.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from syncd.errors import Fenced
+from syncd.model.run import (
+    RUN_MOVES,
+    Claim,
+    Outcome,
+    Priority,
+    RunId,
+    Selection,
+    Status,
+    TriggerName,
+)
+from syncd.store.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run about to be recorded."""
+
+    id: RunId
+    job: str
+    kind: str
+    trigger: TriggerName
+    scheduled_for: datetime
+    max_attempts: int
+    config_digest: str
+    requested_by: str | None = None
+    selection: Selection = field(default_factory=Selection)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRun:
+    """A recorded run that waits for its first or next attempt."""
+
+    id: RunId
+    job: str
+    trigger: TriggerName
+    priority: Priority
+    attempt: int
+    max_attempts: int
+    scheduled_for: datetime
+    created_at: datetime
+    next_attempt_at: datetime | None
+    selection: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How an attempt ended: with a final status, or `pending` with the time of the next one.
+
+    `free` gives the attempt back: an interruption that was not the run's own doing costs none.
+    """
+
+    outcome: Outcome
+    finished_at: datetime
+    seconds: float
+    next_attempt_at: datetime | None = None
+    free: bool = False
+
+
+def moving_to(moves: Mapping[Status, frozenset[Status]], to: Status) -> list[Status]:
+    """Return the states from which one may move to `to`."""
+    return [state for state, targets in moves.items() if to in targets]
+
+
+def selection_document(selection: Selection) -> dict[str, list[str]]:
+    """Return a selection as the record holds it."""
+    chosen = {"accounts": sorted(selection.accounts), "regions": sorted(selection.regions)}
+    return {name: values for name, values in chosen.items() if values}
+
+
+def selection_from(document: Mapping[str, Sequence[str]]) -> Selection:
+    """Return the selection that a record holds."""
+    return Selection(
+        frozenset(document.get("accounts", ())), frozenset(document.get("regions", ()))
+    )
+
+
+def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]:
+    """Record runs as pending; return the ids of those whose due time was not recorded before."""
+    inserted = set()
+    for run in runs:
+        row = tx.execute(
+            """insert into syncd.run (id, job, kind, trigger, scheduled_for, created_at,
+                                      max_attempts, config_digest, requested_by, selection)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+               on conflict (job, scheduled_for) where trigger in ('schedule', 'catch_up')
+               do nothing returning id""",
+            (
+                run.id, run.job, run.kind, run.trigger, run.scheduled_for, now, run.max_attempts,
+                run.config_digest, run.requested_by, Jsonb(selection_document(run.selection)),
+            ),
+        ).fetchone()  # fmt: skip
+        if row:
+            inserted.add(run.id)
+    return inserted
+
+
+def pending(tx: Transaction) -> list[PendingRun]:
+    """Return all runs that wait, oldest first."""
+    cursor = tx.cursor(row_factory=class_row(PendingRun))
+    return cursor.execute(
+        """select id, job, trigger, priority, attempt, max_attempts, scheduled_for, created_at,
+                  next_attempt_at, selection
+           from syncd.run where status = 'pending' order by created_at, id"""
+    ).fetchall()
+
+
+def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime) -> Claim | None:
+    """Begin the next attempt of a pending run; None when it is not pending any more."""
+    row = tx.execute(
+        """update syncd.run
+           set status = 'running', owner = %s, owner_epoch = %s, attempt = attempt + 1,
+               started_at = coalesce(started_at, %s), next_attempt_at = null, finished_at = null
+           where id = %s and status = any (%s) returning attempt""",
+        (owner, epoch, now, run_id, moving_to(RUN_MOVES, "running")),
+    ).fetchone()
+    return Claim(run_id, owner, epoch, row[0]) if row else None
+
+
+def fence(tx: Transaction, claim: Claim) -> None:
+    """Hold the run for the rest of the transaction; raise Fenced when the claim is void."""
+    row = tx.execute(
+        """select from syncd.run where id = %s and status = 'running' and owner = %s
+           and owner_epoch = %s and attempt = %s for share""",
+        (claim.run_id, claim.owner, claim.epoch, claim.attempt),
+    ).fetchone()
+    if row is None:
+        raise Fenced(f"run {claim.run_id}, attempt {claim.attempt}: no longer ours to record")
+
+
+def end_run(tx: Transaction, claim: Claim, end: RunEnd) -> None:
+    """Record how an attempt ended; close what items are left open, and sum up the counts."""
+    fence(tx, claim)
+    outcome = end.outcome
+    final: Status = "cancelled" if outcome.status == "cancelled" else "failed"
+    close_items(tx, [claim.run_id], final, outcome.error, end.finished_at)
+    tx.execute(
+        """update syncd.run
+           set status = %(status)s, finished_at = %(finished_at)s, duration_seconds = %(seconds)s,
+               next_attempt_at = %(next)s, error_class = %(class)s, error = %(error)s,
+               max_attempts = max_attempts + %(free)s
+           where id = %(id)s""",
+        {
+            "id": claim.run_id,
+            "status": outcome.status,
+            "finished_at": None if outcome.status == "pending" else end.finished_at,
+            "seconds": end.seconds,
+            "next": end.next_attempt_at,
+            "class": outcome.error_class,
+            "error": outcome.error,
+            "free": int(end.free),
+        },
+    )
+    sum_up(tx, [claim.run_id])
+
+
+def close_items(
+    tx: Transaction, ids: Sequence[RunId], status: Status, reason: str | None, now: datetime
+) -> None:
+    """Give every item of some runs that is still open a final status."""
+    tx.execute(
+        """update syncd.run_item
+           set status = %s, finished_at = %s, error = %s,
+               error_class = case when %s = 'failed' then 'interrupted' end
+           where run_id = any (%s) and status in ('pending', 'running')""",
+        (status, now, reason, status, list(ids)),
+    )
+
+
+def sum_up(tx: Transaction, ids: Sequence[RunId]) -> None:
+    """Set the counts of some runs to the sums of their items'."""
+    tx.execute(
+        """update syncd.run r
+           set (items_total, items_failed, total, added, updated, deleted, unchanged, errors) = (
+               select count(*), count(*) filter (where i.status = 'failed'),
+                      coalesce(sum(i.total), 0), coalesce(sum(i.added), 0),
+                      coalesce(sum(i.updated), 0), coalesce(sum(i.deleted), 0),
+                      coalesce(sum(i.unchanged), 0), coalesce(sum(i.errors), 0)
+               from syncd.run_item i where i.run_id = r.id)
+           where r.id = any (%s)""",
+        (list(ids),),
+    )
+
+
+def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) -> bool:
+    """Cancel a run that waits; tell whether it did."""
+    row = tx.execute(
+        """update syncd.run set status = 'cancelled', finished_at = %s, next_attempt_at = null,
+               error = %s
+           where id = %s and status = 'pending' returning id""",
+        (now, reason, run_id),
+    ).fetchone()
+    if row:
+        close_items(tx, [RunId(run_id)], "cancelled", reason, now)
+    return row is not None

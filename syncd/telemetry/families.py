@@ -1,0 +1,100 @@
+"""The metrics that syncd counts itself: their names, texts, labels and fixed sets of values.
+
+Names and labels are a promise to dashboards and rules. A label holds nothing that grows: no ids, no
+texts. Of a job every series exists from the start, so that "never" is a value (0), not an absence.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from syncd.errors import ErrorClass
+
+RunOutcome = Literal["success", "failed", "cancelled", "interrupted"]
+ItemOutcome = Literal["success", "failed", "cancelled"]
+SkipReason = Literal["overlap", "already_made", "stuck"]
+Change = Literal["added", "updated", "deleted"]
+
+RUN_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
+DELAY_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3_600)
+API_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+STATEMENT_SECONDS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30)
+
+
+class Families:
+    """All metrics, by the name they have without prefix, unit and `_total`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        one, job = self._gauge, self._job_gauge
+        self.build = one("build_info", "1, with the version that runs.", "version")
+        self.start = one("start_timestamp_seconds", "When the daemon started.")
+        self.tick = one("scheduler_last_tick_timestamp_seconds", "When the timetable last turned.")
+        self.reload_ok = one("config_last_reload_successful", "1 unless the last reload failed.")
+        self.reload = one(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration was last taken over.",
+        )
+        self.leader = one("leader", "1 when this daemon makes the runs, 0 when it stands by.")
+        self.resources = one(
+            "resources", "Resources in the inventory.", "account", "type", "state"
+        )
+        self.info = one("job_info", "1 for each configured job.", "job_name", "kind")
+        self.next_run = job("next_run", "When the job is due next; 0 if never.")
+        self.last_success = job("last_success", "When a run last succeeded; 0 if never.")
+        self.last_completion = job("last_completion", "When a run last ended; 0 if never.")
+        self.running_since = job("running_since", "When the running run started; 0 if none runs.")
+        self.interval = one(
+            "job_expected_interval_seconds", "Longest time between two due times.", "job_name"
+        )
+        self.timeout = one("job_timeout_seconds", "Time limit of one attempt.", "job_name")
+        count = self._count
+        self.runs = count("job_runs", "Runs that ended.", "job_name", "outcome")
+        self.retries = count("job_retries", "Attempts that will be repeated.", "job_name")
+        self.skipped = count("job_skipped", "Due times without a run.", "job_name", "reason")
+        self.items = count("items", "Items that ended.", "job_name", "outcome")
+        self.errors = count("errors", "Errors recorded.", "job_name", "error_class")
+        self.changes = count("resource_changes", "Changes recorded.", "job_name", "change")
+        self.api = count("api_requests", "Requests to clouds.", "provider", "api", "outcome")
+        self.throttled = count("api_throttled", "Requests refused as too many.", "provider", "api")
+        self.duration = self._histogram(
+            "job_run_duration_seconds", "Time a run took, all attempts.", RUN_SECONDS, "job_name"
+        )
+        self.delay = self._histogram(
+            "job_start_delay_seconds", "From due time to start.", DELAY_SECONDS, "job_name"
+        )
+        self.api_seconds = self._histogram(
+            "api_request_duration_seconds",
+            "Time a request to a cloud took.",
+            API_SECONDS,
+            "provider",
+            "api",
+        )
+        self.statement = self._histogram(
+            "store_statement_duration_seconds",
+            "Time an operation of the store took.",
+            STATEMENT_SECONDS,
+            "operation",
+        )
+
+    def forget_job(self, name: str) -> None:
+        """Remove all series of a job."""
+        for family in vars(self).values():
+            if isinstance(family, MetricWrapperBase) and "job_name" in family._labelnames:  # noqa: SLF001
+                family.remove_by_labels({"job_name": name})
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"syncd_{name}", text, labels, registry=self._registry)
+
+    def _job_gauge(self, name: str, text: str) -> Gauge:
+        return self._gauge(f"job_{name}_timestamp_seconds", text, "job_name")
+
+    def _count(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"syncd_{name}_total", text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(f"syncd_{name}", text, labels, buckets=buckets, registry=self._registry)

@@ -1,0 +1,31 @@
+"""How the machine is doing: free disk, load, memory; each read takes microseconds."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+_MEMINFO: Final = Path("/proc/meminfo")
+
+
+def load_per_cpu() -> float:
+    """Return the load average of the last minute for each processor of the machine."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
+
+
+def memory_available_bytes() -> float:
+    """Return what programs can still get without swapping (MemAvailable, proc_meminfo(5))."""
+    for line in _MEMINFO.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return float(value.split()[0]) * 1024
+    raise LookupError("the kernel does not tell the memory that is available")
+
+
+def disk_free_bytes(paths: Iterable[Path]) -> Mapping[str, float]:
+    """Return by path what an unprivileged process can still write there."""
+    found = {}
+    for path in paths:
+        status = os.statvfs(path)
+        found[str(path)] = float(status.f_bavail * status.f_frsize)
+    return found
