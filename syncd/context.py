@@ -101,6 +101,11 @@ class CancelSource:
     def __init__(self) -> None:
         self.token = CancelToken()
 
+    @property
+    def error(self) -> SyncdError | None:
+        """What the work was stopped with, if it was."""
+        return self.token._error
+
     def cancel(self, error: SyncdError | None = None) -> None:
         """Stop the work with `error`, which its calls will raise; only the first call counts."""
         token = self.token

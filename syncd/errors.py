@@ -123,6 +123,12 @@ def retryable(error: BaseException) -> bool:
     return error.retryable if isinstance(error, SyncdError) else True
 
 
+def retryable_classes() -> list[ErrorClass]:
+    """Return the error classes of which an item is tried again."""
+    kinds: list[type[SyncdError]] = [SyncdError, *SyncdError.__subclasses__()]
+    return sorted({kind.error_class for kind in kinds if kind.retryable})
+
+
 def describe(error: BaseException) -> str:
     """Return the text of an error for the records: one class name at most, cut at 2,000 characters.
 

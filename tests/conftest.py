@@ -1,74 +1,17 @@
 """The real PostgreSQL of the tests: one embedded server a test process, one database a test."""
 
-import shutil
-import tempfile
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from databases import Databases, reachable_directory
 
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 
 START_SECONDS = 60.0
-
-
-class Databases:
-    """Makes and drops databases on one server."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._templates: set[str] = set()
-
-    def create(self, template: str = "template1") -> str:
-        """Make a database and return its DSN."""
-        name = f"test_{uuid.uuid4().hex}"
-        self._copy(name, template)
-        return make_conninfo(self._dsn, dbname=name)
-
-    def drop(self, dsn: str) -> None:
-        """Drop a database, whoever is connected to it."""
-        name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
-        self._execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(str(name))))
-
-    def template(self, name: str, prepare: Callable[[str], object]) -> str:
-        """Return a template's name; `prepare` fills it, given its DSN, when it is first asked for.
-
-        `prepare` must leave no connection open.
-        """
-        if name not in self._templates:
-            self._copy(name, "template1")
-            prepare(make_conninfo(self._dsn, dbname=name))
-            self._templates.add(name)
-        return name
-
-    def _copy(self, name: str, template: str) -> None:
-        query = sql.SQL("create database {} template {} strategy file_copy")
-        self._execute(query.format(sql.Identifier(name), sql.Identifier(template)))
-
-    def _execute(self, query: sql.Composed) -> None:
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute(query)
-
-
-@contextmanager
-def reachable_directory() -> Iterator[Path]:
-    """Give a directory that other accounts can enter: root's own temporary ones are closed.
-
-    The embedded PostgreSQL runs under an unprivileged account when the tests run as root.
-    """
-    directory = Path(tempfile.mkdtemp(prefix="syncd-"))
-    directory.chmod(0o711)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 @pytest.fixture

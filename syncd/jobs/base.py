@@ -1,7 +1,7 @@
 """What every job kind offers the runner; `registry.py` names the kinds that exist."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from syncd.context import RunContext
@@ -25,7 +25,6 @@ class Applied:
     """What an apply did; `failure` fails the item although what was applied is kept (a guard)."""
 
     counts: Counts
-    changes: Sequence[Change] = field(default=())
     failure: SyncdError | None = None
 
 
@@ -50,3 +49,8 @@ class Job(Protocol[S]):
 
     def apply(self, tx: Transaction, ctx: RunContext, staged: S) -> Applied:
         """Write what was staged, in the runner's transaction (a plan rolls it back)."""
+
+    def changes(
+        self, tx: Transaction, ctx: RunContext, staged: S, limit: int | None
+    ) -> Sequence[Change]:
+        """Return the changes that `apply` just wrote, at most `limit`."""

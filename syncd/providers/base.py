@@ -1,6 +1,6 @@
 """What every provider offers; `registry.py` names those that exist."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,33 @@ class ListMoved(Conflict):
 
 class RegionNotOpen(Network):
     """The account has not opened the region, or the cloud does not serve it: nothing to list."""
+
+
+class ApiObserver(Protocol):
+    """Hears of every call that was made, each try of its own: for metrics."""
+
+    def __call__(self, api: str, outcome: str, seconds: float) -> None:
+        """Take the API's name, `ok` or the class of the error, and how long the call took."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAccess:
+    """How one account is reached.
+
+    `key_secret` is asked at every call, so that a changed secret counts at once. `endpoint` is one
+    base URL for all APIs (`https://host`, plain http for loopback only); None means the cloud's
+    own. `requests_per_second` is for each API and region; None means the provider's default.
+    `api_timeout` is in seconds, for one try of a call.
+    """
+
+    name: str
+    provider: str
+    key_id: str
+    key_secret: Callable[[], str]
+    endpoint: str | None = None
+    proxy: str | None = None
+    requests_per_second: float | None = None
+    api_timeout: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

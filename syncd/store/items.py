@@ -46,8 +46,8 @@ class ItemEnd:
 
 def open_items(
     tx: Transaction, claim: Claim, targets: Sequence[Target], retried: Sequence[str]
-) -> list[Item]:
-    """Create the items of an attempt as pending and return them.
+) -> tuple[list[Item], list[tuple[str, Outcome]]]:
+    """Create the items of an attempt as pending; return them, and the failed ones given up.
 
     The first attempt has all targets; a further one has new targets and those of `retried` error
     classes, and cancels failed items whose target is gone.
@@ -78,11 +78,14 @@ def open_items(
             ],
         )  # fmt: skip
     rows = tx.execute(
-        """select id, target from syncd.run_item
-           where run_id = %s and status = 'pending' order by id""",
+        """select id, target, status, error_class, error from syncd.run_item
+           where run_id = %s and status in ('pending', 'failed') order by id""",
         (claim.run_id,),
     ).fetchall()
-    return [Item(*row) for row in rows]
+    given_up = [
+        (target, Outcome("failed", *why)) for _, target, status, *why in rows if status == "failed"
+    ]
+    return [Item(row[0], row[1]) for row in rows if row[2] == "pending"], given_up
 
 
 def start_item(tx: Transaction, claim: Claim, item_id: int, now: datetime) -> None:

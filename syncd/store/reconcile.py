@@ -138,9 +138,12 @@ class Reconcile:
         same = self.staged - sum(changed.values())
         return Written(**changed, deleted=counts.get("deleted", 0), same=same)
 
-    def changes(self, tx: Transaction, run_id: RunId) -> list[tuple[str, str, dict[str, object]]]:
-        """Return the changes of this scope that a run wrote: (change, key, fields)."""
-        return tx.execute(self._sql.changes, {**self.scope, "run_id": run_id}).fetchall()
+    def changes(
+        self, tx: Transaction, run_id: RunId, limit: int | None
+    ) -> list[tuple[str, str, str, dict[str, object]]]:
+        """Return the changes of this scope that a run wrote: (change, key, label, fields)."""
+        arguments = {**self.scope, "run_id": run_id, "limit": limit}
+        return tx.execute(self._sql.changes, arguments).fetchall()
 
     def discard(self) -> None:
         """Drop what was staged; a store that is out of reach drops it at its next start."""

@@ -21,6 +21,7 @@ class Shape:
     change_table: str
     scope: tuple[str, ...]
     key: str
+    label: str  # the column that a person knows a row by
     constants: tuple[str, ...]  # the same in all rows of a scope, given when it is applied
     compared: tuple[str, ...]
     optional: tuple[str, ...]  # compared where the listing told them: null means "unknown"
@@ -72,6 +73,7 @@ def _compose(shape: Shape) -> Statements:
         "stage": Identifier("syncd", shape.stage),
         "change_table": Identifier("syncd", shape.change_table),
         "key": Identifier(shape.key),
+        "label": Identifier(shape.label),
         "in_scope": in_scope,
         "scope": _named(shape.scope),
         "scope_of_r": _named(shape.scope, "r"),
@@ -198,6 +200,8 @@ _TEXTS = {
         )
         select change, count(*) from recorded group by change""",
     "changes": """
-        select r.change, r.{key}, r.fields from {change_table} r
-        where {in_scope} and r.run_id = %(run_id)s order by r.id""",
+        select r.change, r.{key}, t.{label}, r.fields
+        from {change_table} r
+        left join {table} t using ({scope}, {key})
+        where {in_scope} and r.run_id = %(run_id)s order by r.id limit %(limit)s""",
 }

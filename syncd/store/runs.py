@@ -121,13 +121,26 @@ def pending(tx: Transaction) -> list[PendingRun]:
 
 
 def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime) -> Claim | None:
-    """Begin the next attempt of a pending run; None when it is not pending any more."""
+    """Begin the next attempt of a pending run; None when it is not pending any more.
+
+    A run that this owner has begun in this epoch is begun again: its first answer was lost.
+    """
     row = tx.execute(
         """update syncd.run
-           set status = 'running', owner = %s, owner_epoch = %s, attempt = attempt + 1,
-               started_at = coalesce(started_at, %s), next_attempt_at = null, finished_at = null
-           where id = %s and status = any (%s) returning attempt""",
-        (owner, epoch, now, run_id, moving_to(RUN_MOVES, "running")),
+           set status = 'running', owner = %(owner)s, owner_epoch = %(epoch)s,
+               attempt = attempt + (status <> 'running')::integer,
+               started_at = coalesce(started_at, %(now)s), next_attempt_at = null,
+               finished_at = null, error_class = null, error = null
+           where id = %(id)s and (status = any (%(from)s) or status = 'running'
+                 and owner = %(owner)s and owner_epoch = %(epoch)s)
+           returning attempt""",
+        {
+            "owner": owner,
+            "epoch": epoch,
+            "now": now,
+            "id": run_id,
+            "from": moving_to(RUN_MOVES, "running"),
+        },
     ).fetchone()
     return Claim(run_id, owner, epoch, row[0]) if row else None
 

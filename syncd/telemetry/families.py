@@ -4,13 +4,9 @@ Names and labels are a promise to dashboards and rules. A label holds nothing th
 texts. Of a job every series exists from the start, so that "never" is a value (0), not an absence.
 """
 
-from collections.abc import Callable
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
-
-from syncd.errors import ErrorClass
 
 RunOutcome = Literal["success", "failed", "cancelled", "interrupted"]
 ItemOutcome = Literal["success", "failed", "cancelled"]
@@ -22,12 +18,15 @@ DELAY_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3_600)
 API_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 STATEMENT_SECONDS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30)
 
+Family = TypeVar("Family", Counter, Gauge, Histogram)
+
 
 class Families:
     """All metrics, by the name they have without prefix, unit and `_total`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self._of_jobs: list[Counter | Gauge | Histogram] = []
         one, job = self._gauge, self._job_gauge
         self.build = one("build_info", "1, with the version that runs.", "version")
         self.start = one("start_timestamp_seconds", "When the daemon started.")
@@ -38,9 +37,7 @@ class Families:
             "When the configuration was last taken over.",
         )
         self.leader = one("leader", "1 when this daemon makes the runs, 0 when it stands by.")
-        self.resources = one(
-            "resources", "Resources in the inventory.", "account", "type", "state"
-        )
+        self.resources = one("resources", "Resources in the inventory.", "account", "type", "state")
         self.info = one("job_info", "1 for each configured job.", "job_name", "kind")
         self.next_run = job("next_run", "When the job is due next; 0 if never.")
         self.last_success = job("last_success", "When a run last succeeded; 0 if never.")
@@ -81,20 +78,27 @@ class Families:
 
     def forget_job(self, name: str) -> None:
         """Remove all series of a job."""
-        for family in vars(self).values():
-            if isinstance(family, MetricWrapperBase) and "job_name" in family._labelnames:  # noqa: SLF001
-                family.remove_by_labels({"job_name": name})
+        for family in self._of_jobs:
+            family.remove_by_labels({"job_name": name})
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"syncd_{name}", text, labels, registry=self._registry)
+        return self._noted(Gauge(f"syncd_{name}", text, labels, registry=self._registry), labels)
 
     def _job_gauge(self, name: str, text: str) -> Gauge:
         return self._gauge(f"job_{name}_timestamp_seconds", text, "job_name")
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"syncd_{name}_total", text, labels, registry=self._registry)
+        family = Counter(f"syncd_{name}_total", text, labels, registry=self._registry)
+        return self._noted(family, labels)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
-        return Histogram(f"syncd_{name}", text, labels, buckets=buckets, registry=self._registry)
+        family = Histogram(f"syncd_{name}", text, labels, buckets=buckets, registry=self._registry)
+        return self._noted(family, labels)
+
+    def _noted(self, family: Family, labels: tuple[str, ...]) -> Family:
+        """Return the family, remembered if a job's series are in it."""
+        if "job_name" in labels:
+            self._of_jobs.append(family)
+        return family

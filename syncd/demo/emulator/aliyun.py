@@ -135,7 +135,7 @@ class Aliyun:
 def _parameters(request: Request) -> dict[str, str]:
     parameters = dict(parse_qsl(request.query, keep_blank_values=True))
     if "form" in request.headers.get("content-type", ""):
-        parameters |= parse_qsl(request.body.decode(), keep_blank_values=True)
+        parameters |= parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True)
     return parameters
 
 

@@ -10,9 +10,9 @@ import msgspec
 
 from syncd.demo.emulator.faults import Hits
 from syncd.demo.emulator.hosts_aliyun import system_disk
-from syncd.demo.emulator.pages import owner_id, render, visible
+from syncd.demo.emulator.pages import named, owner_id, render, visible
 from syncd.demo.emulator.region import Region, decode, encode
-from syncd.demo.emulator.shelf import Shelf
+from syncd.demo.emulator.shelf import Entry, Shelf
 from syncd.demo.emulator.wire import ApiError, Call, request_id
 
 INSTANCES_LIMIT: Final = 100
@@ -111,14 +111,14 @@ def _instances(call: Call, hits: Hits) -> bytes:
     region = _region(call)
     _dry_run(call, hits)
     ids = _ids(call, "InstanceIds")
-    token = read_token(_text(call, "NextToken"))
+    token, limit = read_token(_text(call, "NextToken")), _limit(call, INSTANCES_LIMIT)
     with region.lock:
         shelf = visible(region, hits, call)
         if ids is not None:
-            page, cursor = [(key, raw) for key in ids if (raw := shelf.get(key))], None
-            _refuse_unknown(len(page) < len(ids), hits)
+            found = named(shelf, ids, hits, "The specified InstanceId does not exist.")
+            page, cursor = _part(found, token.cursor or 0, limit)
         else:
-            page, cursor = shelf.after(token.cursor, _limit(call, INSTANCES_LIMIT))
+            page, cursor = shelf.after(token.cursor, limit)
         objects = render(page, region, hits)
     following = None if cursor is None else Token(token.page + 1, "", cursor)
     return _listing("Instances", "Instance", objects, following)
@@ -190,11 +190,10 @@ def _dry_run(call: Call, hits: Hits) -> None:
     raise ApiError("DryRunOperation", message)
 
 
-def _refuse_unknown(unknown: bool, hits: Hits) -> None:  # noqa: FBT001 - read as a sentence
-    if unknown and hits.first("unknown_ids"):
-        raise ApiError(
-            "InvalidInstanceId.NotFound", "The specified InstanceId does not exist.", 404
-        )
+def _part(found: list[Entry], start: int, limit: int) -> tuple[list[Entry], int | None]:
+    """Return a page of named instances: the limit, by default 10, counts for them too."""
+    more = start + limit < len(found)
+    return found[start : start + limit], start + limit if more else None
 
 
 def _limit(call: Call, most: int) -> int:

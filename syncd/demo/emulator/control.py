@@ -30,7 +30,7 @@ class _Where(msgspec.Struct, forbid_unknown_fields=True):
     what: str | None = None
     fields: dict[str, object] = {}
     to_front: bool = True
-    seed: int = 0
+    seed: int | None = None
     adds: int = 0
     changes: int = 0
     releases: int = 0
@@ -86,7 +86,7 @@ class Control:
 
     def _churn(self, where: _Where) -> object:
         return self._region(where).churn(
-            Random(where.seed),  # noqa: S311 - not for secrets
+            None if where.seed is None else Random(where.seed),  # noqa: S311 - not for secrets
             adds=where.adds,
             changes=where.changes,
             releases=where.releases,

@@ -11,6 +11,7 @@ from syncd.demo.emulator.faults import Hits
 from syncd.demo.emulator.wire import Answer
 
 RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+GARBAGE: Final = b"<br>\x01"  # no JSON holds a control character, in a text or outside
 DAMAGES: Final = ("truncated", "reset_in_body", "drip", "broken_json")
 
 
@@ -27,7 +28,7 @@ def deliver(connection: socket.socket, answer: Answer, hits: Hits) -> bool:
     half = answer.body[: len(answer.body) // 2]
     match fault.fault.kind:
         case "broken_json":
-            _send(connection, answer, half + b'<br/>"' + answer.body[len(half) + 6 :])
+            _send(connection, answer, half + GARBAGE + answer.body[len(half) + len(GARBAGE) :])
             return True
         case "drip":
             _drip(connection, answer, fault.fault.seconds, fault.cleared)

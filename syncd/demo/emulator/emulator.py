@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from random import Random
 from types import TracebackType
 from typing import Final, Self
 
@@ -132,7 +131,6 @@ def _hold_up(hits: Hits) -> None:
 
 def _churn(fault: Fault, call: Call) -> None:
     call.account.regions[call.region].churn(
-        Random(f"{fault.seed}/{call.page}"),  # noqa: S311 - not for secrets
         adds=fault.adds,
         changes=fault.changes,
         releases=fault.releases,

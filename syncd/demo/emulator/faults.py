@@ -19,7 +19,7 @@ class Strikes(Enum):
     """The calls that a kind of fault can strike at all."""
 
     ANY = "any call"
-    HOSTS = "listings of hosts and lookups by id"
+    HOSTS = "listings of hosts or of their states, and lookups by id"
     LISTING = "listings of hosts"
     READ = "reads of hosts and disks, dry runs among them"
     DRY_RUN = "dry runs"
@@ -112,7 +112,7 @@ def _strikes(scope: Strikes, call: Call) -> bool:
     hosts = call.action == "DescribeInstances"
     return {
         Strikes.ANY: True,
-        Strikes.HOSTS: hosts and not call.dry_run,
+        Strikes.HOSTS: (hosts or call.action == "DescribeInstancesStatus") and not call.dry_run,
         Strikes.LISTING: hosts and not call.dry_run and not call.lookup,
         Strikes.READ: call.action not in ("DescribeRegions", "GetCallerIdentity"),
         Strikes.DRY_RUN: call.dry_run,

@@ -1,14 +1,14 @@
 """Pages of a region as the faults let them be seen; the same for both clouds."""
 
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from syncd.demo.emulator.faults import Fault, Hits
 from syncd.demo.emulator.made import Raw
 from syncd.demo.emulator.region import Region, decode, encode
 from syncd.demo.emulator.shelf import Entry, Shelf
-from syncd.demo.emulator.wire import Call
+from syncd.demo.emulator.wire import ApiError, Call
 
 ANOTHER_OWNER: Final = "9999999999999999"
 DAMAGES: Final = ("wrong_type", "no_id", "nul_tag")
@@ -23,6 +23,14 @@ def visible(region: Region, hits: Hits, call: Call) -> Shelf:
     for struck in hits.all(*kinds):
         shelf = shelf.without(_hidden(struck.fault, shelf))
     return shelf
+
+
+def named(shelf: Shelf, ids: Sequence[str], hits: Hits, message: str) -> list[Entry]:
+    """Return the entries of those ids that are there; the others are an error if a fault says."""
+    found = [(key, raw) for key in ids if (raw := shelf.get(key))]
+    if len(found) < len(ids) and hits.first("unknown_ids"):
+        raise ApiError("InvalidInstanceId.NotFound", message, 404)
+    return found
 
 
 def render(page: list[Entry], region: Region, hits: Hits) -> list[bytes]:

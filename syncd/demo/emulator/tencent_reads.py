@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from syncd.demo.emulator.faults import Hits
-from syncd.demo.emulator.pages import owner_id, render, total_offset, visible
+from syncd.demo.emulator.pages import named, owner_id, render, total_offset, visible
 from syncd.demo.emulator.region import Region, decode, encode
 from syncd.demo.emulator.wire import ApiError, Call, request_id
 
@@ -107,10 +107,9 @@ def _read(call: Call, hits: Hits) -> tuple[int, list[bytes]]:
     with region.lock:
         shelf = visible(region, hits, call)
         if query.InstanceIds is not None:
-            page = [(key, raw) for key in query.InstanceIds if (raw := shelf.get(key))]
-            if len(page) < len(query.InstanceIds) and hits.first("unknown_ids"):
-                raise ApiError("InvalidInstanceId.NotFound", "没有找到相应实例。")
-            return len(page), render(page, region, hits)
+            found = named(shelf, query.InstanceIds, hits, "没有找到相应实例。")
+            page = found[query.Offset : query.Offset + query.Limit]
+            return len(found), render(page, region, hits)
         total = max(0, len(shelf) + total_offset(hits))
         return total, render(shelf.slice(query.Offset, query.Limit), region, hits)
 

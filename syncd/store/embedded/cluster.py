@@ -7,6 +7,7 @@ the week; `run/` has the socket, unless its path would be too long. `server.conf
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ ROLE: Final = "syncd"  # the role and the database
 
 _SOCKET_PATH_LIMIT: Final = 107  # bytes, unix(7): sun_path without its NUL
 _TAIL_LINES: Final = 5
+_ERROR: Final = re.compile(r"ERROR:|FATAL:|PANIC:|HINT:|error:")
 _TAIL_BYTES: Final = 4096
 
 # Small at rest; safe in a crash; the log bounded: a file a weekday, overwritten after a week, and
@@ -109,10 +111,14 @@ class Cluster:
         return path.open("xb")
 
     def log_tail(self) -> str:
-        """Return the last lines that the server said, for an error's text."""
+        """Return what the server said last since it was started, for an error's text."""
+        start = self.home / "start.log"
         logs = [path for path in (self.home / "log").glob("*.log") if not path.is_symlink()]
-        logs.sort(key=lambda path: path.stat().st_mtime)
-        return "; ".join(filter(None, map(_tail, [self.home / "start.log", *logs[-1:]])))
+        since = start.stat().st_mtime_ns if start.exists() else 0
+        newer = sorted((path.stat().st_mtime_ns, path) for path in logs)[-1:]
+        return "; ".join(
+            filter(None, [_tail(start), *(_tail(path) for at, path in newer if at >= since)])
+        )
 
     def _initdb(self, binaries: Binaries, account: Account, data: Path, deadline: Deadline) -> None:
         command: list[str | Path] = [
@@ -180,8 +186,10 @@ def _fits(directory: Path) -> bool:
 
 
 def _tail(path: Path) -> str:
-    """Return the last lines of a log, or nothing."""
+    """Return the last lines of a log, those that tell of errors if there are any, or nothing."""
     if not path.exists():
         return ""
-    lines = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
-    return "; ".join(line.strip() for line in lines[-_TAIL_LINES:] if line.strip())
+    text = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return "; ".join((errors or lines)[-_TAIL_LINES:])

@@ -33,6 +33,7 @@ from syncd.store.embedded.process import (
     wait_gone,
 )
 
+_RETRY: Final = 0.05  # seconds between two tries to connect
 _FAST_SHARE: Final = 0.75  # of a stop's time, before the server is told not to tidy up
 
 
@@ -80,12 +81,9 @@ class EmbeddedPostgres:
         deadline = Deadline.after(deadline_seconds)
         with self._errors_mapped():
             self._make_home()
-            with self._locked(deadline):
-                found = self._adoptable(deadline)
-                if found is None:
-                    self._launch(deadline)
-                self._await_ready(deadline)
-                self._ensure_database(deadline)
+            with self._locked(deadline), self._connect(deadline) as connection:
+                self._version = connection.info.parameter_status("server_version")
+                _ensure_database(connection)
         return self.dsn
 
     def stop(self, timeout: float) -> None:
@@ -119,6 +117,8 @@ class EmbeddedPostgres:
         if self._process is not None and self._process.pid == pid:
             self._process.wait()
             self._process = None
+        with suppress(OSError):  # others may have files in it
+            self._socket_directory.rmdir()
 
     def _make_home(self) -> None:
         """Make our directory, its owner that of `state_dir`."""
@@ -145,6 +145,30 @@ class EmbeddedPostgres:
             yield
         finally:
             os.close(held)
+
+    def _connect(self, deadline: Deadline) -> psycopg.Connection:
+        """Return a connection to the server, which is started unless it runs.
+
+        One that calls itself ready may have been killed a moment ago, or recover from the death of
+        a process of its own, and refuse: then both are tried again.
+        """
+        while True:
+            launched = self._adoptable(deadline) is None
+            if launched:
+                self._launch(deadline)
+            self._await_ready(deadline, launched=launched)
+            seconds = max(deadline.remaining(), 1)
+            try:
+                return psycopg.connect(
+                    self._conninfo("postgres"),
+                    autocommit=True,
+                    connect_timeout=round(seconds),
+                    options=f"-c statement_timeout={round(seconds * 1000)}",
+                )
+            except psycopg.OperationalError:
+                if deadline.remaining() <= 0:
+                    raise
+                time.sleep(_RETRY)
 
     def _adoptable(self, deadline: Deadline) -> Postmaster | None:
         """Return the running server if it can go on; one that stops or lost its socket can't."""
@@ -192,32 +216,20 @@ class EmbeddedPostgres:
         for path in (self._cluster.data / "postmaster.pid", Path(f"{socket}.lock"), socket):
             path.unlink(missing_ok=True)
 
-    def _await_ready(self, deadline: Deadline) -> None:
-        """Wait until the server accepts connections, or is dead."""
+    def _await_ready(self, deadline: Deadline, *, launched: bool) -> None:
+        """Wait until the server takes connections; raise StoreError when it does not come up."""
         while True:
             found = self._find()
             if found is not None and found.state == "ready":
                 return
             where = f"PostgreSQL on {self._cluster.data}"
             if found is None and self._process is None:
+                if not launched:
+                    return  # an adopted one has died: it is started again
                 raise StoreError(f"{where} does not start: {self._cluster.log_tail()}")
             if deadline.remaining() <= 0:
                 raise StoreError(f"{where} is not ready yet: {self._cluster.log_tail()}")
             time.sleep(SLICE)
-
-    def _ensure_database(self, deadline: Deadline) -> None:
-        """Make our database in a new cluster; this connection also proves that the server works."""
-        seconds = max(deadline.remaining(), 1)
-        with psycopg.connect(
-            self._conninfo("postgres"),
-            autocommit=True,
-            connect_timeout=round(seconds),
-            options=f"-c statement_timeout={round(seconds * 1000)}",
-        ) as connection:
-            self._version = connection.info.parameter_status("server_version")
-            known = "select from pg_database where datname = %s"
-            if connection.execute(known, (ROLE,)).fetchone() is None:
-                connection.execute(f"create database {ROLE}")
 
     def _conninfo(self, database: str) -> str:
         host = str(self._socket_directory)
@@ -236,6 +248,13 @@ class EmbeddedPostgres:
             ) from error
         except (subprocess.SubprocessError, psycopg.Error) as error:
             raise StoreError(f"the embedded store under {home} does not start: {error}") from error
+
+
+def _ensure_database(connection: psycopg.Connection) -> None:
+    """Make our database in a new cluster."""
+    known = "select from pg_database where datname = %s"
+    if connection.execute(known, (ROLE,)).fetchone() is None:
+        connection.execute(f"create database {ROLE}")
 
 
 def _lock(held: int) -> bool:

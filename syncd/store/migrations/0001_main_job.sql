@@ -107,6 +107,7 @@ create table syncd.account_state (
     provider    text not null,
     owner_id    text,
     owner_at    timestamptz,
+    key_hash    text,
     regions     text[],
     regions_at  timestamptz
 );

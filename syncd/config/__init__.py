@@ -1,0 +1,1 @@
+"""From files and environment to one frozen value; nothing else reads a file or a variable later."""

@@ -1,0 +1,124 @@
+"""The whole configuration: the tables as they are read, and the frozen value made of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, PlainValidator
+
+from syncd.config.durations import format_duration
+from syncd.config.fields import Zone
+from syncd.config.jobs import Job, parse_job
+from syncd.config.schema import Account, Daemon, Defaults, Listen, Store, Table, TableName
+from syncd.config.secrets import Secret
+from syncd.errors import ConfigurationError
+
+
+class Tables(Table):
+    """The top level of the file."""
+
+    timezone: Zone = Field(default="UTC", description="Default zone of every schedule.")
+    store: Store = Field(default_factory=Store, description=str(Store.__doc__))
+    daemon: Daemon = Field(default_factory=Daemon, description=str(Daemon.__doc__))
+    listen: Listen = Field(default_factory=Listen, description=str(Listen.__doc__))
+    defaults: Defaults = Field(default_factory=Defaults, description=str(Defaults.__doc__))
+    accounts: dict[TableName, Account] = Field(default={}, description=str(Account.__doc__))
+    jobs: dict[TableName, Annotated[Job, PlainValidator(parse_job)]] = Field(
+        default={}, description="A named unit of work."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A valid configuration; each job holds all its keys, those of [defaults] included.
+
+    `digest` is the SHA-256 of the content (secrets by reference, inline ones hashed), the same
+    for the same meaning however it is written and spread over `files`.
+    """
+
+    timezone: str
+    store: Store
+    daemon: Daemon
+    listen: Listen
+    defaults: Defaults
+    accounts: Mapping[str, Account]
+    jobs: Mapping[str, Job]
+    digest: str
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tables: Tables, files: tuple[Path, ...] = ()) -> Self:
+        """Freeze valid tables, whose references exist."""
+        jobs = {name: _complete(job, tables) for name, job in tables.jobs.items()}
+        return cls(
+            timezone=tables.timezone,
+            store=tables.store,
+            daemon=tables.daemon,
+            listen=tables.listen,
+            defaults=tables.defaults,
+            accounts=MappingProxyType(tables.accounts),
+            jobs=MappingProxyType(jobs),
+            digest=digest(tables),
+            files=files,
+            warnings=tuple(_warnings(jobs, tables.accounts)),
+        )
+
+    def enabled_jobs(self) -> dict[str, Job]:
+        """Return the jobs that are not taken out, by name, in the order of the files."""
+        return {name: job for name, job in self.jobs.items() if job.enabled}
+
+    def account(self, name: str) -> Account:
+        """Return an account; raises ConfigurationError when there is none of that name."""
+        if name not in self.accounts:
+            raise ConfigurationError(f'no account "{name}" in the configuration')
+        return self.accounts[name]
+
+
+def digest(model: BaseModel) -> str:
+    """Return the SHA-256, in hex, of the meaning of a table or of all of them."""
+    text = json.dumps(_plain(model), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _complete(job: Job, tables: Tables) -> Job:
+    """Return the job with what it does not say itself taken from [defaults]."""
+    inherited = {name: getattr(tables.defaults, name) for name in Defaults.model_fields}
+    inherited["timezone"] = tables.timezone
+    return job.model_copy(
+        update={key: value for key, value in inherited.items() if key not in job.model_fields_set}
+    )
+
+
+def _warnings(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> list[str]:
+    enabled = {name: job for name, job in jobs.items() if job.enabled}
+    if not enabled:
+        return ["no enabled job: nothing will run"]
+    return [
+        f'job "{name}" has no enabled target'
+        for name, job in enabled.items()
+        if not job.has_targets(accounts)
+    ]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a table
+    match value:
+        case BaseModel():
+            return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        case Mapping():
+            return {name: _plain(each) for name, each in value.items()}
+        case tuple() | list():
+            return [_plain(each) for each in value]
+        case Secret(source="inline"):
+            written = value.inline.get_secret_value().encode(errors="surrogateescape")
+            return hashlib.sha256(written).hexdigest()
+        case timedelta():
+            return format_duration(value)
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)

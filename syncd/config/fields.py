@@ -1,0 +1,184 @@
+"""The kinds of values that the configuration's keys hold, each with one clear complaint."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import PlainValidator
+
+from syncd.config.durations import parse_duration
+from syncd.config.secrets import Secret, parse_secret
+from syncd.config.spelling import hint
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+NAME_RULE: Final = (
+    "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+)
+SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), less its NUL
+
+_REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    return value
+
+
+def _name(value: object) -> str:
+    if not NAME.fullmatch(_text(value)):
+        raise ValueError(NAME_RULE)
+    return _text(value)
+
+
+def _region(value: object) -> str:
+    if not _REGION.fullmatch(_text(value)):
+        raise ValueError("must be a region such as cn-hangzhou or ap-guangzhou")
+    return _text(value)
+
+
+def _zone(value: object) -> str:
+    name = _text(value)
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"unknown time zone{hint(name, available_timezones(), 'such as Asia/Shanghai, UTC')}"
+        ) from error
+    return name
+
+
+def _positive(value: object) -> timedelta:
+    duration = parse_duration(value)
+    if not duration:
+        raise ValueError("must be longer than 0s")
+    return duration
+
+
+def _label(value: object) -> str:
+    text = _text(value)
+    if len(text) > 128 or not text.isprintable():
+        raise ValueError("must be at most 128 printable characters")
+    return text
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    text = _text(value)
+    if not text.startswith("/") or not text.isprintable():
+        raise ValueError("must be an absolute path")
+    return Path(text)
+
+
+def _socket_path(value: object) -> Path:
+    path = _path(value)
+    if len(bytes(path)) > SOCKET_PATH_BYTES:
+        raise ValueError(f"must be at most {SOCKET_PATH_BYTES} bytes long (a limit of sockets)")
+    return path
+
+
+def _address(value: object) -> tuple[str, int] | None:
+    if value in ("", "off"):
+        return None
+    host, _, port = _text(value).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise ValueError('must be "address:port" such as "127.0.0.1:9464", or "off"')
+    return host, int(port)
+
+
+def _endpoint(value: object) -> str:
+    parts = _url(value)
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        raise ValueError("must begin with https:// (http:// is allowed on loopback only)")
+    return _text(value).rstrip("/")
+
+
+def _proxy(value: object) -> str:
+    _url(value)
+    return _text(value).rstrip("/")
+
+
+def _url(value: object) -> Any:  # noqa: ANN401 - typeshed hides the class of urlsplit's answer
+    try:
+        parts = urlsplit(_text(value))
+        parts.port  # noqa: B018 - raises when it is no port
+    except ValueError as error:
+        raise ValueError("must be a URL such as https://host:port") from error
+    if parts.scheme not in ("https", "http") or not parts.hostname or not str(value).isprintable():
+        raise ValueError("must be a URL such as https://host:port")
+    if parts.username or parts.password or parts.query or parts.fragment or " " in str(value):
+        raise ValueError("must hold no user, password, query or fragment")
+    return parts
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _list_of(item: Callable[[object], Any], *, least: int = 0, most: int = 1000) -> Any:  # noqa: ANN401
+    """Return a validator of a list of different items, which it makes a tuple."""
+
+    def check(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise ValueError('must be a list, such as ["a", "b"]')
+        if not least <= len(value) <= most:
+            raise ValueError(f"must have {least} to {most} items")
+        return tuple(item(each) for each in value)
+
+    return check
+
+
+def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({item for item in value if value.count(item) > 1})
+    if twice:
+        raise ValueError(f'names "{twice[0]}" twice')
+    return value
+
+
+def _regions(value: object) -> object:
+    if value == "all":
+        return value
+    if isinstance(value, str):
+        raise ValueError('must be "all" or a list of regions')
+    return _distinct(_list_of(_region, least=1)(value))
+
+
+Zone = Annotated[str, PlainValidator(_zone)]
+Label = Annotated[str, PlainValidator(_label)]
+Duration = Annotated[timedelta, PlainValidator(parse_duration)]
+PositiveDuration = Annotated[timedelta, PlainValidator(_positive)]
+Ladder = Annotated[tuple[timedelta, ...], PlainValidator(_list_of(_positive, most=20))]
+SecretValue = Annotated[Secret, PlainValidator(parse_secret)]
+AbsolutePath = Annotated[Path, PlainValidator(_path)]
+SocketPath = Annotated[Path, PlainValidator(_socket_path)]
+Address = Annotated[tuple[str, int] | None, PlainValidator(_address)]
+Endpoint = Annotated[str, PlainValidator(_endpoint)]
+Proxy = Annotated[str, PlainValidator(_proxy)]
+Regions = Annotated[Literal["all"] | tuple[str, ...], PlainValidator(_regions)]
+RegionList = Annotated[
+    tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_region)(value)))
+]
+Names = Annotated[
+    tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_name, least=1)(value)))
+]
+
+
+def one_of(*allowed: str) -> PlainValidator:
+    """Return a validator of a list of some of the allowed words."""
+
+    def word(value: object) -> str:
+        if value not in allowed:
+            raise ValueError(f"unknown word{hint(str(value), allowed)}")
+        return str(value)
+
+    return PlainValidator(lambda value: _distinct(_list_of(word, least=1)(value)))

@@ -1,0 +1,163 @@
+"""Reading the files: the main one, then `conf.d/*.toml`, each table from one file only."""
+
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from syncd.config.positions import lines_of
+from syncd.config.problems import Problem, key_path
+from syncd.config.secrets import dsn_passwords
+
+LARGEST: Final = 1024 * 1024
+NAMED: Final = ("accounts", "jobs")
+"""The tables of tables: each of their entries counts as a table of its own."""
+
+
+@dataclass(slots=True)
+class FileSet:
+    """What the files say together; `broken` when one of them could not be read at all."""
+
+    tables: dict[str, Any] = field(default_factory=dict)
+    lines: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    broken: bool = False
+
+
+class Unreadable(Exception):
+    """A file that gives no tables; the message says why."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def read_files(main: Path) -> FileSet:
+    """Read the main file and the `conf.d` beside it, in name order; never raises."""
+    found = FileSet()
+    for path in (main, *_extra_files(main.parent / "conf.d", found)):
+        found.files.append(path)
+        try:
+            text, open_to_others = _read(path)
+            tables = _parse(text)
+        except Unreadable as reason:
+            found.broken = True
+            found.problems.append(Problem(str(path), reason.line, "", str(reason)))
+            continue
+        lines = lines_of(text)
+        if open_to_others:
+            found.problems += _inline_secrets(tables, str(path), lines)
+        _merge(found, tables, str(path), lines)
+    return found
+
+
+def _extra_files(folder: Path, found: FileSet) -> list[Path]:
+    try:
+        names = sorted(
+            each for each in folder.iterdir() if each.suffix == ".toml" and each.name[0] != "."
+        )
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        found.broken = True
+        found.problems.append(Problem(str(folder), None, "", f"can't be listed: {error.strerror}"))
+        return []
+    return names
+
+
+def _read(path: Path) -> tuple[str, bool]:
+    """Return a file's text, and whether others than its owner and group can read it."""
+    try:
+        # Asked first: opening a named pipe would wait for a writer.
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise Unreadable("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise Unreadable("does not exist") from error
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > LARGEST:
+        raise Unreadable(f"is larger than {LARGEST // 1024} KiB")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n"), bool(mode & stat.S_IROTH)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Unreadable(f"is not UTF-8 text (byte {error.start + 1})", line) from error
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise Unreadable("is not usable TOML: nested too deeply") from error
+    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
+        message = str(error)
+        _, _, place = message.rpartition("(at line ")
+        number = place.partition(",")[0]
+        raise Unreadable(
+            f"is not TOML: {message}", int(number) if number.isdigit() else None
+        ) from error
+
+
+def _merge(
+    found: FileSet,
+    tables: Mapping[str, Any],
+    file: str,
+    lines: Mapping[tuple[str, ...], int],
+) -> None:
+    """Add a file's tables to those of the files before; a table that stands twice is a problem."""
+    where: dict[tuple[str, ...], tuple[str, int]] = {
+        path: (file, line) for path, line in lines.items()
+    }
+    for path, value in _units(tables):
+        target = found.tables
+        for name in path[:-1]:
+            target = target.setdefault(name, {})
+        if not isinstance(target, dict) or path[-1] in target:
+            other, line = found.lines.get(path, found.lines.get(path[:1], ("another file", 0)))
+            place = f"{other}:{line}" if line else other
+            message = f"is defined in {place} already; a table stands in one file"
+            found.problems.append(Problem(file, lines.get(path), key_path(path), message))
+        else:
+            target[path[-1]] = value
+            found.lines.update(
+                (each, place) for each, place in where.items() if each[: len(path)] == path
+            )
+    for path, place in where.items():
+        found.lines.setdefault(path, place)
+
+
+def _units(tables: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+    """Return what must stand in one file: `store` as a whole, each account, each job."""
+    units: list[tuple[tuple[str, ...], Any]] = []
+    for name, value in tables.items():
+        if name in NAMED and isinstance(value, dict):
+            units += [((name, key), each) for key, each in value.items()]
+        else:
+            units.append(((name,), value))
+    return units
+
+
+def _inline_secrets(
+    tables: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...], int]
+) -> list[Problem]:
+    """Return the secrets written into a file that everybody can read."""
+    message = (
+        "an inline secret in a file that others can read: use a reference, or chmod o-r the file"
+    )
+    accounts = tables.get("accounts")
+    paths = [
+        ("accounts", name, "access_key_secret")
+        for name, account in (accounts.items() if isinstance(accounts, dict) else ())
+        if isinstance(account, dict) and isinstance(account.get("access_key_secret"), str)
+    ]
+    store = tables.get("store")
+    dsn = store.get("dsn") if isinstance(store, dict) else None
+    if isinstance(dsn, str) and dsn_passwords(dsn):
+        paths.append(("store", "dsn"))
+    return [Problem(file, lines.get(path), key_path(path), message) for path in paths]

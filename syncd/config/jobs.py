@@ -1,0 +1,126 @@
+"""The job kinds as the configuration writes them: a kind is one class and one line of KINDS."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from syncd.config.durations import format_duration, parse_duration
+from syncd.config.fields import Duration, Label, Names, PositiveDuration, Zone, one_of
+from syncd.config.schema import Account, Defaults
+from syncd.config.spelling import hint
+from syncd.triggers.base import Trigger
+from syncd.triggers.cron import Cron
+from syncd.triggers.interval import Interval
+
+
+class Job(Defaults):
+    """What jobs of every kind have; the keys of [defaults] among it."""
+
+    kind: str = Field(description="What the job does.")
+    enabled: bool = Field(default=True, description="false takes the job out.")
+    schedule: str | None = Field(
+        default=None,
+        description="Five cron fields, or @hourly @daily @weekly @monthly @yearly. "
+        "Without schedule and every the job runs by hand only.",
+    )
+    every: PositiveDuration | None = Field(
+        default=None, description="Fixed interval, from the last due time; not with schedule."
+    )
+    timezone: Zone = Field(
+        default="UTC", description="Zone of the schedule; unset: the timezone of the whole file."
+    )
+
+    @field_validator("schedule")
+    @classmethod
+    def _can_come(cls, value: str | None) -> str | None:
+        if value is not None:
+            Cron(value, ZoneInfo("UTC"))
+        return value
+
+    @property
+    def schedule_text(self) -> str:
+        """Return when the job is due in words: `*/30 * * * * Asia/Shanghai`, `every 30m`, ``."""
+        if self.every is not None:
+            return f"every {format_duration(self.every)}"
+        return f"{self.schedule} {self.timezone}" if self.schedule else ""
+
+    def trigger(self, last_due: datetime | None, now: datetime) -> Trigger | None:
+        """Return the job's trigger, None for one that runs by hand only.
+
+        An interval goes on from the last due time; one that never was due is due at `now` first.
+        """
+        if self.every is not None:
+            return Interval(self.every, now if last_due is None else last_due)
+        return Cron(self.schedule, ZoneInfo(self.timezone)) if self.schedule else None
+
+    def has_targets(self, accounts: Mapping[str, Account]) -> bool:  # noqa: ARG002 - kinds differ
+        """Tell whether anything that is enabled is left to work on."""
+        return True
+
+
+class CloudJob(Job):
+    """Keep the inventory of cloud accounts true."""
+
+    kind: Literal["cloud"] = Field(description="What the job does.")
+    accounts: Names = Field(description="Names of the accounts, each of a table [accounts.NAME].")
+    resources: Annotated[tuple[Literal["host"], ...], one_of("host")] = Field(
+        default=("host",), description="Resource types: host."
+    )
+    group: Label = Field(default="", description="Group that the resources are put in.")
+    max_concurrent_items: int = Field(
+        default=5, ge=1, le=100, description="Regions read at the same time in one run."
+    )
+    max_errors: int = Field(
+        default=100, ge=0, description="Resources with bad data that a region may have."
+    )
+    delete_after_runs: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Complete listings in a row that must miss a resource.",
+    )
+    delete_after: Duration = Field(
+        default=parse_duration("0s"), description="How long a resource must have been missing."
+    )
+    max_delete_percent: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="Guard: deletions of a region above this share and above max_delete_count "
+        "wait for `syncd approve`.",
+    )
+    max_delete_count: int = Field(
+        default=10, ge=0, description="Guard: this many deletions of a region always may happen."
+    )
+
+    def enabled_accounts(self, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+        """Return the names of the job's accounts that are enabled."""
+        return tuple(name for name in self.accounts if accounts[name].enabled)
+
+    def has_targets(self, accounts: Mapping[str, Account]) -> bool:
+        """Tell whether one of the accounts is enabled."""
+        return bool(self.enabled_accounts(accounts))
+
+
+KINDS: Final[dict[str, type[Job]]] = {
+    "cloud": CloudJob,
+}
+
+
+def parse_job(value: object) -> Job:
+    """Read one job by its kind; the kind's own complaints come through."""
+    if isinstance(value, Job):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("must be a table")
+    if "kind" not in value:
+        raise PydanticCustomError("job_kind", "is required{hint}", {"hint": hint("", KINDS)})
+    kind = KINDS.get(value["kind"]) if isinstance(value["kind"], str) else None
+    if kind is None:
+        text = hint(str(value["kind"]), KINDS)
+        raise PydanticCustomError("job_kind", "unknown kind{hint}", {"hint": text})
+    return kind.model_validate(value)

@@ -1,0 +1,64 @@
+"""What one table says about another: names that must exist, keys that exclude each other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from syncd.config.configuration import Tables
+from syncd.config.problems import Places, Problem
+from syncd.config.secrets import Secret, resolve
+from syncd.config.spelling import hint
+from syncd.errors import ConfigurationError
+
+SPARE_CONNECTIONS: Final = 2
+"""Beside the workers, the dispatcher and the pages each hold a connection at times."""
+
+
+def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
+    """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
+    accounts = _table(tables.get("accounts"))
+    return [
+        problem
+        for name, job in _table(tables.get("jobs")).items()
+        for problem in _of_job(name, _table(job), accounts, places)
+    ]
+
+
+def cross_checks(tables: Tables, places: Places) -> list[Problem]:
+    """Check what can be compared only when every key is valid."""
+    needed = tables.daemon.max_concurrent_runs + SPARE_CONNECTIONS
+    if tables.store.pool_max >= needed:
+        return []
+    message = f"must be at least {needed}: daemon.max_concurrent_runs and {SPARE_CONNECTIONS} spare"
+    return [places.problem(("store", "pool_max"), message)]
+
+
+def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) -> list[Problem]:
+    """Read each secret that would be used, and return the references that give nothing."""
+    secrets: dict[tuple[str, ...], Secret] = {("store", "dsn"): tables.store.dsn}
+    for name, account in tables.accounts.items():
+        if account.enabled:
+            secrets["accounts", name, "access_key_id"] = account.access_key_id
+            secrets["accounts", name, "access_key_secret"] = account.access_key_secret
+    problems = []
+    for path, secret in secrets.items():
+        try:
+            resolve(secret, environ)
+        except ConfigurationError as error:
+            problems.append(places.problem(path, str(error)))
+    return problems
+
+
+def _of_job(
+    name: str, job: Mapping[str, Any], accounts: Mapping[str, Any], places: Places
+) -> Iterator[Problem]:
+    if "schedule" in job and "every" in job:
+        yield places.problem(("jobs", name, "every"), "stands beside schedule: only one may")
+    named = job.get("accounts")
+    for index, account in enumerate(named if isinstance(named, list) else ()):
+        if isinstance(account, str) and account not in accounts:
+            text = f"no table [accounts.NAME] defines{hint(account, accounts)}"
+            yield places.problem(("jobs", name, "accounts", index), text)
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

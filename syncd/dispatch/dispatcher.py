@@ -1,0 +1,215 @@
+"""The dispatcher's thread: claims due times, starts runs, keeps the lease, and outlives the store.
+
+What it is told comes over its inbox; what it decides is in `queue` and `board`. While the store is
+out of reach, due times wait here, and the timetable goes on ticking.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol, TypeVar
+
+from syncd.context import BoundLogger
+from syncd.dispatch import board
+from syncd.dispatch.recorder import Recorder
+from syncd.dispatch.runner import Attempt, Runner
+from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.timetable import Due
+from syncd.dispatch.workers import WorkerPool
+from syncd.errors import Fenced, Interrupted, StoreError, TimedOut, describe
+from syncd.store import job_state
+from syncd.store.database import Store
+from syncd.store.leader import RENEW_SECONDS, Lease
+from syncd.store.runs import RunEnd
+
+T = TypeVar("T")
+
+_TURN: Final = 0.5  # seconds between two looks at deadlines and the lease
+_STORE_RETRY: Final = 1.0  # seconds between two tries while the store is out of reach
+_ANSWER: Final = 15.0  # seconds that a request waits for its answer
+
+
+class Keeper(Protocol):
+    """Who keeps the store and the process; told by the dispatcher, in its thread."""
+
+    def store_lost(self, error: StoreError) -> None:
+        """Do what can be done to bring the store back; must not raise."""
+
+    def store_back(self) -> None:
+        """Note that the store answers again."""
+
+    def leadership_lost(self) -> None:
+        """Stop the daemon: another one leads."""
+
+
+class Dispatcher:
+    """Owns the thread between the timetable and the workers."""
+
+    def __init__(  # noqa: PLR0913 - the parts that the composition root puts together
+        self,
+        *,
+        store: Store,
+        lease: Lease,
+        runs: board.Board,
+        runner: Runner,
+        recorder: Recorder,
+        pool: WorkerPool,
+        observer: board.Observer,
+        keeper: Keeper,
+        next_due: board.NextDue,
+        log: BoundLogger,
+    ) -> None:
+        self._store, self._lease, self._board = store, lease, runs
+        self._runner, self._recorder, self._pool = runner, recorder, pool
+        self._observer, self._keeper, self._next_due = observer, keeper, next_due
+        self._log = log
+        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._dues: list[Due] = []
+        self._draining = False
+        self._store_fails = False
+        self._renewed = time.monotonic()
+        self._retry_at = 0.0
+        self._thread = threading.Thread(target=self._loop, name="syncd-dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; the lease has just been taken."""
+        self._thread.start()
+
+    def due(self, dues: Sequence[Due]) -> None:
+        """Take due times over from the timetable; never blocks."""
+        self._inbox.put(lambda: self._dues.extend(dues))
+
+    def clock_set_back(self, now: datetime) -> None:
+        """Bring the stored due times back to a clock that was set back; never blocks."""
+        self._inbox.put(lambda: self._pull_back(now))
+
+    def ask(self, act: Callable[[], T]) -> T:
+        """Have the dispatcher's thread do an act, wait for it, and return what it returns.
+
+        Raises what the act raises, StoreError when there is no answer in 15 s.
+        """
+        answer: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                answer.set_result(act())
+            except Exception as error:  # noqa: BLE001 - raised where it was asked
+                answer.set_exception(error)
+
+        self._inbox.put(do)
+        try:
+            return answer.result(_ANSWER)
+        except FutureTimeout as error:
+            raise StoreError("the dispatcher does not answer: the store may hang") from error
+
+    def adopt(self, specs: Mapping[str, JobSpec]) -> None:
+        """Take over the jobs of another configuration; runs under way keep theirs."""
+
+        def act() -> None:
+            with self._store.transaction() as tx:
+                self._board.adopt(tx, specs)
+
+        self.ask(act)
+
+    def drain(self, grace: float, hurry: threading.Event, tick: Callable[[], None]) -> None:
+        """Start no more runs and wait for those under way; interrupt them when time is up.
+
+        `tick` is called each half second; `hurry` ends the grace.
+        """
+        self._draining = True
+        self._wait_idle(grace, hurry, tick)
+        for attempt in list(self._board.running.values()):
+            attempt.source.cancel(Interrupted("the daemon stops"))
+        self._wait_idle(10.0, threading.Event(), tick)
+
+    def _wait_idle(self, seconds: float, hurry: threading.Event, tick: Callable[[], None]) -> None:
+        end = time.monotonic() + seconds
+        while self._pool.busy and time.monotonic() < end and not hurry.wait(min(_TURN, seconds)):
+            tick()
+
+    def stop(self) -> None:
+        """End the thread and give the lease back."""
+        self._inbox.put(None)
+        self._thread.join(10)
+        try:
+            self._lease.release(self._store)
+        except StoreError as error:
+            self._log.warning("the lease runs out by itself", error=describe(error))
+
+    def _loop(self) -> None:
+        while self._take_messages():
+            try:
+                self._turn()
+            except Fenced as error:
+                self._log.error("leadership lost", error=describe(error))
+                self._keeper.leadership_lost()
+                return
+            except (StoreError, TimedOut) as error:
+                self._store_lost(error)
+            except Exception:  # noqa: BLE001 - the loop has to go on whatever happens
+                self._log.exception("the dispatcher failed; it goes on")
+
+    def _take_messages(self) -> bool:
+        """Wait for a message, half a second at most, and take all; False when asked to stop."""
+        try:
+            message = self._inbox.get(timeout=_TURN)
+            while message is not None:
+                message()
+                message = self._inbox.get_nowait()
+        except Empty:
+            return True
+        return False
+
+    def _turn(self) -> None:
+        self._board.expire()
+        if time.monotonic() < self._retry_at:
+            return
+        if self._store_fails:
+            self._recover_board()
+        if time.monotonic() - self._renewed >= RENEW_SECONDS:
+            self._lease.renew(self._store)
+            self._renewed = time.monotonic()
+        self._recorder.flush()
+        if self._dues and not self._draining:
+            self._board.claim(self._dues, self._observer)
+            self._dues = []
+        if not self._draining:
+            for attempt in self._board.begin(self._pool.idle, self._next_due, self._observer):
+                self._pool.submit(lambda attempt=attempt: self._run(attempt))  # type: ignore[misc]
+
+    def _run(self, attempt: Attempt) -> None:
+        """Run an attempt in a worker's thread, and tell the board how it ended."""
+        end = None
+        try:
+            end = self._runner.run(attempt)
+        finally:
+            self._inbox.put(lambda: self._ended(attempt, end))
+
+    def _ended(self, attempt: Attempt, end: RunEnd | None) -> None:
+        self._board.ended(attempt, end)
+        self._observer.stopped(attempt.spec.name)
+
+    def _pull_back(self, now: datetime) -> None:
+        with self._store.transaction() as tx:
+            job_state.pull_back(tx, now)
+
+    def _recover_board(self) -> None:
+        """After an outage: what was committed though its answer was lost is on the board again."""
+        self._recorder.flush()
+        with self._store.transaction() as tx:
+            self._lease.check(tx)
+            self._board.adopt(tx, self._board.specs)
+        self._store_fails = False
+        self._log.info("the store is back")
+        self._keeper.store_back()
+
+    def _store_lost(self, error: StoreError | TimedOut) -> None:
+        if not self._store_fails:
+            self._log.error("the store is lost; due times wait", error=describe(error))
+        self._store_fails = True
+        self._keeper.store_lost(StoreError(describe(error)))
+        self._retry_at = time.monotonic() + _STORE_RETRY

@@ -1,0 +1,177 @@
+"""One item of a run, from pending to its final status, whatever happens on the way."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from syncd.context import BoundLogger, Clock, RunContext
+from syncd.dispatch.progress import ItemReport, RunProgress
+from syncd.dispatch.recorder import Recorder, write
+from syncd.errors import (
+    Authentication,
+    Cancelled,
+    Fenced,
+    SyncdError,
+    describe,
+    error_class,
+    retryable,
+)
+from syncd.jobs.base import Change, Job
+from syncd.model.run import Claim, Counts, Outcome, Status, Target
+from syncd.store import items
+from syncd.store.database import Store
+from syncd.store.outbox import Owed
+
+_NAMED_IN_LOG = 50  # changes of an item that the log names; the store has them all
+
+
+class Observer(Protocol):
+    """What the runs tell the metrics."""
+
+    def item_ended(self, job: str, end: items.ItemEnd) -> None:
+        """Count an item and what it changed."""
+
+    def attempt_ended(self, job: str, outcome: Outcome, seconds: float, ended: datetime) -> None:
+        """Count an attempt; its outcome is `pending` when the run is tried again."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the items of an attempt share: how those that failed did, and which accounts are out."""
+
+    failed: dict[str, Outcome] = field(default_factory=dict)
+    again: bool = False
+    fenced: Fenced | None = None
+    stopped: dict[str, Authentication] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self, target: Target) -> None:
+        """Raise when the target need not be tried: its problem is known."""
+        if self.fenced:
+            raise self.fenced
+        if target.problem:
+            raise target.problem
+        if target.account in self.stopped:
+            raise Authentication(f"not tried: {self.stopped[target.account]}")
+
+    def note(self, target: Target, outcome: Outcome, error: SyncdError | Exception) -> None:
+        """Note that an item failed."""
+        with self.lock:
+            self.failed[target.name] = outcome
+            self.again = self.again or retryable(error)
+            if isinstance(error, Authentication) and target.account:
+                self.stopped.setdefault(target.account, error)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWork:
+    """All that one item needs; calling it runs it, and never raises."""
+
+    store: Store
+    recorder: Recorder
+    observer: Observer
+    clock: Clock
+    job: Job[Any]
+    claim: Claim
+    ctx: RunContext
+    target: Target
+    item_id: int
+    report: ItemReport
+    progress: RunProgress
+    tally: Tally
+
+    def __call__(self) -> None:
+        """Run the item and record how it ended."""
+        began, started = self.clock.monotonic(), self.clock.now()
+        self.progress.note(self.target.name, state="running")
+
+        def end(outcome: Outcome, counts: Counts) -> items.ItemEnd:
+            return items.ItemEnd(
+                self.item_id, outcome, counts, self.report.details, self.report.errors,
+                started, self.clock.now(), self.clock.monotonic() - began,
+            )  # fmt: skip
+
+        try:
+            done = self._work(end)
+        except Fenced as error:
+            self.tally.fenced = error
+            return
+        except Exception as error:  # noqa: BLE001 - whatever happens to an item ends it alone
+            done = self._failed(end, error)
+        self.progress.note(self.target.name, state=done.outcome.status)
+        self.observer.item_ended(self.ctx.job_name, done)
+        _log_end(self.ctx.log, done)
+
+    def _work(self, end: Callable[[Outcome, Counts], items.ItemEnd]) -> items.ItemEnd:
+        """Read the target, and write its rows and its record in one transaction."""
+        ctx = self.ctx
+        self.tally.check(self.target)
+        ctx.check()
+        with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+            items.start_item(tx, self.claim, self.item_id, self.clock.now())
+        staged = self.job.read(ctx, self.target)
+        try:
+            with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+                applied = self.job.apply(tx, ctx, staged)
+                changes = self.job.changes(tx, ctx, staged, _NAMED_IN_LOG + 1)
+                outcome = Outcome("success") if not applied.failure else failure(applied.failure)
+                done = end(outcome, applied.counts)
+                write(tx, Owed(self.claim, item=done))
+        except BaseException:
+            staged.discard()
+            raise
+        if applied.failure:
+            self.tally.note(self.target, outcome, applied.failure)
+        _log_changes(ctx.log, changes)
+        return done
+
+    def _failed(
+        self, end: Callable[[Outcome, Counts], items.ItemEnd], error: Exception
+    ) -> items.ItemEnd:
+        """Record an item whose work raised."""
+        tell(self.ctx.log, "item failed", error)
+        outcome = failure(error)
+        done = end(outcome, Counts())
+        self.tally.note(self.target, outcome, error)
+        try:
+            self.recorder.record(Owed(self.claim, item=done))
+        except Fenced as fenced:
+            self.tally.fenced = fenced
+        return done
+
+
+def failure(error: BaseException) -> Outcome:
+    """Return the outcome of what ended with an error."""
+    status: Status = "cancelled" if isinstance(error, Cancelled) else "failed"
+    return Outcome(status, error_class(error), describe(error))
+
+
+def tell(log: BoundLogger, event: str, error: Exception) -> None:
+    """Log an error: the foreseen ones in a line, a bug with its traceback."""
+    if isinstance(error, SyncdError):
+        log.error(event, error_class=error.error_class, error=describe(error))
+    else:
+        log.error(event, error_class="internal", error=describe(error), exc_info=error)
+
+
+def _log_changes(log: BoundLogger, changes: Sequence[Change]) -> None:
+    """Name what was added, deleted or restored; updates in less important lines."""
+    for change in changes[:_NAMED_IN_LOG]:
+        say = log.debug if change.change == "updated" else log.info
+        say(f"resource {change.change}", resource=change.resource_id, name=change.name)
+    if len(changes) > _NAMED_IN_LOG:
+        log.info("more changes are in syncd.resource_change", named=_NAMED_IN_LOG)
+
+
+def _log_end(log: BoundLogger, end: items.ItemEnd) -> None:
+    """Log how an item ended, and each resource that had an error."""
+    for error in end.errors:
+        log.warning("resource failed", resource=error.resource_id, error=error.error)
+    counts = end.counts
+    log.info(
+        "item ended", status=end.outcome.status, seconds=round(end.seconds, 3),
+        fetched=counts.total, added=counts.added, updated=counts.updated,
+        deleted=counts.deleted, unchanged=counts.unchanged, failed=counts.errors,
+    )  # fmt: skip

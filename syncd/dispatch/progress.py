@@ -1,0 +1,83 @@
+"""How far the active runs are, as anybody may ask while they run; and what an item reports."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from syncd.errors import SyncdError, describe, error_class
+from syncd.store.items import ResourceError
+
+_ERRORS_KEPT: Final = 1_000  # of one item: the rest is counted
+
+
+@dataclass(slots=True)
+class _ItemProgress:
+    state: str = "pending"
+    done: int = 0
+    of: int | None = None
+
+
+class RunProgress:
+    """The progress of one run: its items, and how many resources of each were seen."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: dict[str, _ItemProgress] = {}
+
+    def open(self, targets: Sequence[str]) -> None:
+        """Name the items of the attempt."""
+        with self._lock:
+            self._items = {target: _ItemProgress() for target in targets}
+
+    def note(
+        self,
+        target: str,
+        *,
+        state: str | None = None,
+        done: int | None = None,
+        of: int | None = None,
+    ) -> None:
+        """Note what is new about an item."""
+        with self._lock:
+            item = self._items.setdefault(target, _ItemProgress())
+            item.state = state or item.state
+            item.done = item.done if done is None else done
+            item.of = item.of if of is None else of
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return {"items", "items_done", "targets": {name: {"state", "done", "of"}}}."""
+        with self._lock:
+            targets = {
+                name: {"state": item.state, "done": item.done, "of": item.of}
+                for name, item in self._items.items()
+            }
+        ended = sum(target["state"] not in ("pending", "running") for target in targets.values())
+        return {"items": len(targets), "items_done": ended, "targets": targets}
+
+
+class ItemReport:
+    """What the job reports of one item: progress, errors of single resources, details."""
+
+    def __init__(self, progress: RunProgress, target: str) -> None:
+        self._progress, self._target = progress, target
+        self.errors: list[ResourceError] = []
+        self.details: dict[str, Any] = {}
+
+    def progress(self, done: int, of: int | None = None) -> None:
+        """Say how many resources are done, and of how many if that is known."""
+        self._progress.note(self._target, done=done, of=of)
+
+    def error(self, resource_id: str, error: SyncdError) -> None:
+        """Record the error of one resource; the item goes on."""
+        if len(self.errors) < _ERRORS_KEPT:
+            self.errors.append(ResourceError(resource_id, error_class(error), describe(error)))
+
+    def detail(self, name: str, value: object) -> None:
+        """Keep a fact of the item in its `details`."""
+        self.details[name] = value
+
+
+def snapshots(active: Mapping[str, RunProgress]) -> dict[str, dict[str, Any]]:
+    """Return the snapshots of several runs, by run id."""
+    return {run_id: progress.snapshot() for run_id, progress in active.items()}

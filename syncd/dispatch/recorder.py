@@ -1,0 +1,94 @@
+"""Records how items and runs ended: in the store, or in the outbox while the store is gone."""
+
+from syncd.context import BoundLogger
+from syncd.errors import Fenced, StoreError, TimedOut, describe
+from syncd.store import items, runs
+from syncd.store.database import Store, Transaction
+from syncd.store.outbox import Outbox, Owed
+
+
+class Recorder:
+    """The way of a record that must not be lost; safe for threads."""
+
+    def __init__(self, store: Store, outbox: Outbox, log: BoundLogger) -> None:
+        self._store, self._outbox, self._log = store, outbox, log
+
+    @property
+    def owed(self) -> int:
+        """How many records the store is owed."""
+        return len(self._outbox)
+
+    def record(self, owed: Owed) -> None:
+        """Record an end; a record of a claim of which one is owed already waits behind it.
+
+        Raises Fenced when the claim is void.
+        """
+        if not self._outbox.owes(owed.claim):
+            try:
+                self._write(owed)
+            except (StoreError, TimedOut) as error:
+                self._log.warning("a record is kept in the outbox", error=describe(error))
+            else:
+                return
+        try:
+            self._outbox.add(owed)
+        except StoreError as error:
+            self._log.error("a record is kept in memory alone", error=describe(error))
+
+    def flush(self) -> None:
+        """Record what is owed, oldest first; raises StoreError when the store is gone again."""
+        if taken := self._outbox.flush(self._late):
+            self._log.info("records of the outbox were recorded", records=taken)
+
+    def _write(self, owed: Owed) -> None:
+        """Write a record in a transaction; that it stands already is no error.
+
+        It does when the connection broke after its commit, or when the outbox was emptied twice.
+        """
+        try:
+            with self._store.transaction() as tx:
+                write(tx, owed)
+        except Fenced:
+            with self._store.transaction() as tx:
+                if not _stands(tx, owed):
+                    raise
+
+    def _late(self, owed: Owed) -> None:
+        """Record an owed end; one that fencing refuses becomes an error of its run."""
+        try:
+            self._write(owed)
+        except Fenced as error:
+            with self._store.transaction() as tx:
+                _keep_refused(tx, owed, error)
+
+
+def write(tx: Transaction, owed: Owed) -> None:
+    """Write a record; raises Fenced when the claim is void."""
+    if owed.item:
+        items.end_item(tx, owed.claim, owed.item)
+    if owed.run:
+        runs.end_run(tx, owed.claim, owed.run)
+
+
+def _keep_refused(tx: Transaction, owed: Owed, error: Fenced) -> None:
+    """Keep a refused record as an error of its run, if the store has the run."""
+    claim, end = owed.claim, owed.item or owed.run
+    if end is None:
+        return
+    text = f"refused, since {error}: {end.outcome.status} {end.outcome.error or ''}".strip()
+    refused = items.ResourceError(None, "conflict", text[:2000])
+    if tx.execute("select from syncd.run where id = %s", (claim.run_id,)).fetchone() is not None:
+        items.add_errors(tx, claim.run_id, None, claim.attempt, [refused], end.finished_at)
+
+
+def _stands(tx: Transaction, owed: Owed) -> bool:
+    """Tell whether the item, or the attempt, has ended in the store already."""
+    claim = owed.claim
+    if owed.item:
+        query = """select from syncd.run_item where id = %s and attempt = %s
+                   and status not in ('pending', 'running')"""
+        return tx.execute(query, (owed.item.item_id, claim.attempt)).fetchone() is not None
+    query = """select from syncd.run where id = %s and owner = %s and owner_epoch = %s
+               and attempt = %s and status <> 'running'"""
+    row = tx.execute(query, (claim.run_id, claim.owner, claim.epoch, claim.attempt)).fetchone()
+    return row is not None

@@ -1,0 +1,1 @@
+"""Alibaba Cloud: ECS and STS through the official SDK's requests and signatures."""

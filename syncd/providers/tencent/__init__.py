@@ -1,0 +1,1 @@
+"""Tencent Cloud: CVM, region and STS through the official SDK's requests and signatures."""

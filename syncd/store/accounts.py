@@ -1,0 +1,73 @@
+"""What was learnt of each cloud account, with its age: who owns it, and its regions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg.rows import class_row
+
+from syncd.store.database import Transaction
+
+FRESH: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of an account; `now` is the store's clock."""
+
+    owner_id: str | None = None
+    owner_at: datetime | None = None
+    key_hash: str | None = None
+    regions: list[str] | None = None
+    regions_at: datetime | None = None
+    now: datetime | None = None
+
+    @property
+    def regions_are_fresh(self) -> bool:
+        """Tell whether the list of regions is younger than a day."""
+        return _is_fresh(self.regions_at, self.now)
+
+    def owner_is_fresh(self, key_hash: str) -> bool:
+        """Tell whether the owner was asked for within a day, with the same access key."""
+        return self.key_hash == key_hash and _is_fresh(self.owner_at, self.now)
+
+
+def _is_fresh(moment: datetime | None, now: datetime | None) -> bool:
+    return moment is not None and now is not None and now - moment < FRESH
+
+
+def load(tx: Transaction, account: str) -> Knowledge:
+    """Return what is known of an account."""
+    cursor = tx.cursor(row_factory=class_row(Knowledge))
+    row = cursor.execute(
+        """select owner_id, owner_at, key_hash, regions, regions_at, now()
+           from syncd.account_state where account = %s""",
+        (account,),
+    ).fetchone()
+    return row or Knowledge()
+
+
+def save_regions(tx: Transaction, account: str, provider: str, regions: Sequence[str]) -> None:
+    """Remember the regions of an account."""
+    tx.execute(
+        """insert into syncd.account_state (account, provider, regions, regions_at)
+           values (%s, %s, %s, now())
+           on conflict (account) do update
+           set provider = excluded.provider, regions = excluded.regions, regions_at = now()""",
+        (account, provider, list(regions)),
+    )
+
+
+def save_owner(
+    tx: Transaction, account: str, provider: str, owner_id: str | None, key_hash: str
+) -> None:
+    """Remember who owns an account; one that could not be told leaves what is known."""
+    tx.execute(
+        """insert into syncd.account_state as s (account, provider, owner_id, owner_at, key_hash)
+           values (%s, %s, %s, now(), %s)
+           on conflict (account) do update
+           set provider = excluded.provider, owner_id = coalesce(excluded.owner_id, s.owner_id),
+               owner_at = now(), key_hash = excluded.key_hash""",
+        (account, provider, owner_id, key_hash),
+    )

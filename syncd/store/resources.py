@@ -1,0 +1,129 @@
+"""The table of cloud resources: its shape for the reconcile step, its scopes and its guard."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from syncd.model.resource import CARRIED, COMPARED, OPTIONAL, Scope
+from syncd.model.run import RunId
+from syncd.store.database import Transaction
+from syncd.store.reconcile_sql import Shape
+
+RESOURCES: Final = Shape(
+    table="resource",
+    stage="resource_stage",
+    change_table="resource_change",
+    scope=("account", "region", "type"),
+    key="resource_id",
+    label="name",
+    constants=("provider", "group_name"),
+    compared=COMPARED,
+    optional=OPTIONAL,
+    carried=CARRIED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """What a job looks after: a resource type of an account, in all regions or in some."""
+
+    job: str
+    account: str
+    type: str
+    regions: list[str] | None
+    excluded: list[str]
+
+
+def lock(tx: Transaction, scope: Scope) -> None:
+    """Let one transaction at a time write a scope."""
+    tx.execute(
+        """insert into syncd.scope (account, region, type) values (%s, %s, %s)
+           on conflict (account, region, type) do update set account = excluded.account""",
+        (scope.account, scope.region, scope.type),
+    )
+
+
+def note_listing(
+    tx: Transaction, scope: Scope, run_id: RunId, *, complete: bool, lossy: bool
+) -> None:
+    """Note that a scope was listed: its living resources were seen now if it was complete."""
+    tx.execute(
+        """update syncd.scope
+           set last_run_id = %s, lossy = %s,
+               last_complete_at = case when %s then now() else last_complete_at end
+           where (account, region, type) = (%s, %s, %s)""",
+        (run_id, lossy, complete, scope.account, scope.region, scope.type),
+    )
+
+
+def set_group(tx: Transaction, scope: Scope, group: str | None) -> None:
+    """Put the resources of a scope in a group, if the configuration names another than before."""
+    key = (scope.account, scope.region, scope.type)
+    moved = tx.execute(
+        """update syncd.scope set group_name = %s
+           where (account, region, type) = (%s, %s, %s) and group_name is distinct from %s
+           returning account""",
+        (group, *key, group),
+    ).fetchone()
+    if moved:
+        tx.execute(
+            """update syncd.resource set group_name = %s
+               where (account, region, type) = (%s, %s, %s) and group_name is distinct from %s""",
+            (group, *key, group),
+        )
+
+
+def approved_deletions(tx: Transaction, scope: Scope) -> set[str]:
+    """Return the guarded resources of a scope that were let go in the last 24 hours."""
+    rows = tx.execute(
+        """select resource_id from syncd.guarded_deletion
+           where (account, region, type) = (%s, %s, %s)
+             and approved_at > now() - interval '24 hours'""",
+        (scope.account, scope.region, scope.type),
+    )
+    return {row[0] for row in rows}
+
+
+def replace_guarded(
+    tx: Transaction, scope: Scope, job: str, run_id: RunId, guarded: Collection[str]
+) -> None:
+    """Keep which deletions of a scope are held back; approvals of the others are used up."""
+    tx.execute(
+        "delete from syncd.guarded_deletion where (account, region, type) = (%s, %s, %s)",
+        (scope.account, scope.region, scope.type),
+    )
+    if guarded:
+        tx.execute(
+            """insert into syncd.guarded_deletion
+                   (job, account, region, type, resource_id, run_id, guarded_at)
+               select %s, %s, %s, %s, unnest(%s::text[]), %s, now()""",
+            (job, scope.account, scope.region, scope.type, list(guarded), run_id),
+        )
+
+
+def approve(tx: Transaction, job: str, by: str) -> int:
+    """Let the guarded deletions of a job go in its next run; return how many."""
+    return tx.execute(
+        "update syncd.guarded_deletion set approved_at = now(), approved_by = %s where job = %s",
+        (by, job),
+    ).rowcount
+
+
+def replace_managed(tx: Transaction, managed: Iterable[Managed]) -> None:
+    """Keep what the configuration in force looks after, for the `unmanaged` mark of the views."""
+    tx.execute("delete from syncd.managed")
+    with tx.cursor() as cursor:
+        cursor.executemany(
+            """insert into syncd.managed (job, account, type, regions, excluded)
+               values (%s, %s, %s, %s, %s)""",
+            [(m.job, m.account, m.type, m.regions, m.excluded) for m in managed],
+        )
+
+
+def counts_by_state(tx: Transaction) -> dict[tuple[str, str, str], int]:
+    """Return how many living resources there are by (account, type, state)."""
+    rows = tx.execute(
+        """select account, type, state, count(*) from syncd.resource
+           where deleted_at is null group by account, type, state"""
+    )
+    return {(account, kind, state): count for account, kind, state, count in rows}
