@@ -201,6 +201,10 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Reader(sock, self.fp.detach()), _CHUNK)
 
 
+class _NotConnected(urllib3.exceptions.HTTPError):
+    """The connection could not be made."""
+
+
 class _Timed(HTTPConnection):
     """A connection that spends no more than the time left for the thread's call."""
 
@@ -211,6 +215,9 @@ class _Timed(HTTPConnection):
         call = _current.call
         try:
             super().connect()
+        except OSError as error:
+            # urllib3 would take a reset for one of the request and read from no socket at all
+            raise _NotConnected("no connection", error) from error
         finally:
             call.connected()
 

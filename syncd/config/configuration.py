@@ -106,7 +106,7 @@ def _warnings(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> list[
     ]
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a table
+def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 - a table of types
     match value:
         case BaseModel():
             return {name: _plain(getattr(value, name)) for name in type(value).model_fields}

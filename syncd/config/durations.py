@@ -21,7 +21,7 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'a bare number has no unit; write "{value}s" for seconds')
+        raise ValueError(f'a bare number has no unit; write "{value}s"')  # noqa: TRY004
     match = _SHAPE.fullmatch(value) if isinstance(value, str) else None
     if not match or not value:
         raise ValueError(f"must be a duration such as {_EXAMPLES}")

@@ -1,8 +1,10 @@
 """The kinds of values that the configuration's keys hold, each with one clear complaint."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -26,7 +28,7 @@ _REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be a string")
+        raise ValueError("must be a string")  # noqa: TRY004 - pydantic collects ValueErrors only
     return value
 
 
@@ -48,9 +50,14 @@ def _zone(value: object) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
-            f"unknown time zone{hint(name, available_timezones(), 'such as Asia/Shanghai, UTC')}"
+            f"unknown time zone{hint(name, _zones(), 'names such as Asia/Shanghai, UTC')}"
         ) from error
     return name
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _positive(value: object) -> timedelta:
@@ -130,7 +137,7 @@ def _list_of(item: Callable[[object], Any], *, least: int = 0, most: int = 1000)
 
     def check(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError('must be a list, such as ["a", "b"]')
+            raise ValueError('must be a list, such as ["a", "b"]')  # noqa: TRY004
         if not least <= len(value) <= most:
             raise ValueError(f"must have {least} to {most} items")
         return tuple(item(each) for each in value)
@@ -139,9 +146,9 @@ def _list_of(item: Callable[[object], Any], *, least: int = 0, most: int = 1000)
 
 
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({item for item in value if value.count(item) > 1})
-    if twice:
-        raise ValueError(f'names "{twice[0]}" twice')
+    item, count = Counter(value).most_common(1)[0] if value else ("", 0)
+    if count > 1:
+        raise ValueError(f'names "{item}" twice')
     return value
 
 
@@ -149,7 +156,7 @@ def _regions(value: object) -> object:
     if value == "all":
         return value
     if isinstance(value, str):
-        raise ValueError('must be "all" or a list of regions')
+        raise ValueError('must be "all" or a list of regions')  # noqa: TRY004
     return _distinct(_list_of(_region, least=1)(value))
 
 

@@ -111,25 +111,21 @@ def _merge(
     lines: Mapping[tuple[str, ...], int],
 ) -> None:
     """Add a file's tables to those of the files before; a table that stands twice is a problem."""
-    where: dict[tuple[str, ...], tuple[str, int]] = {
-        path: (file, line) for path, line in lines.items()
-    }
     for path, value in _units(tables):
         target = found.tables
         for name in path[:-1]:
             target = target.setdefault(name, {})
-        if not isinstance(target, dict) or path[-1] in target:
-            other, line = found.lines.get(path, found.lines.get(path[:1], ("another file", 0)))
+        # A bare header, as the shipped file has them, defines nothing.
+        if not isinstance(target, dict) or {} not in (value, target.get(path[-1], {})):
+            other, line = found.lines.get(path) or found.lines.get(path[:1], ("another file", 0))
             place = f"{other}:{line}" if line else other
             message = f"is defined in {place} already; a table stands in one file"
             found.problems.append(Problem(file, lines.get(path), key_path(path), message))
-        else:
+        elif value != {} or path[-1] not in target:
             target[path[-1]] = value
-            found.lines.update(
-                (each, place) for each, place in where.items() if each[: len(path)] == path
-            )
-    for path, place in where.items():
-        found.lines.setdefault(path, place)
+            found.lines[path] = (file, lines.get(path, 1))
+    for path, line in lines.items():
+        found.lines.setdefault(path, (file, line))
 
 
 def _units(tables: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
@@ -151,7 +147,7 @@ def _inline_secrets(
         "an inline secret in a file that others can read: use a reference, or chmod o-r the file"
     )
     accounts = tables.get("accounts")
-    paths = [
+    paths: list[tuple[str, ...]] = [
         ("accounts", name, "access_key_secret")
         for name, account in (accounts.items() if isinstance(accounts, dict) else ())
         if isinstance(account, dict) and isinstance(account.get("access_key_secret"), str)

@@ -33,6 +33,9 @@ class Job(Defaults):
     timezone: Zone = Field(
         default="UTC", description="Zone of the schedule; unset: the timezone of the whole file."
     )
+    max_concurrent_items: int = Field(
+        default=5, ge=1, le=100, description="Items (regions) worked on at once in one run."
+    )
 
     @field_validator("schedule")
     @classmethod
@@ -71,11 +74,10 @@ class CloudJob(Job):
         default=("host",), description="Resource types: host."
     )
     group: Label = Field(default="", description="Group that the resources are put in.")
-    max_concurrent_items: int = Field(
-        default=5, ge=1, le=100, description="Regions read at the same time in one run."
-    )
     max_errors: int = Field(
-        default=100, ge=0, description="Resources with bad data that a region may have."
+        default=100,
+        ge=0,
+        description="Resources with bad data that a region may have; more fail it.",
     )
     delete_after_runs: int = Field(
         default=1,
@@ -116,7 +118,7 @@ def parse_job(value: object) -> Job:
     if isinstance(value, Job):
         return value
     if not isinstance(value, dict):
-        raise ValueError("must be a table")
+        raise ValueError("must be a table")  # noqa: TRY004 - pydantic collects ValueErrors only
     if "kind" not in value:
         raise PydanticCustomError("job_kind", "is required{hint}", {"hint": hint("", KINDS)})
     kind = KINDS.get(value["kind"]) if isinstance(value["kind"], str) else None

@@ -12,7 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from syncd.config.configuration import Config, Tables
 from syncd.config.environment import directories, read_variables
@@ -34,7 +39,7 @@ class Source(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return one of the tables."""
-        return self._tables.get(field_name), field_name, False
+        return self._tables.get(field_name), field_name, self.field_is_complex(field)
 
 
 class DirectorySource(Source):
@@ -47,6 +52,8 @@ class DirectorySource(Source):
 
 class Settings(Tables, BaseSettings):
     """The tables, filled from variables, then files, then the directories of the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", strict=True)
 
     @classmethod
     def settings_customise_sources(

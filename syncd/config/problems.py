@@ -14,7 +14,7 @@ from syncd.config.schema import Account
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 MOST: Final = 200
 ENVIRONMENT: Final = "environment"
@@ -38,7 +38,7 @@ _WORDING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong; `line` is None where it can't be found, `key` "" for a whole file."""
+    """One thing that is wrong; `line` is None where it is not known, `key` "" for a whole file."""
 
     file: str
     line: int | None
@@ -67,7 +67,7 @@ class Places:
     lines: Mapping[tuple[str, ...], tuple[str, int]]
     variables: Mapping[tuple[str, ...], str]
 
-    def problem(self, path: Path, message: str) -> Problem:
+    def problem(self, path: KeyPath, message: str) -> Problem:
         """Return the problem of a key, at the nearest place that is known."""
         parts = tuple(str(part) for part in path)
         for length in range(len(parts), 0, -1):
@@ -79,7 +79,7 @@ class Places:
         return Problem(self.main, None, key_path(path), message)
 
 
-def key_path(path: Path) -> str:
+def key_path(path: KeyPath) -> str:
     """Write a path as TOML would: `jobs."a.b".retries[1]`."""
     text = ""
     for part in path:
@@ -119,7 +119,7 @@ def _explain_one(detail: ErrorDetails, tables: Mapping[str, Any], places: Places
     return places.problem(path, message)
 
 
-def _allowed(path: Path, tables: Mapping[str, Any]) -> Iterable[str]:
+def _allowed(path: KeyPath, tables: Mapping[str, Any]) -> Iterable[str]:
     model: type[BaseModel] | None = Tables
     match path:
         case (("jobs" as table), str(name)):

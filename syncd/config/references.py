@@ -1,10 +1,11 @@
 """What one table says about another: names that must exist, keys that exclude each other."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from syncd.config.configuration import Tables
-from syncd.config.problems import Places, Problem
+from syncd.config.problems import MOST, Places, Problem
 from syncd.config.secrets import Secret, resolve
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
@@ -16,11 +17,12 @@ SPARE_CONNECTIONS: Final = 2
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
     accounts = _table(tables.get("accounts"))
-    return [
+    found = (
         problem
         for name, job in _table(tables.get("jobs")).items()
         for problem in _of_job(name, _table(job), accounts, places)
-    ]
+    )
+    return list(islice(found, MOST))
 
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:

@@ -23,7 +23,6 @@ from syncd.config.fields import (
     Regions,
     SecretValue,
     SocketPath,
-    Zone,
 )
 from syncd.config.secrets import Secret, parse_secret
 from syncd.triggers.catch_up import Policy
@@ -37,11 +36,11 @@ EMBEDDED = "embedded"
 def _dsn(value: object) -> Secret:
     secret = parse_secret(value)
     text = secret.inline.get_secret_value()
-    if secret.source == "inline" and text != EMBEDDED:
-        if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
-            raise ValueError(
-                'must be "embedded", a PostgreSQL DSN (postgresql://user@host/name) or a reference'
-            )
+    is_dsn = text.startswith(("postgresql://", "postgres://")) or "=" in text
+    if secret.source == "inline" and text != EMBEDDED and not is_dsn:
+        raise ValueError(
+            'must be "embedded", a PostgreSQL DSN (postgresql://user@host/name) or a reference'
+        )
     return secret
 
 
@@ -151,7 +150,7 @@ class Defaults(Table):
 class Account(Table):
     """A cloud account with its credentials."""
 
-    provider: Provider = Field(description="The cloud.")
+    provider: Provider = Field(description="The cloud: aliyun or tencent.")
     access_key_id: SecretValue = Field(description="Id of the access key; inline or a reference.")
     access_key_secret: SecretValue = Field(
         description="Secret of the access key: { credential = ... }, { env = ... }, "

@@ -21,6 +21,7 @@ LARGEST: Final = 64 * 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _DSN_PASSWORD: Final = re.compile(r"(?:^|[\s?&])password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))")
 
+_NOTHING: Final = SecretStr("")
 _known: set[str] = set()
 
 
@@ -30,7 +31,7 @@ class Secret:
 
     source: Literal["credential", "env", "file", "inline"]
     place: str = ""
-    inline: SecretStr = SecretStr("")
+    inline: SecretStr = _NOTHING
 
     def __str__(self) -> str:
         """Name the reference, never the value."""

@@ -7,35 +7,22 @@ first, so that the board never knows more than the store does.
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline
+from syncd.dispatch.item import Observer
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.queue import Waiting, next_runs
 from syncd.dispatch.runner import Attempt
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Due
 from syncd.errors import Cancelled, Conflict, NotFound, TimedOut
-from syncd.model.run import Claim, RunId, Selection, new_run_id
+from syncd.model.run import Claim, RunId, Selection, SkipReason, new_run_id
 from syncd.store import job_state, runs
 from syncd.store.database import Store, Transaction
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
-
-
-class Observer(Protocol):
-    """What the board tells the metrics."""
-
-    def skipped(self, job: str, reason: str) -> None:
-        """Count a due time for which no run was made."""
-
-    def started(self, job: str, at: datetime, delay: float) -> None:
-        """Note that an attempt began, `delay` seconds after it was due."""
-
-    def stopped(self, job: str) -> None:
-        """Note that no attempt of the job is under way any more."""
 
 
 class Board:
@@ -73,7 +60,7 @@ class Board:
         busy = {run.job for run in self.waiting.values()}
         busy |= {attempt.spec.name for attempt in self.running.values()}
         made: list[NewRun] = []
-        skipped: list[tuple[str, str]] = []
+        skipped: list[tuple[str, SkipReason]] = []
         for due in dues:
             spec = self.specs.get(due.job)
             if spec is None:
@@ -135,7 +122,9 @@ class Board:
                 continue
             attempt = self._attempt(run, claim, next_due)
             self.running[run.run_id] = attempt
-            observer.started(run.job, now, (now - run.ready_at).total_seconds())
+            first = claim.attempt == 1
+            delay = (now - run.ready_at).total_seconds() if first else None
+            observer.run_started(run.job, now, delay)
             begun.append(attempt)
         return begun
 

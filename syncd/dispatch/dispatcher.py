@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from syncd.context import BoundLogger
 from syncd.dispatch import board
+from syncd.dispatch.item import Observer
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.spec import JobSpec
@@ -24,7 +25,6 @@ from syncd.errors import Fenced, Interrupted, StoreError, TimedOut, describe
 from syncd.store import job_state
 from syncd.store.database import Store
 from syncd.store.leader import RENEW_SECONDS, Lease
-from syncd.store.runs import RunEnd
 
 T = TypeVar("T")
 
@@ -34,13 +34,16 @@ _ANSWER: Final = 15.0  # seconds that a request waits for its answer
 
 
 class Keeper(Protocol):
-    """Who keeps the store and the process; told by the dispatcher, in its thread."""
+    """Who keeps the store and the process; told by the dispatcher's thread."""
 
     def store_lost(self, error: StoreError) -> None:
         """Do what can be done to bring the store back; must not raise."""
 
     def store_back(self) -> None:
         """Note that the store answers again."""
+
+    def run_ended(self, job: str) -> None:
+        """Note that an attempt of a job is over; called in the worker's thread."""
 
     def leadership_lost(self) -> None:
         """Stop the daemon: another one leads."""
@@ -58,7 +61,7 @@ class Dispatcher:
         runner: Runner,
         recorder: Recorder,
         pool: WorkerPool,
-        observer: board.Observer,
+        observer: Observer,
         keeper: Keeper,
         next_due: board.NextDue,
         log: BoundLogger,
@@ -187,11 +190,8 @@ class Dispatcher:
         try:
             end = self._runner.run(attempt)
         finally:
-            self._inbox.put(lambda: self._ended(attempt, end))
-
-    def _ended(self, attempt: Attempt, end: RunEnd | None) -> None:
-        self._board.ended(attempt, end)
-        self._observer.stopped(attempt.spec.name)
+            self._inbox.put(lambda: self._board.ended(attempt, end))
+            self._keeper.run_ended(attempt.spec.name)
 
     def _pull_back(self, now: datetime) -> None:
         with self._store.transaction() as tx:

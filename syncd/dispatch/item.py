@@ -12,6 +12,7 @@ from syncd.dispatch.recorder import Recorder, write
 from syncd.errors import (
     Authentication,
     Cancelled,
+    ErrorClass,
     Fenced,
     SyncdError,
     describe,
@@ -19,7 +20,16 @@ from syncd.errors import (
     retryable,
 )
 from syncd.jobs.base import Change, Job
-from syncd.model.run import Claim, Counts, Outcome, Status, Target
+from syncd.model.run import (
+    Claim,
+    Counts,
+    ItemOutcome,
+    Outcome,
+    RunOutcome,
+    SkipReason,
+    Status,
+    Target,
+)
 from syncd.store import items
 from syncd.store.database import Store
 from syncd.store.outbox import Owed
@@ -28,13 +38,25 @@ _NAMED_IN_LOG = 50  # changes of an item that the log names; the store has them 
 
 
 class Observer(Protocol):
-    """What the runs tell the metrics."""
+    """What the dispatch tells the metrics; safe for threads."""
 
-    def item_ended(self, job: str, end: items.ItemEnd) -> None:
+    def skipped(self, job: str, reason: SkipReason) -> None:
+        """Count a due time for which no run was made."""
+
+    def run_started(self, job: str, now: datetime, delay: float | None) -> None:
+        """Note the start of an attempt, `delay` seconds after it was due if it is the first."""
+
+    def run_retried(self, job: str) -> None:
+        """Note that an attempt failed and that another one follows."""
+
+    def run_ended(self, job: str, outcome: RunOutcome, now: datetime, seconds: float) -> None:
+        """Count a run that is over, or interrupted."""
+
+    def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:
         """Count an item and what it changed."""
 
-    def attempt_ended(self, job: str, outcome: Outcome, seconds: float, ended: datetime) -> None:
-        """Count an attempt; its outcome is `pending` when the run is tried again."""
+    def error_recorded(self, job: str, error_class: ErrorClass) -> None:
+        """Count the error of a run, an item or a resource."""
 
 
 @dataclass(slots=True)
@@ -101,8 +123,18 @@ class ItemWork:
         except Exception as error:  # noqa: BLE001 - whatever happens to an item ends it alone
             done = self._failed(end, error)
         self.progress.note(self.target.name, state=done.outcome.status)
-        self.observer.item_ended(self.ctx.job_name, done)
+        self._tell_metrics(done)
         _log_end(self.ctx.log, done)
+
+    def _tell_metrics(self, end: items.ItemEnd) -> None:
+        job, outcome = self.ctx.job_name, end.outcome
+        status: ItemOutcome = "success" if outcome.status == "success" else "failed"
+        self.observer.item_ended(
+            job, "cancelled" if outcome.status == "cancelled" else status, end.counts
+        )
+        classes = [error.error_class for error in end.errors]
+        for error in [*classes, *([outcome.error_class] if outcome.error_class else [])]:
+            self.observer.error_recorded(job, error)
 
     def _work(self, end: Callable[[Outcome, Counts], items.ItemEnd]) -> items.ItemEnd:
         """Read the target, and write its rows and its record in one transaction."""

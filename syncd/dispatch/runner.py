@@ -19,7 +19,7 @@ from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.workers import in_parallel
 from syncd.errors import Fenced, Interrupted, retryable, retryable_classes
 from syncd.jobs.base import Job
-from syncd.model.run import Claim, Outcome, Selection, Target
+from syncd.model.run import Claim, Outcome, RunOutcome, Selection, Target
 from syncd.store import items
 from syncd.store.database import Store
 from syncd.store.outbox import Owed
@@ -74,10 +74,22 @@ class Runner:
             self._recorder.record(Owed(attempt.claim, run=end))
         except Fenced as error:
             ctx.log.warning("run abandoned", error=str(error))
+            seconds = self._clock.monotonic() - began
+            self._observer.run_ended(ctx.job_name, "interrupted", self._clock.now(), seconds)
             return None
-        self._observer.attempt_ended(ctx.job_name, end.outcome, end.seconds, end.finished_at)
+        self._tell_metrics(ctx.job_name, end)
         _log_end(ctx.log, end)
         return end
+
+    def _tell_metrics(self, job: str, end: RunEnd) -> None:
+        status = end.outcome.status
+        if status == "pending" and not end.free:
+            self._observer.run_retried(job)
+            return
+        outcome: RunOutcome = "interrupted"
+        if status in ("success", "failed", "cancelled"):
+            outcome = status
+        self._observer.run_ended(job, outcome, end.finished_at, end.seconds)
 
     def _work(self, attempt: Attempt, ctx: RunContext) -> tuple[Outcome, bool]:
         """Do the items; return how the attempt went, and whether another may do better."""

@@ -24,7 +24,7 @@ class JobSpec:
     identity: str
     schedule: str
     fixed_rate: bool
-    trigger_from: Callable[[datetime | None, datetime], Trigger] | None
+    trigger_from: Callable[[datetime | None, datetime], Trigger | None] | None
     catch_up: Policy
     catch_up_window: timedelta
     timeout: timedelta

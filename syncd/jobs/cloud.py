@@ -25,6 +25,7 @@ class CloudSettings:
     """What a job of this kind is told by its configuration."""
 
     accounts: Mapping[str, CloudAccount]
+    problems: Mapping[str, SyncdError]  # of accounts that could not be opened
     types: Sequence[ResourceType]
     group: str | None
     policy: DeletionPolicy
@@ -67,6 +68,9 @@ class CloudJob:
     def targets(self, ctx: RunContext) -> list[Target]:
         """Return the scopes: each resource type in each region of each account."""
         return [
+            Target(f"{name}/*", account=name, problem=problem)
+            for name, problem in self._settings.problems.items()
+        ] + [
             target
             for account in self._settings.accounts.values()
             if not ctx.selection.accounts or account.name in ctx.selection.accounts

@@ -12,6 +12,9 @@ from syncd.errors import ErrorClass, SyncdError
 RunId = NewType("RunId", UUID)
 Status = Literal["pending", "running", "success", "failed", "cancelled"]
 TriggerName = Literal["schedule", "manual", "catch_up", "event"]
+RunOutcome = Literal["success", "failed", "cancelled", "interrupted"]
+ItemOutcome = Literal["success", "failed", "cancelled"]
+SkipReason = Literal["overlap", "already_made"]
 Priority = Literal["urgent", "high", "normal", "low"]
 
 RUN_MOVES: Final[Mapping[Status, frozenset[Status]]] = {

@@ -62,16 +62,22 @@ class Store:
 
     @contextmanager
     def transaction(
-        self, deadline: Deadline | None = None, cancel: CancelToken | None = None
+        self,
+        deadline: Deadline | None = None,
+        cancel: CancelToken | None = None,
+        *,
+        rehearse: bool = False,
     ) -> Iterator[Transaction]:
         """Give a transaction: committed at the end of the block, rolled back by an exception.
+
+        One that only rehearses is always rolled back.
 
         Raises StoreError when the store is out of reach or refuses a statement, TimedOut when the
         deadline passes, BadData for a value that it can't hold, and the token's error.
         """
         with self._errors_mapped(cancel), self._connection(deadline) as connection:
             limit = _STATEMENT_LIMIT if deadline is None else max(deadline.remaining(), 0.001)
-            with connection.transaction():
+            with connection.transaction(force_rollback=rehearse):
                 connection.execute(
                     "select set_config('statement_timeout', %s, true)", (str(round(limit * 1e3)),)
                 )

@@ -1,6 +1,6 @@
 """What is remembered of each job between starts: until when its due times are accounted for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +36,11 @@ def load(tx: Transaction, schedules: Mapping[str, Schedule]) -> dict[str, dateti
             "select job, last_due from syncd.job_state where job = any (%s)", (list(schedules),)
         ).fetchall()
     )
+
+
+def forget_others(tx: Transaction, jobs: Collection[str]) -> None:
+    """Forget the jobs that the configuration in force does not have."""
+    tx.execute("delete from syncd.job_state where job <> all (%s)", (list(jobs),))
 
 
 def advance(tx: Transaction, dues: Mapping[str, datetime]) -> None:

@@ -8,9 +8,6 @@ from typing import Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-RunOutcome = Literal["success", "failed", "cancelled", "interrupted"]
-ItemOutcome = Literal["success", "failed", "cancelled"]
-SkipReason = Literal["overlap", "already_made", "stuck"]
 Change = Literal["added", "updated", "deleted"]
 
 RUN_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)

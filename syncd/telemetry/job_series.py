@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import get_args
 
 from syncd.errors import ErrorClass
-from syncd.model.run import Counts
-from syncd.telemetry.families import Families, ItemOutcome, RunOutcome, SkipReason
+from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
+from syncd.telemetry.families import Families
 
 
 @dataclass(frozen=True, slots=True)

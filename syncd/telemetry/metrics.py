@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, disable_creat
 from prometheus_client.exposition import choose_encoder
 
 from syncd.errors import ErrorClass
-from syncd.model.run import Counts
-from syncd.telemetry.families import Families, ItemOutcome, RunOutcome, SkipReason
+from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
+from syncd.telemetry.families import Families
 from syncd.telemetry.job_series import JobSeries, MeasuredJob
 from syncd.telemetry.probes import Probe, Probes, Reading
 

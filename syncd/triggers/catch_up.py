@@ -22,7 +22,7 @@ def first_due(trigger: Trigger, now: datetime) -> datetime | None:
     return trigger.next_after(now - timedelta.resolution)
 
 
-def missed(  # noqa: PLR0913 - the rule has these terms
+def missed(
     trigger: Trigger,
     last_due: datetime,
     now: datetime,

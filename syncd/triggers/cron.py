@@ -75,13 +75,10 @@ def _expanded(expression: str) -> str:
     if len(text) > LONGEST:
         raise ValueError(f"longer than {LONGEST} characters")
     count = len(text.split())
-    if count == 6:
+    if count != len(_ALLOWED):
+        seconds = "; seconds are not supported" if count == 6 else ""
         raise ValueError(
-            "six fields; a schedule has five (minute hour day-of-month month day-of-week), no seconds"
-        )
-    if count != 5:
-        raise ValueError(
-            f"{count} fields; a schedule has five (minute hour day-of-month month day-of-week)"
+            f"{count} fields; a schedule has five: {' '.join(_ALLOWED)}{seconds}",
         )
     return text
 

@@ -177,6 +177,8 @@ def test_a_nonce_counts_once_and_a_changed_parameter_breaks_the_signature(emulat
     assert get(emulator, query)[1]["Code"] == "SignatureNonceUsed"
     status, answer = get(emulator, signed_query(SignatureNonce="two") | {"RegionId": "x"})
     assert (status, answer["Code"]) == (400, "SignatureDoesNotMatch")
+    for wrong in ("yesterday", "2026-19-39T00:00:00Z", "2026-01-01T00:00:00+00:00"):
+        assert get(emulator, signed_query(Timestamp=wrong))[1]["Code"] == "InvalidTimeStamp.Format"
     assert set(answer) == {"RequestId", "HostId", "Code", "Message", "Recommend"}
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -125,7 +126,8 @@ def test_killed_child_makes_the_server_recover(running: EmbeddedPostgres, state_
     keep_a_row(running.dsn)
     for pid in processes(state_dir):
         if pid != running.pid:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the server ends the others when one dies
+                os.kill(pid, signal.SIGKILL)
     running.start(SECONDS)
     await_true(lambda: _answers(running.dsn))
     assert query(running.dsn, "select n from kept") == 7
@@ -215,6 +217,17 @@ def test_start_in_too_little_time_goes_on_at_the_next_call(
     with pytest.raises(StoreError, match=str(state_dir)):
         server.start(0.01)
     assert query(server.start(SECONDS), "select 1") == 1
+
+
+def test_stop_ends_a_server_that_has_only_just_been_started(
+    running: EmbeddedPostgres, state_dir: Path
+):
+    running.stop(SECONDS)
+    with pytest.raises(StoreError, match="not ready"):
+        running.start(0)
+    assert running.is_running()
+    running.stop(SECONDS)
+    assert not processes(state_dir)
 
 
 def _state(state_dir: Path) -> str | None:

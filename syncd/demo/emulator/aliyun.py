@@ -4,10 +4,11 @@ Signature and common errors: https://help.aliyun.com/document_detail/25490.html;
 https://help.aliyun.com/document_detail/25506.html.
 """
 
-import calendar
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ from syncd.demo.emulator.signatures import rpc_signature, rpc_string_to_sign
 from syncd.demo.emulator.wire import Answer, ApiError, Call, Request, request_id
 from syncd.demo.emulator.world import Account, World
 
+TIMESTAMP: Final = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ")
 WINDOW: Final = 15 * 60
 SERVICES: Final = {"2014-05-26": "ecs", "2015-04-01": "sts"}
 COMMON: Final = ("Action", "Version", "AccessKeyId", "Signature", "SignatureMethod",
@@ -112,12 +114,7 @@ class Aliyun:
         return account
 
     def _check_time(self, text: str) -> None:
-        try:
-            sent = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
-        except ValueError as error:
-            message = "Specified time stamp or date value is not well formatted."
-            raise ApiError("InvalidTimeStamp.Format", message) from error
-        if abs(self._clock() - sent) > WINDOW:
+        if abs(self._clock() - _seconds(text)) > WINDOW:
             message = "Specified time stamp or date value is expired."
             raise ApiError("InvalidTimeStamp.Expired", message)
 
@@ -137,6 +134,16 @@ def _parameters(request: Request) -> dict[str, str]:
     if "form" in request.headers.get("content-type", ""):
         parameters |= parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True)
     return parameters
+
+
+def _seconds(timestamp: str) -> float:
+    try:
+        if TIMESTAMP.fullmatch(timestamp):
+            return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        pass
+    message = "Specified time stamp or date value is not well formatted."
+    raise ApiError("InvalidTimeStamp.Format", message)
 
 
 def _check_signature(method: str, parameters: Mapping[str, str], account: Account) -> None:

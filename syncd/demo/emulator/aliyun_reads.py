@@ -13,7 +13,7 @@ from syncd.demo.emulator.hosts_aliyun import system_disk
 from syncd.demo.emulator.pages import named, owner_id, render, visible
 from syncd.demo.emulator.region import Region, decode, encode
 from syncd.demo.emulator.shelf import Entry, Shelf
-from syncd.demo.emulator.wire import ApiError, Call, request_id
+from syncd.demo.emulator.wire import ApiError, Call, enclose, request_id
 
 INSTANCES_LIMIT: Final = 100
 DISKS_LIMIT: Final = 500
@@ -169,7 +169,7 @@ def _listing(outer: str, inner: str, objects: list[bytes], following: Token | No
     head = f'{{"{outer}":{{"{inner}":['
     tail = f']}},"TotalCount":{len(objects)},"PageNumber":1,"PageSize":{len(objects)}'
     end = f',"NextToken":"{token}","RequestId":"{request_id().upper()}"}}'
-    return b"".join((head.encode(), b",".join(objects), tail.encode(), end.encode()))
+    return enclose(head, objects, tail + end)
 
 
 def _region(call: Call) -> Region:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -22,7 +23,8 @@ def rpc_string_to_sign(method: str, parameters: Mapping[str, str]) -> str:
     """Return what an Alibaba request signs: method, path, and all sorted parameters but one."""
     pairs = sorted((key, value) for key, value in parameters.items() if key != "Signature")
     canonical = "&".join(f"{_percent(key)}={_percent(value)}" for key, value in pairs)
-    return f"{method}&%2F&{_percent(canonical)}"
+    again = canonical.replace("%", "%25").replace("=", "%3D").replace("&", "%26")
+    return f"{method}&%2F&{again}"
 
 
 def rpc_signature(string_to_sign: str, secret: str) -> str:
@@ -31,6 +33,7 @@ def rpc_signature(string_to_sign: str, secret: str) -> str:
     return base64.b64encode(digest).decode()
 
 
+@lru_cache(4096)
 def _percent(text: str) -> str:
     return quote(text, safe="-_.~")
 

@@ -8,7 +8,7 @@ import msgspec
 from syncd.demo.emulator.faults import Hits
 from syncd.demo.emulator.pages import named, owner_id, render, total_offset, visible
 from syncd.demo.emulator.region import Region, decode, encode
-from syncd.demo.emulator.wire import ApiError, Call, request_id
+from syncd.demo.emulator.wire import ApiError, Call, enclose, request_id
 
 VERSIONS: Final = {"cvm": "2017-03-12", "region": "2022-06-27", "sts": "2018-08-13"}
 MOST: Final = 100
@@ -90,7 +90,7 @@ def _instances(call: Call, hits: Hits) -> bytes:
     total, objects = _read(call, hits)
     head = f'{{"Response":{{"TotalCount":{total},"InstanceSet":['
     tail = f'],"RequestId":"{request_id()}"}}}}'
-    return b"".join((head.encode(), b",".join(objects), tail.encode()))
+    return enclose(head, objects, tail)
 
 
 def _states(call: Call, hits: Hits) -> bytes:

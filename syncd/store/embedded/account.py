@@ -24,13 +24,16 @@ class Account:
     gid: int
     switch: bool
 
-    def spawn(self, command: list[str | Path], log: int) -> subprocess.Popen[bytes]:
+    def spawn(
+        self, command: list[str | Path], log: int, *inherited: int
+    ) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own, so that no signal meant for syncd reaches it."""
         return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=inherited,
             cwd="/",
             env=_ENVIRONMENT,
             start_new_session=True,

@@ -5,10 +5,12 @@ postmaster from a stale `postmaster.pid` whose number another process has now, a
 backends that outlive a killed postmaster for a moment.
 """
 
+import fcntl
 import os
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,24 +68,35 @@ def send(pid: int, data: Path, number: signal.Signals) -> None:
             os.close(held)
 
 
-def wait_gone(pid: int, data: Path, deadline: Deadline) -> bool:
-    """Wait until a process of the server has ended; tell whether it has."""
-    while serves(pid, data):
-        if deadline.remaining() <= 0:
-            return False
-        time.sleep(SLICE)
-    return True
+@contextmanager
+def opened(directory: Path) -> Iterator[int]:
+    """Give the descriptor of a directory, for a lock that ends with its last holder."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield held
+    finally:
+        os.close(held)
 
 
-def end_orphans(data: Path, deadline: Deadline) -> None:
-    """End the backends that a killed postmaster left; raise StoreError when they stay.
+def lock(held: int) -> bool:
+    """Try to lock an open directory; tell whether it is ours now."""
+    with suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
-    They hold its shared memory, and a new postmaster would refuse to start. The data are safe: the
-    next start recovers from the log, as after any crash.
+
+def end_orphans(data: Path, guard: int, deadline: Deadline) -> None:
+    """Take the guard of a data directory: end what a killed postmaster or starter left.
+
+    Every process of a server inherits the guard's lock, so no other process is left, nor about to
+    begin, once it is ours. Backends that outlive their postmaster hold its shared memory, and a new
+    one would refuse to start. The data are safe: the next start recovers, as after any crash.
+    Raises StoreError when they stay.
     """
-    while orphans := [pid for pid in _processes() if serves(pid, data)]:
+    while (orphans := [pid for pid in _processes() if serves(pid, data)]) or not lock(guard):
         if deadline.remaining() <= 0:
-            raise StoreError(f"processes of a killed server stay at work on {data}: {orphans}")
+            raise StoreError(f"processes of another server are at work on {data}: {orphans}")
         for pid in orphans:
             send(pid, data, signal.SIGQUIT)
         time.sleep(SLICE)

@@ -1,6 +1,5 @@
 """The embedded store's server, from the first start to the last stop."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -29,12 +28,15 @@ from syncd.store.embedded.process import (
     Postmaster,
     end_orphans,
     find_postmaster,
+    lock,
+    opened,
     send,
-    wait_gone,
+    serves,
 )
 
 _RETRY: Final = 0.05  # seconds between two tries to connect
-_FAST_SHARE: Final = 0.75  # of a stop's time, before the server is told not to tidy up
+_TIDY_SHARE: Final = 0.75  # of a stop's time, before the server is told not to tidy up
+_TIDY_SECONDS: Final = 10.0  # at most: one that recovers from a crash of its own can hang here
 
 
 class EmbeddedPostgres:
@@ -60,7 +62,9 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         """Return the postmaster's process id, None when it does not run."""
         found = self._find()
-        return found.pid if found else None
+        if found is not None:
+            return found.pid
+        return self._process.pid if self._process is not None else None
 
     @property
     def version(self) -> str | None:
@@ -69,7 +73,7 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Tell whether the postmaster is alive; it may still be starting."""
-        return self._find() is not None
+        return self.pid is not None
 
     def start(self, deadline_seconds: float) -> str:
         """Make sure that the server runs and has its database; return the DSN of it.
@@ -81,7 +85,7 @@ class EmbeddedPostgres:
         deadline = Deadline.after(deadline_seconds)
         with self._errors_mapped():
             self._make_home()
-            with self._locked(deadline), self._connect(deadline) as connection:
+            with self._alone(deadline), self._connect(deadline) as connection:
                 self._version = connection.info.parameter_status("server_version")
                 _ensure_database(connection)
         return self.dsn
@@ -93,10 +97,9 @@ class EmbeddedPostgres:
         Raises StoreError when it still runs after that.
         """
         deadline = Deadline.after(timeout)
-        found = self._find()
-        if found is None:
-            return
-        self._stop(found.pid, deadline)
+        pid = self.pid
+        if pid is not None:
+            self._stop(pid, deadline)
 
     def _find(self) -> Postmaster | None:
         if self._process is not None and self._process.poll() is not None:
@@ -107,18 +110,33 @@ class EmbeddedPostgres:
         return found
 
     def _stop(self, pid: int, deadline: Deadline) -> None:
-        data = self._cluster.data
-        fast = deadline.sooner(deadline.remaining() * _FAST_SHARE)
-        send(pid, data, signal.SIGINT)
-        if not wait_gone(pid, data, fast):
-            send(pid, data, signal.SIGQUIT)
-            if not wait_gone(pid, data, deadline):
-                raise StoreError(f"PostgreSQL (process {pid}, {data}) does not stop")
+        """Stop a postmaster, tidily while there is time for it."""
+        tidily = min(deadline.remaining() * _TIDY_SHARE, _TIDY_SECONDS)
+        for number, until in (
+            (signal.SIGINT, deadline.sooner(tidily)),
+            (signal.SIGQUIT, deadline),
+        ):
+            self._send(pid, number)
+            if self._await_gone(pid, until):
+                with suppress(OSError):  # others may have files in it
+                    self._socket_directory.rmdir()
+                return
+        raise StoreError(f"PostgreSQL (process {pid}, {self._cluster.data}) does not stop")
+
+    def _send(self, pid: int, number: signal.Signals) -> None:
+        """Signal the postmaster; our own child may not be recognisable yet, but is surely it."""
         if self._process is not None and self._process.pid == pid:
-            self._process.wait()
-            self._process = None
-        with suppress(OSError):  # others may have files in it
-            self._socket_directory.rmdir()
+            self._process.send_signal(number)
+        else:
+            send(pid, self._cluster.data, number)
+
+    def _await_gone(self, pid: int, deadline: Deadline) -> bool:
+        """Wait until the postmaster has ended; tell whether it has."""
+        while self.pid == pid or serves(pid, self._cluster.data):
+            if deadline.remaining() <= 0:
+                return False
+            time.sleep(SLICE)
+        return True
 
     def _make_home(self) -> None:
         """Make our directory, its owner that of `state_dir`."""
@@ -134,17 +152,14 @@ class EmbeddedPostgres:
                 os.chown(home, owner.st_uid, owner.st_gid)
 
     @contextmanager
-    def _locked(self, deadline: Deadline) -> Iterator[None]:
+    def _alone(self, deadline: Deadline) -> Iterator[None]:
         """Keep others from starting the same server at the same time."""
-        held = os.open(self._cluster.home, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            while not _lock(held):
+        with opened(self._cluster.home) as held:
+            while not lock(held):
                 if deadline.remaining() <= 0:
                     raise StoreError(f"{self._cluster.home} is being started by another process")
                 time.sleep(SLICE)
             yield
-        finally:
-            os.close(held)
 
     def _connect(self, deadline: Deadline) -> psycopg.Connection:
         """Return a connection to the server, which is started unless it runs.
@@ -153,10 +168,10 @@ class EmbeddedPostgres:
         a process of its own, and refuse: then both are tried again.
         """
         while True:
-            launched = self._adoptable(deadline) is None
-            if launched:
+            adopted = self._goes_on(deadline)
+            if not adopted:
                 self._launch(deadline)
-            self._await_ready(deadline, launched=launched)
+            self._await_ready(deadline, adopted=adopted)
             seconds = max(deadline.remaining(), 1)
             try:
                 return psycopg.connect(
@@ -170,15 +185,15 @@ class EmbeddedPostgres:
                     raise
                 time.sleep(_RETRY)
 
-    def _adoptable(self, deadline: Deadline) -> Postmaster | None:
-        """Return the running server if it can go on; one that stops or lost its socket can't."""
+    def _goes_on(self, deadline: Deadline) -> bool:
+        """Tell whether a server runs or starts; one that stops, or lost its socket, is ended."""
         found = self._find()
         if found is None:
-            return None
+            return self._process is not None
         if found.state == "stopping" or (found.state == "ready" and not found.socket.exists()):
             self._stop(found.pid, deadline)
-            return None
-        return found
+            return False
+        return True
 
     def _launch(self, deadline: Deadline) -> None:
         """Start the server: what is in its way is put right first."""
@@ -188,14 +203,14 @@ class EmbeddedPostgres:
         self._check_access(account)
         binaries = usable_by(binaries, account, home)
         cluster.make(binaries, account, deadline)
-        end_orphans(cluster.data, deadline)
         cluster.write_configuration()
         account.own(home / "log")
         make_socket_directory(self._socket_directory, account)
-        self._remove_stale()
-        with cluster.create("start.log") as log:
-            command = cluster.command(binaries, self._socket_directory)
-            self._process = account.spawn(command, log.fileno())
+        command = cluster.command(binaries, self._socket_directory)
+        with opened(cluster.data) as guard, cluster.create("start.log") as log:
+            end_orphans(cluster.data, guard, deadline)
+            self._remove_stale()
+            self._process = account.spawn(command, log.fileno(), guard)
 
     def _check_access(self, account: Account) -> None:
         """Refuse, with the way out, a `state_dir` that the server's account can't get to."""
@@ -216,7 +231,7 @@ class EmbeddedPostgres:
         for path in (self._cluster.data / "postmaster.pid", Path(f"{socket}.lock"), socket):
             path.unlink(missing_ok=True)
 
-    def _await_ready(self, deadline: Deadline, *, launched: bool) -> None:
+    def _await_ready(self, deadline: Deadline, *, adopted: bool) -> None:
         """Wait until the server takes connections; raise StoreError when it does not come up."""
         while True:
             found = self._find()
@@ -224,8 +239,8 @@ class EmbeddedPostgres:
                 return
             where = f"PostgreSQL on {self._cluster.data}"
             if found is None and self._process is None:
-                if not launched:
-                    return  # an adopted one has died: it is started again
+                if adopted:
+                    return  # it has died, and is started again
                 raise StoreError(f"{where} does not start: {self._cluster.log_tail()}")
             if deadline.remaining() <= 0:
                 raise StoreError(f"{where} is not ready yet: {self._cluster.log_tail()}")
@@ -255,11 +270,3 @@ def _ensure_database(connection: psycopg.Connection) -> None:
     known = "select from pg_database where datname = %s"
     if connection.execute(known, (ROLE,)).fetchone() is None:
         connection.execute(f"create database {ROLE}")
-
-
-def _lock(held: int) -> bool:
-    """Try to lock an open directory; the lock ends with its holder."""
-    with suppress(BlockingIOError):
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False

@@ -160,6 +160,7 @@ create table syncd.resource (
 );
 comment on table syncd.resource is 'Every resource that was ever seen; living ones have no deleted_at.';
 create index resource_by_id on syncd.resource (resource_id);
+create index resource_by_state on syncd.resource (account, type, state) where deleted_at is null;
 create index resource_missing on syncd.resource (account, region, type) where missing_since is not null;
 
 -- Compressing the raw objects dominates when they are written; lz4 costs half of pglz.

@@ -1,0 +1,147 @@
+"""From a configuration to the parts it asks for: the store, the accounts, the jobs to be run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from syncd.config import jobs as config_jobs
+from syncd.config import secrets
+from syncd.config.configuration import Config, digest
+from syncd.config.schema import Account
+from syncd.dispatch.spec import JobSpec
+from syncd.http_client import HttpClient
+from syncd.jobs import registry
+from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.base import Job
+from syncd.providers import registry as providers
+from syncd.providers.base import AccountAccess, Provider
+from syncd.store.database import Store
+from syncd.store.embedded import EmbeddedPostgres
+from syncd.store.resources import Managed
+
+ApiObserver = Callable[[str, str, str, float], None]
+"""Hears of each call: provider, API, outcome, seconds."""
+
+
+class Accounts:
+    """The accounts' providers: kept from run to run, with their connections and limiters."""
+
+    def __init__(self, store: Store, observe: ApiObserver) -> None:
+        self._store, self._observe = store, observe
+        self._providers: dict[tuple[str, str, str, float], Provider] = {}
+
+    def open(self, name: str, account: Account, api_timeout: float) -> CloudAccount:
+        """Return an account, its provider made anew only when its configuration or key differ."""
+        key_id = secrets.resolve(account.access_key_id).get_secret_value()
+        key = (name, digest(account), key_id, api_timeout)
+        if key not in self._providers:
+            self._providers = {
+                k: p for k, p in self._providers.items() if k[0] != name or k[3] != api_timeout
+            }
+            self._providers[key] = self._build(name, account, key_id, api_timeout)
+        return CloudAccount(
+            name=name,
+            provider_name=account.provider,
+            provider=self._providers[key],
+            key_id=key_id,
+            regions=None if account.regions == "all" else account.regions,
+            excluded=account.exclude_regions,
+            store=self._store,
+        )
+
+    def _build(self, name: str, account: Account, key_id: str, api_timeout: float) -> Provider:
+        access = AccountAccess(
+            name=name,
+            provider=account.provider,
+            key_id=key_id,
+            key_secret=lambda: secrets.resolve(account.access_key_secret).get_secret_value(),
+            endpoint=account.endpoint,
+            proxy=account.proxy,
+            requests_per_second=account.requests_per_second,
+            api_timeout=api_timeout,
+        )
+        return providers.build(
+            access,
+            HttpClient(account.proxy),
+            observe=lambda api, outcome, seconds: self._observe(
+                account.provider, api, outcome, seconds
+            ),
+        )
+
+
+def job_specs(config: Config, store: Store, accounts: Accounts) -> dict[str, JobSpec]:
+    """Return the enabled jobs of a configuration."""
+    return {
+        name: _spec(config, name, job, store, accounts)
+        for name, job in config.enabled_jobs().items()
+    }
+
+
+def _spec(
+    config: Config, name: str, job: config_jobs.Job, store: Store, accounts: Accounts
+) -> JobSpec:
+    """Return one job; it is built from this configuration at each attempt."""
+    services = registry.Services(
+        store,
+        config.accounts,
+        lambda account: accounts.open(
+            account, config.account(account), job.api_timeout.total_seconds()
+        ),
+    )
+
+    def build() -> Job[Any]:
+        return registry.build(job, services)
+
+    return JobSpec(
+        name=name,
+        kind=job.kind,
+        identity=digest(job),
+        schedule=job.schedule_text,
+        fixed_rate=job.every is not None,
+        trigger_from=job.trigger if job.schedule_text else None,
+        catch_up=job.catch_up,
+        catch_up_window=job.catch_up_window,
+        timeout=job.timeout,
+        retries=job.retries,
+        parallel=job.max_concurrent_items,
+        config_digest=config.digest,
+        build=build,
+    )
+
+
+def managed(config: Config) -> list[Managed]:
+    """Return what the enabled jobs look after."""
+    return [
+        Managed(
+            name, account, kind,
+            None if (of := config.account(account)).regions == "all" else list(of.regions),
+            list(of.exclude_regions),
+        )
+        for name, job in config.enabled_jobs().items()
+        if isinstance(job, config_jobs.CloudJob)
+        for account in job.enabled_accounts(config.accounts)
+        for kind in job.resources
+    ]  # fmt: skip
+
+
+def embedded_server(config: Config) -> EmbeddedPostgres | None:
+    """Return the embedded server of a configuration that asks for one."""
+    if not config.store.embedded:
+        return None
+    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    return EmbeddedPostgres(Path(config.daemon.state_dir), Path(runtime) if runtime else None)
+
+
+def open_store(config: Config, dsn: str) -> Store:
+    """Return the store behind a DSN, its pool started."""
+    settings = config.store
+    store = Store(
+        dsn,
+        pool_min=settings.pool_min,
+        pool_max=settings.pool_max,
+        pool_idle=settings.pool_idle,
+        connect_timeout=settings.connect_timeout,
+    )
+    store.open()
+    return store

@@ -1,0 +1,61 @@
+"""What a run would change, found out without changing it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from syncd.context import RunContext
+from syncd.dispatch.progress import ItemReport, RunProgress
+from syncd.dispatch.spec import JobSpec
+from syncd.errors import SyncdError
+from syncd.jobs.base import Change, Job
+from syncd.model.run import Counts, Target
+from syncd.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run would do to one target; `error` is why it would fail."""
+
+    target: str
+    counts: Counts
+    changes: Sequence[Change]
+    error: SyncdError | None = None
+
+
+def plan(
+    store: Store, spec: JobSpec, context: Callable[[ItemReport], RunContext], progress: RunProgress
+) -> list[Planned]:
+    """Do a run's reading and its apply, in transactions that are rolled back.
+
+    Nothing is recorded: a plan is no run. Raises what the finding of the targets raises.
+    """
+    ctx = context(ItemReport(progress, spec.name))
+    job = spec.build()
+    targets = [target for target in job.targets(ctx) if ctx.selection.wants(target)]
+    progress.open([target.name for target in targets])
+    planned = []
+    for target in targets:
+        progress.note(target.name, state="running")
+        one = _plan_item(store, job, replace(ctx, report=ItemReport(progress, target.name)), target)
+        progress.note(target.name, state="failed" if one.error else "success")
+        planned.append(one)
+    return planned
+
+
+def _plan_item(store: Store, job: Job[Any], ctx: RunContext, target: Target) -> Planned:
+    """Plan one target; what it raises is part of the plan."""
+    try:
+        if target.problem:
+            raise target.problem
+        staged = job.read(ctx, target)
+        try:
+            with store.transaction(ctx.deadline, ctx.cancel, rehearse=True) as tx:
+                applied = job.apply(tx, ctx, staged)
+                changes = job.changes(tx, ctx, staged, None)
+        finally:
+            staged.discard()
+    except SyncdError as error:
+        ctx.cancel.check()
+        return Planned(target.name, Counts(), (), error)
+    return Planned(target.name, applied.counts, changes, applied.failure)

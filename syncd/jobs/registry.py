@@ -1,0 +1,59 @@
+"""The job kinds that exist: from a job of the configuration to what the dispatch runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from syncd.config import jobs as config
+from syncd.config.schema import Account
+from syncd.errors import ConfigurationError
+from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.base import Job
+from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.model.deletion import DeletionPolicy
+from syncd.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What jobs are built with.
+
+    `account` opens an enabled account of the configuration; raises ConfigurationError when one of
+    its secrets can't be read.
+    """
+
+    store: Store
+    configured: Mapping[str, Account]
+    account: Callable[[str], CloudAccount]
+
+
+def build(job: config.Job, services: Services) -> Job[Any]:
+    """Build what runs a job of the configuration."""
+    return _KINDS[job.kind](job, services)
+
+
+def _cloud(job: config.Job, services: Services) -> CloudJob:
+    """Build a `cloud` job; an account that can't be opened does not stop the others."""
+    of_job = cast(config.CloudJob, job)
+    accounts: dict[str, CloudAccount] = {}
+    problems: dict[str, ConfigurationError] = {}
+    for name in of_job.enabled_accounts(services.configured):
+        try:
+            accounts[name] = services.account(name)
+        except ConfigurationError as error:
+            problems[name] = error
+    policy = DeletionPolicy(
+        after_runs=of_job.delete_after_runs,
+        after=of_job.delete_after,
+        max_percent=of_job.max_delete_percent,
+        max_count=of_job.max_delete_count,
+    )
+    settings = CloudSettings(
+        accounts, problems, of_job.resources, of_job.group or None, policy, of_job.max_errors
+    )
+    return CloudJob(services.store, settings)
+
+
+_KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
+    "cloud": _cloud,
+}

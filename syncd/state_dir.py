@@ -1,0 +1,59 @@
+"""The state directory: locked by the one process that uses it, and known by a name of its own."""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncd.errors import Conflict, StoreError
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[str]:
+    """Hold the lock of a state directory, which is made if need be; give its instance's name.
+
+    The kernel drops the lock with the process, however it ends (flock(2)); children don't inherit
+    it. Raises Conflict with the pid of the process that has it, StoreError for a directory that
+    can't be used.
+    """
+    try:
+        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: the state directory can't be used: {error.strerror}") from error
+    try:
+        _take(lock, path)
+        yield _instance(path)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, path: Path) -> None:
+    """Lock, and leave our pid for a person to find."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        raise Conflict(f"{path} is in use by another syncd, pid {pid}") from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        return  # a full disk: the lock holds all the same
+
+
+def _instance(path: Path) -> str:
+    """Return the name under which runs are owned: this machine's, and the directory's own."""
+    file = path / "instance"
+    try:
+        if not file.exists():
+            fresh = path / "instance.new"
+            fresh.write_text(secrets.token_hex(8))
+            fresh.replace(file)
+        own = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{file}: the state directory can't be used: {error}") from error
+    return f"{socket.gethostname()}:{own}"
