@@ -1,31 +1,25 @@
 """The daemon: signals become events; it starts, reloads, drains. It knows no job kind."""
 
-import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Literal
-from uuid import UUID
+from typing import Final, Literal, Protocol
 
-from syncd import __version__
 from syncd.config.configuration import Config
-from syncd.config.problems import ConfigInvalid
 from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
-from syncd.control.commands import Json
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import ConfigurationError, Fenced, StoreError, describe
-from syncd.model.run import Selection
+from syncd.errors import StoreError, describe
+from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.resources import Managed
+from syncd.store.runs import RunEnd
 from syncd.systemd import Notifier
 from syncd.telemetry.health import Signal
 from syncd.telemetry.job_series import MeasuredJob
@@ -33,5 +27,275 @@ from syncd.telemetry.metrics import Metrics
 
 Event = Literal["stop", "reload", "lost"]
 
-_START_LIMIT: Final = 60.0  # seconds that the embedded server may take
+_SERVER_START: Final = 60.0  # seconds that the embedded server may take
 _TURN: Final = 1.0
+_DRAIN_EXTENSION: Final = 15.0
+"""How much more time systemd is asked for while runs drain; asked for again each half second."""
+
+
+class Listener(Protocol):
+    """A server that answers from a thread of its own."""
+
+    def start(self) -> None:
+        """Answer from now on."""
+
+    def close(self) -> None:
+        """Stop answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the daemon reports of its health."""
+
+    timetable: Signal
+    configuration: Signal
+    store: Signal
+    leader: Signal
+
+
+class Assembly(Protocol):
+    """What the composition root makes of a configuration."""
+
+    def load(self) -> Config:
+        """Read the configuration files; raises ConfigInvalid."""
+
+    def specs(self, config: Config) -> Mapping[str, JobSpec]:
+        """Return the enabled jobs."""
+
+    def managed(self, config: Config) -> Sequence[Managed]:
+        """Return what the jobs look after."""
+
+
+class Daemon:
+    """One run of the daemon, from start to stop."""
+
+    def __init__(  # noqa: PLR0913 - the parts that the composition root puts together
+        self,
+        *,
+        config: Config,
+        assembly: Assembly,
+        store: Store,
+        server: EmbeddedPostgres | None,
+        make_dispatch: Callable[["Daemon"], Dispatch],
+        make_listeners: Callable[["Daemon"], Sequence[Listener]],
+        metrics: Metrics,
+        signals: Signals,
+        notifier: Notifier,
+        clock: Clock,
+        log: BoundLogger,
+    ) -> None:
+        self.config = config
+        self.started_at = clock.now()
+        self._assembly, self._store, self._server = assembly, store, server
+        self._metrics, self._signals, self._notifier = metrics, signals, notifier
+        self._clock, self._log = clock, log
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._reloading = threading.Lock()
+        self._hurry = threading.Event()
+        self._stopping = threading.Event()
+        self._status = StatusLine(clock)
+        self.dispatch = make_dispatch(self)
+        self._listeners = make_listeners(self)
+
+    def run(self) -> int:
+        """Run until a signal says stop; return the exit status."""
+        self._take_signals()
+        listening: list[Listener] = []
+        try:
+            if self._come_up():
+                for listener in self._listeners:
+                    listener.start()
+                    listening.append(listener)
+                self.dispatch.timetable.start()
+                self._notifier.ready(self._status_text())
+                self._log.info("ready")
+                return self._serve()
+            return 0
+        finally:
+            for listener in listening:
+                listener.close()
+
+    def _take_signals(self) -> None:
+        """Turn signals into events; a second signal to stop hurries the first."""
+
+        def stop(number: int, _: object) -> None:
+            if self._stopping.is_set():
+                self._hurry.set()
+            self._stopping.set()
+            self._events.put("stop")
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        signal.signal(signal.SIGHUP, lambda *_: self._events.put("reload"))
+
+    def _come_up(self) -> bool:
+        """Migrate the store and take the schedule over; False when told to stop meanwhile."""
+        if not self._patiently(self._prepare_store, "the store can't be reached yet"):
+            return False
+        specs, managed = self._assembly.specs(self.config), self._assembly.managed(self.config)
+        if not self._patiently(
+            lambda: self.dispatch.take_over(specs, managed), "standing by: another daemon leads"
+        ):
+            return False
+        self._signals.leader.report(detail="leader")
+        self._metrics.leads(leader=True)
+        self._took_over(self.config, specs)
+        return True
+
+    def _prepare_store(self) -> bool:
+        for migration in migrate(self._store):
+            self._log.info("migrated", number=migration.number, name=migration.name)
+        self._signals.store.report()
+        return True
+
+    def _patiently(self, act: Callable[[], bool], waiting: str) -> bool:
+        """Do an act again until it is done; False when told to stop meanwhile."""
+        told = False
+        while not self._stopping.is_set():
+            try:
+                if act():
+                    return True
+                reason = waiting
+            except StoreError as error:
+                reason = f"{waiting}: {describe(error)}"
+            if not told:
+                self._log.warning(reason)
+                told = True
+            self._notifier.status(reason)
+            self._notifier.extend(_DRAIN_EXTENSION)
+            self._stopping.wait(_TURN)
+        return False
+
+    def _took_over(self, config: Config, specs: Mapping[str, JobSpec]) -> None:
+        """Say which jobs are in force."""
+        self._signals.configuration.report(detail=f"{len(specs)} jobs")
+        self._metrics.reloaded(self._clock.now(), successful=True)
+        self._metrics.set_jobs(
+            MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), s.longest_gap(self._clock.now()))
+            for s in specs.values()
+        )
+        with self._store.transaction() as tx:
+            self._metrics.set_resources(resources.counts_by_state(tx))
+            for last in views.last_outcomes(tx):
+                self._metrics.preload(
+                    last["job"], last["last_success_at"], last["last_completion_at"]
+                )
+        for warning in config.warnings:
+            self._log.warning(warning)
+        self._log.info("jobs enabled", count=len(specs))
+        for spec in specs.values():
+            due = next(iter(spec.next_dues(self._clock.now(), 1)), None)
+            self._log.info(
+                "job enabled", job=spec.name, kind=spec.kind,
+                schedule=spec.schedule or "by hand", next_run=due.isoformat() if due else "by hand",
+            )  # fmt: skip
+
+    def _serve(self) -> int:
+        """Take events until one says stop."""
+        while True:
+            try:
+                event = self._events.get(timeout=_TURN)
+            except Empty:
+                self._note_state()
+                continue
+            if event == "reload":
+                self._reload_quietly()
+            else:
+                return self._drain(lost=event == "lost")
+
+    def _note_state(self) -> None:
+        """Keep the status line and the gauges of due times current."""
+        self._notifier.status(self._status_text())
+        for job, due in self.dispatch.timetable.next_runs().items():
+            self._metrics.next_run(job, due)
+
+    def _status_text(self) -> str:
+        return self._status.text(
+            jobs=len(self.dispatch.specs),
+            next_runs=self.dispatch.timetable.next_runs(),
+            progress=self.dispatch.progress(),
+            running=self.dispatch.running_jobs(),
+        )
+
+    def _reload_quietly(self) -> None:
+        """Reload for a signal, whose sender can't be answered: the log tells."""
+        try:
+            self.reload()
+        except Exception as error:  # noqa: BLE001 - told by reload; the daemon goes on
+            self._log.error("the configuration was not taken over", error=describe(error))
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the configuration again and take it over as a whole; return what needs a restart.
+
+        Raises ConfigInvalid, with the old one still in force, or StoreError.
+        """
+        with self._reloading:
+            self._notifier.reloading()
+            try:
+                return self._reload()
+            except BaseException as error:
+                self._metrics.reloaded(self._clock.now(), successful=False)
+                self._status.problem = "the last reload failed"
+                for line in describe(error).splitlines():
+                    self._log.error("reload failed", error=line)
+                raise
+            finally:
+                self._notifier.ready(self._status_text())
+
+    def _reload(self) -> tuple[str, ...]:
+        config = self._assembly.load()
+        change = difference(self.config, config)
+        specs = self._assembly.specs(config)
+        self.dispatch.change(specs, self._assembly.managed(config), set(change.unchanged))
+        self.config = config
+        self._status.problem = ""
+        self._took_over(config, specs)
+        for key in change.restart_needed:
+            self._log.warning("needs a restart", key=key)
+        self._log.info("reloaded", added=change.added, changed=change.changed, removed=change.removed)
+        return change.restart_needed
+
+    def _drain(self, *, lost: bool) -> int:
+        """Stop in order: no new run, those under way, the threads, the connections, the server."""
+        self._log.info("stopping")
+        self._stopping.set()
+        self._notifier.stopping("draining")
+        grace = 0.0 if lost else self.config.daemon.shutdown_grace.total_seconds()
+        self.dispatch.drain(grace, self._hurry, lambda: self._notifier.extend(_DRAIN_EXTENSION))
+        self.dispatch.stop()
+        self._log.info("stopped")
+        return 1 if lost else 0
+
+    # What the dispatcher tells (in its thread, and the workers')
+
+    def store_lost(self, error: StoreError) -> None:
+        """Start the embedded server again; an external one comes back by itself."""
+        self._signals.store.report(ok=False, detail=describe(error))
+        if self._server is None or self._stopping.is_set():
+            return
+        try:
+            self._server.start(_SERVER_START)
+        except Exception as problem:  # noqa: BLE001 - tried again in a second
+            self._log.error("the embedded store does not start", error=describe(problem))
+
+    def store_back(self) -> None:
+        """Note that the store answers again."""
+        self._signals.store.report()
+
+    def leadership_lost(self) -> None:
+        """Stop: another daemon leads, and this one is to stand by after its restart."""
+        self._signals.leader.report(ok=False, detail="leadership lost")
+        self._metrics.leads(leader=False)
+        self._events.put("lost")
+
+    def run_ended(self, job: str, end: RunEnd | None) -> None:
+        """Note a failure for the status line, and measure the inventory."""
+        self._status.ended(job, failed=end is not None and end.outcome.status == "failed")
+        with self._store.transaction() as tx:
+            self._metrics.set_resources(resources.counts_by_state(tx))
+
+    def ticked(self) -> None:
+        """Tell that the timetable turned: the sign of life of the whole."""
+        self._metrics.ticked(self._clock.now())
+        self._signals.timetable.report()
+        self._notifier.watchdog()

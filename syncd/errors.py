@@ -113,6 +113,16 @@ class NotFound(SyncdError):
     retryable = False
 
 
+class BadRequest(SyncdError):
+    """What was asked of the control socket can't be understood; the message says what can be."""
+
+    retryable = False
+
+
+class Unreachable(Network):
+    """Nobody answers on the control socket."""
+
+
 def error_class(error: BaseException) -> ErrorClass:
     """Return the class under which an error is recorded."""
     return error.error_class if isinstance(error, SyncdError) else "internal"

@@ -25,6 +25,7 @@ from syncd.errors import Fenced, Interrupted, StoreError, TimedOut, describe
 from syncd.store import job_state
 from syncd.store.database import Store
 from syncd.store.leader import RENEW_SECONDS, Lease
+from syncd.store.runs import RunEnd
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ class Keeper(Protocol):
     def store_back(self) -> None:
         """Note that the store answers again."""
 
-    def run_ended(self, job: str) -> None:
-        """Note that an attempt of a job is over; called in the worker's thread."""
+    def run_ended(self, job: str, end: RunEnd | None) -> None:
+        """Note how an attempt of a job ended; called in the worker's thread."""
 
     def leadership_lost(self) -> None:
         """Stop the daemon: another one leads."""
@@ -191,7 +192,7 @@ class Dispatcher:
             end = self._runner.run(attempt)
         finally:
             self._inbox.put(lambda: self._board.ended(attempt, end))
-            self._keeper.run_ended(attempt.spec.name)
+            self._keeper.run_ended(attempt.spec.name, end)
 
     def _pull_back(self, now: datetime) -> None:
         with self._store.transaction() as tx:

@@ -18,6 +18,11 @@ class Recorder:
         """How many records the store is owed."""
         return len(self._outbox)
 
+    @property
+    def incomplete_runs(self) -> int:
+        """How many runs have a record that the store is owed."""
+        return self._outbox.runs_owed()
+
     def record(self, owed: Owed) -> None:
         """Record an end; a record of a claim of which one is owed already waits behind it.
 

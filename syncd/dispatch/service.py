@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
@@ -18,7 +18,7 @@ from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Plan, Timetable
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound
-from syncd.model.run import RunId, Selection, new_run_id
+from syncd.model.run import Priority, RunId, Selection, new_run_id
 from syncd.store import job_state, leader, recovery, resources
 from syncd.store.database import Store
 from syncd.store.leader import Lease
@@ -135,6 +135,13 @@ class Dispatch:
         """Return the progress of the running runs, by run id."""
         running = dict(self.board.running)
         return {str(run_id): attempt.progress.snapshot() for run_id, attempt in running.items()}
+
+    def queue_length(self) -> dict[str, int]:
+        """Return how many runs wait, by priority."""
+        lengths: dict[str, int] = dict.fromkeys(get_args(Priority), 0)
+        for run in list(self.board.waiting.values()):
+            lengths[run.priority] += 1
+        return lengths
 
     def running_jobs(self) -> dict[str, str]:
         """Return the run under way of each job, by job name."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from syncd.jobs.base import Job
@@ -32,3 +33,18 @@ class JobSpec:
     parallel: int
     config_digest: str
     build: Callable[[], Job[Any]]
+
+    def next_dues(self, now: datetime, count: int) -> list[datetime]:
+        """Return the next due times after a moment, as of a job that never was due."""
+        trigger = self.trigger_from(None, now) if self.trigger_from else None
+        dues: list[datetime] = []
+        while trigger and len(dues) < count and (due := trigger.next_after(now)):
+            dues.append(due)
+            now = due
+        return dues
+
+    def longest_gap(self, now: datetime) -> float | None:
+        """Return the longest time, in seconds, between the next 30 due times; None without any."""
+        dues = self.next_dues(now, 30)
+        gaps = [(late - early).total_seconds() for early, late in pairwise(dues)]
+        return max(gaps, default=None)

@@ -60,6 +60,12 @@ class Store:
         """Close every connection, in a few seconds at most."""
         self.pool.close(timeout=5)
 
+    def connections(self) -> dict[str, int]:
+        """Return how many connections of the pool are idle and in use."""
+        stats = self.pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        return {"idle": idle, "busy": stats.get("pool_size", 0) - idle}
+
     @contextmanager
     def transaction(
         self,

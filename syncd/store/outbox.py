@@ -49,6 +49,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._owed)
 
+    def runs_owed(self) -> int:
+        """Return of how many runs records wait."""
+        with self._lock:
+            return len({owed.claim.run_id for owed in self._owed})
+
     def owes(self, claim: Claim) -> bool:
         """Tell whether a record of this claim waits, so that a later one must wait behind it."""
         with self._lock:

@@ -3,13 +3,11 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
-from databases import reachable_directory
 from embedded_helpers import (
     SECONDS,
     await_true,
@@ -18,34 +16,11 @@ from embedded_helpers import (
     processes,
     query,
     starter,
-    stopped_after,
 )
 
 from syncd.errors import StoreError
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.embedded.process import find_postmaster
-
-
-@pytest.fixture
-def server(state_dir: Path) -> Iterator[EmbeddedPostgres]:
-    yield from stopped_after(EmbeddedPostgres(state_dir), state_dir)
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
-    """Give a `state_dir` with a stopped cluster, to be copied: faster than to make one a test."""
-    with reachable_directory() as directory:
-        server = EmbeddedPostgres(directory)
-        server.start(SECONDS)
-        server.stop(SECONDS)
-        yield directory
-
-
-@pytest.fixture
-def running(server: EmbeddedPostgres, made: Path, state_dir: Path) -> EmbeddedPostgres:
-    subprocess.run(["cp", "-a", made / "postgresql", state_dir], check=True)
-    server.start(SECONDS)
-    return server
 
 
 def test_first_start_makes_a_checked_utf8_cluster_with_our_database(server: EmbeddedPostgres):

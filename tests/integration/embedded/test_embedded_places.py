@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,15 +18,9 @@ from syncd.store.embedded import EmbeddedPostgres
 UNRELATED_USER = 1  # `daemon`: neither root nor the server's account
 
 
-@pytest.fixture
-def server(state_dir: Path) -> Iterator[EmbeddedPostgres]:
-    yield from stopped_after(EmbeddedPostgres(state_dir), state_dir)
-
-
 @pytest.mark.parametrize(
     "name",
     [
-        "two words",
         """it's "quoted" \\ $(id) %d `x` #;&""",
         "comma,comma",
         "数据库 😀",
@@ -102,14 +95,13 @@ def test_missing_wheel_names_the_way_out(server: EmbeddedPostgres, monkeypatch: 
 
 
 def test_dying_server_is_told_with_its_own_words_and_at_once(
-    server: EmbeddedPostgres, state_dir: Path
+    running: EmbeddedPostgres, state_dir: Path
 ):
-    server.start(SECONDS)
-    server.stop(SECONDS)
+    running.stop(SECONDS)
     (data_directory(state_dir) / "global" / "pg_control").write_bytes(b"\0" * 8192)
     began = time.monotonic()
     with pytest.raises(StoreError, match=r"does not start: \S+ \S+ UTC \[\d+\] FATAL"):
-        server.start(SECONDS)
+        running.start(SECONDS)
     assert time.monotonic() - began < SECONDS / 2
 
 
@@ -119,9 +111,8 @@ def test_state_dir_that_is_a_file(state_dir: Path):
         EmbeddedPostgres(state_dir / "file").start(SECONDS)
 
 
-def test_no_tcp_port_is_open(server: EmbeddedPostgres):
-    server.start(SECONDS)
-    links = [_link(fd) for fd in Path(f"/proc/{server.pid}/fd").iterdir()]
+def test_no_tcp_port_is_open(running: EmbeddedPostgres):
+    links = [_link(fd) for fd in Path(f"/proc/{running.pid}/fd").iterdir()]
     sockets = {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
     assert sockets
     for table in ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"):
@@ -129,25 +120,24 @@ def test_no_tcp_port_is_open(server: EmbeddedPostgres):
         assert sockets.isdisjoint(row.split()[9] for row in rows)
 
 
-def test_no_other_role_is_let_in(server: EmbeddedPostgres):
-    server.start(SECONDS)
-    with psycopg.connect(server.dsn) as client:
+def test_no_other_role_is_let_in(running: EmbeddedPostgres):
+    with psycopg.connect(running.dsn) as client:
         client.execute("create role other login")
     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
-        psycopg.connect(make_conninfo(server.dsn, user="other"))
+        psycopg.connect(make_conninfo(running.dsn, user="other"))
 
 
 @as_root
 @pytest.mark.parametrize("unlocked", [False, True])
-def test_another_user_of_the_system_is_not_let_in(server: EmbeddedPostgres, *, unlocked: bool):
-    directory = _host(server.start(SECONDS))
+def test_another_user_of_the_system_is_not_let_in(running: EmbeddedPostgres, *, unlocked: bool):
+    directory = _host(running.dsn)
     if unlocked:  # even then peer authentication stands
         directory.chmod(0o755)
         (directory / ".s.PGSQL.5432").chmod(0o777)
     os.seteuid(UNRELATED_USER)
     try:
         with pytest.raises(psycopg.OperationalError) as caught:
-            psycopg.connect(server.dsn)
+            psycopg.connect(running.dsn)
     finally:
         os.seteuid(0)
     expected = "Peer authentication failed" if unlocked else "Permission denied"
@@ -211,11 +201,10 @@ def test_data_stay_with_their_owner(server: EmbeddedPostgres, state_dir: Path):
     assert Path(f"/proc/{server.pid}").stat().st_uid == UNRELATED_USER
 
 
-def test_log_tells_of_errors_but_not_of_statements(server: EmbeddedPostgres, state_dir: Path):
-    server.start(SECONDS)
-    with psycopg.connect(server.dsn) as client, pytest.raises(psycopg.Error):
+def test_log_tells_of_errors_but_not_of_statements(running: EmbeddedPostgres, state_dir: Path):
+    with psycopg.connect(running.dsn) as client, pytest.raises(psycopg.Error):
         client.execute("select 'a secret' / 0")
-    server.stop(SECONDS)
+    running.stop(SECONDS)
     logs = list((state_dir / "postgresql" / "log").iterdir())
     assert len(logs) == 1
     assert "ERROR" in logs[0].read_text()

@@ -1,0 +1,240 @@
+"""What each path answers; the same functions serve the control socket and the TCP listener."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
+from werkzeug.wrappers import Request, Response
+
+from syncd.context import Deadline
+from syncd.control.commands import Commands, Json
+from syncd.control.reads import Reads, Rows
+from syncd.control.wire import Part, parse_body, parse_query
+from syncd.errors import BadRequest, Conflict, StoreError
+from syncd.model.run import Selection
+from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+from syncd.telemetry.health import Health
+
+LONGEST_WAIT: Final = 60.0
+LONG_CALLS: Final = 6  # at once; each holds a thread of the listener
+_SLICE: Final = 0.5  # of a wait, after which a closing server is noticed
+_FINAL: Final = ("success", "failed", "cancelled")
+
+
+class Page(Protocol):
+    """What renders the metrics."""
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """Return content type and body for the Accept header."""
+
+
+@dataclass(slots=True)
+class Offer:
+    """Everything that the listeners answer from; `close` ends the waits of clients."""
+
+    commands: Commands
+    reads: Reads
+    metrics: Page
+    health: Health
+    closing: threading.Event = field(default_factory=threading.Event)
+    _long_calls: threading.Semaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS)
+    )
+
+    @contextmanager
+    def long_call(self) -> Iterator[bool]:
+        """Tell whether there is room for a call that may take long, so that short ones find one."""
+        free = self._long_calls.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self._long_calls.release()
+
+
+def status(offer: Offer, _request: Request) -> Json:
+    """The daemon's state, with the inventory; a store that is gone is told, not an error."""
+    state = offer.commands.status()
+    try:
+        overview = offer.reads.overview()
+    except StoreError as error:
+        return state | {"resources": None, "guarded": None, "store_error": str(error)}
+    return state | {name: overview[name] for name in ("resources", "guarded")}
+
+
+def jobs(offer: Offer, _request: Request) -> Rows:
+    """Each enabled job with the outcome of its last run."""
+    outcomes = {row["job"]: row for row in offer.reads.overview()["outcomes"]}
+    return [job | {"last": outcomes.get(job["name"])} for job in offer.commands.jobs()]
+
+
+def runs(offer: Offer, request: Request) -> Rows:
+    """The runs that the parameters ask for."""
+    return offer.reads.runs(parse_query(RunQuery, request.args.to_dict()))
+
+
+def run(offer: Offer, request: Request, run: str) -> Json:
+    """One run; with `wait`, once it has ended or the seconds have passed."""
+    seconds = parse_query(_Wait, request.args.to_dict()).wait
+    found = offer.reads.run(run)
+    if seconds <= 0 or found["status"] in _FINAL:
+        return found
+    _wait(offer, found["id"], min(seconds, LONGEST_WAIT))
+    return offer.reads.run(str(found["id"]))
+
+
+def wait(offer: Offer, request: Request, run: UUID) -> Json:
+    """Tell whether a run has ended, at the latest when the seconds have passed."""
+    seconds = parse_query(_Wait, request.args.to_dict()).wait
+    return {"ended": _wait(offer, run, min(seconds, LONGEST_WAIT))}
+
+
+def progress(offer: Offer, _request: Request) -> Json:
+    """The progress of the active runs."""
+    return dict(offer.commands.progress())
+
+
+def run_progress(offer: Offer, _request: Request, run: str) -> Json:
+    """The progress of one run, null when it is not active."""
+    found = offer.reads.run(run)
+    return {"id": found["id"], "progress": offer.commands.progress().get(str(found["id"]))}
+
+
+def resources(offer: Offer, request: Request) -> Rows:
+    """One page of the inventory."""
+    return offer.reads.resources(parse_query(ResourceQuery, request.args.to_dict()))
+
+
+def changes(offer: Offer, request: Request) -> Rows:
+    """The changes that the parameters ask for."""
+    return offer.reads.changes(parse_query(ChangeQuery, request.args.to_dict()))
+
+
+def overview(offer: Offer, _request: Request) -> dict[str, Rows]:
+    """Outcomes of all jobs that ever ran, counts of resources, guarded deletions."""
+    return offer.reads.overview()
+
+
+def trigger(offer: Offer, request: Request, job: str) -> Json:
+    """Queue a run; the answer does not wait for it."""
+    return {"id": offer.commands.trigger(job, _selection(request), _by(request))}
+
+
+def plan(offer: Offer, request: Request, job: str) -> Any:  # noqa: ANN401 - JSON
+    """What a run would change."""
+    with offer.long_call() as free:
+        if not free:
+            raise Conflict("too many plans and waits at the same time: try again later")
+        return offer.commands.plan(job, _selection(request), _by(request))
+
+
+def cancel(offer: Offer, request: Request, run: str) -> Json:
+    """Cancel a run."""
+    found: UUID = offer.reads.run(run)["id"]
+    offer.commands.cancel(found, _by(request))
+    return {"id": found}
+
+
+def approve(offer: Offer, request: Request, job: str) -> Json:
+    """Let the guarded deletions of a job go in its next run."""
+    return {"approved": offer.commands.approve(job, _by(request))}
+
+
+def reload(offer: Offer, request: Request) -> Json:
+    """Read the configuration again."""
+    return {"restart_needed": list(offer.commands.reload(_by(request)))}
+
+
+def metrics(offer: Offer, request: Request) -> Response:
+    """The page that Prometheus reads."""
+    content_type, page = offer.metrics.render(request.headers.get("Accept", ""))
+    return Response(page, content_type=content_type)
+
+
+def healthz(offer: Offer, _request: Request) -> Response:
+    """Whether the process does its work."""
+    answer = offer.health.healthz()
+    return as_json(answer.body, answer.status)
+
+
+def readyz(offer: Offer, _request: Request) -> Response:
+    """Whether the daemon can do what it is for."""
+    answer = offer.health.readyz()
+    return as_json(answer.body, answer.status)
+
+
+def index(_offer: Offer, _request: Request) -> Response:
+    """Name the paths of the TCP listener."""
+    paths = "\n".join(path for path in PUBLIC if path != "GET /")
+    return Response(f"syncd\n\n{paths}\n", content_type="text/plain; charset=utf-8")
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """Return an answer of JSON in UTF-8; times are RFC 3339."""
+    body = msgspec.json.encode(value) + b"\n"
+    return Response(body, status=status, content_type="application/json")
+
+
+View = Callable[..., Any]
+
+_BOTH: Final[dict[str, View]] = {
+    "GET /metrics": metrics,
+    "GET /healthz": healthz,
+    "GET /readyz": readyz,
+}
+CONTROL: Final[dict[str, View]] = _BOTH | {
+    "GET /status": status,
+    "GET /overview": overview,
+    "GET /jobs": jobs,
+    "GET /runs": runs,
+    "GET /runs/<run>": run,
+    "GET /runs/<uuid:run>/wait": wait,
+    "GET /runs/<run>/progress": run_progress,
+    "GET /progress": progress,
+    "GET /resources": resources,
+    "GET /changes": changes,
+    "POST /jobs/<job>/run": trigger,
+    "POST /jobs/<job>/plan": plan,
+    "POST /jobs/<job>/approve": approve,
+    "POST /runs/<run>/cancel": cancel,
+    "POST /reload": reload,
+}
+PUBLIC: Final[dict[str, View]] = _BOTH | {
+    "GET /": index,
+    "GET /api/jobs": jobs,
+    "GET /api/runs": runs,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    wait: float = 0.0
+
+
+def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:
+    """Wait for a run in slices, as long as nobody closes us; not at all when too many wait."""
+    deadline = Deadline.after(seconds)
+    with offer.long_call() as free:
+        while True:
+            left = deadline.remaining() if free else 0.0
+            if offer.commands.wait(run_id, max(0.0, min(_SLICE, left))):
+                return True
+            if left <= 0 or offer.closing.is_set():
+                return False
+
+
+def _selection(request: Request) -> Selection:
+    part = parse_body(Part, request.get_data())
+    return Selection(frozenset(part.accounts), frozenset(part.regions))
+
+
+def _by(request: Request) -> str:
+    """Return who asks: the user behind the other end of the socket."""
+    name = request.environ.get("syncd.by")
+    if not isinstance(name, str):
+        raise BadRequest("it is not known who asks")
+    return name

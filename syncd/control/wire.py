@@ -1,0 +1,117 @@
+"""How questions and errors travel: the same table read by the server and by the client."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from syncd import errors
+from syncd.config.problems import ConfigInvalid, Problem
+from syncd.errors import BadRequest, SyncdError
+
+Q = TypeVar("Q")
+Json = dict[str, Any]
+
+_STATUSES: Final[tuple[tuple[type[SyncdError], str, int], ...]] = (
+    (errors.NotFound, "not_found", 404),
+    (errors.BadRequest, "bad_request", 400),
+    (errors.Conflict, "conflict", 409),
+    (errors.Guarded, "guard", 409),
+    (errors.ConfigurationError, "configuration", 422),
+    (errors.StoreError, "store", 503),
+    (errors.TimedOut, "timeout", 504),
+    (errors.Interrupted, "interrupted", 503),
+    (errors.Throttled, "throttled", 503),
+    (errors.Authentication, "authentication", 502),
+    (errors.Permission, "permission", 502),
+    (errors.BadData, "bad_data", 502),
+    (errors.Network, "network", 502),
+)
+"""An error, its word on the wire, and the HTTP status (RFC 9110) that fits it best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a job's targets is asked for; the body of a POST. Empty means all."""
+
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+
+def error_answer(error: SyncdError) -> tuple[int, Json]:
+    """Return the HTTP status and the document of an error."""
+    word, status = next(
+        ((word, status) for kind, word, status in _STATUSES if isinstance(error, kind)),
+        ("internal", 500),
+    )
+    return status, error_document(word, str(error), getattr(error, "problems", ()))
+
+
+def error_document(word: str, message: str, problems: tuple[Problem, ...] = ()) -> Json:
+    """Return {"error": {"class", "message"}}, with `problems` where there are any."""
+    told: Json = {"class": word, "message": message}
+    return {"error": told | ({"problems": [asdict(each) for each in problems]} if problems else {})}
+
+
+def error_from(status: int, body: bytes) -> SyncdError:
+    """Return the error that an answer stands for; one of another shape becomes a SyncdError."""
+    try:
+        told = msgspec.json.decode(body)["error"]
+        if told.get("problems"):
+            return ConfigInvalid([Problem(**each) for each in told["problems"]])
+        kinds = {word: kind for kind, word, _ in _STATUSES}
+        return kinds.get(told["class"], SyncdError)(told["message"])
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        text = body[:200].decode(errors="replace").strip()
+        return BadRequest(text) if status < 500 else SyncdError(f"HTTP {status}: {text}")
+
+
+def parse_query(kind: type[Q], given: Mapping[str, str]) -> Q:
+    """Read a query from parameters; raises BadRequest that says what is allowed."""
+    types = get_type_hints(kind, include_extras=True)
+    if unknown := sorted(given.keys() - types.keys()):
+        raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed: {', '.join(types)}")
+    return kind(**{name: _parse(name, types[name], text) for name, text in given.items()})
+
+
+def query_parameters(query: Any) -> dict[str, str]:  # noqa: ANN401 - any dataclass of queries
+    """Return the parameters from which `parse_query` makes an equal query."""
+    values = {each.name: getattr(query, each.name) for each in fields(query)}
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def parse_body(kind: type[Q], body: bytes) -> Q:
+    """Read the JSON body of a request, an empty one as {}; raises BadRequest."""
+    try:
+        given = msgspec.json.decode(body or b"{}")
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    names = get_type_hints(kind)
+    if not isinstance(given, dict) or given.keys() - names.keys():
+        raise BadRequest(f"the body must be a JSON object; allowed keys: {', '.join(names)}")
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"the body: {error}") from error
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:  # noqa: ANN401 - a type, and a value of it
+    """Read one parameter; a list is written as JSON."""
+    try:
+        is_list = any(get_origin(each) is tuple for each in get_args(kind))
+        value = msgspec.json.decode(text.encode()) if is_list else text
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        words = [word for each in get_args(kind) for word in _words(each)]
+        allowed = f"; allowed: {', '.join(words)}" if words else ""
+        raise BadRequest(f"{name}={text!r:.100}: {error}{allowed}") from error
+
+
+def _text(value: object) -> str:
+    plain = msgspec.to_builtins(value)
+    return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
+
+
+def _words(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type
+    return get_args(kind) if get_origin(kind) is Literal else ()

@@ -1,0 +1,263 @@
+"""What people and programs read of the store: bounded queries, rows as dicts of their columns.
+
+Every question has a limit; the inventory, which can be long, is read in pages, each beginning
+after the last key of the one before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composable, Composed, Identifier
+
+from syncd.errors import Conflict, NotFound
+from syncd.model.run import Status
+from syncd.store.database import Transaction
+
+Rows = list[dict[str, Any]]
+Moment = Annotated[datetime, Meta(tz=True)]
+Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+MOST: Final = 10_000
+PARTS_SHOWN: Final = 1_000  # items, and errors, of one run
+
+RUN_COLUMNS: Final = (
+    "id", "job", "kind", "trigger", "status", "priority", "attempt", "max_attempts",
+    "scheduled_for", "created_at", "started_at", "finished_at", "next_attempt_at",
+    "duration_seconds", "items_total", "items_failed", "total", "added", "updated", "deleted",
+    "unchanged", "errors", "error_class", "error", "requested_by", "selection", "owner",
+    "owner_epoch", "config_digest",
+)  # fmt: skip
+ITEM_COLUMNS: Final = (
+    "id", "run_id", "target", "account", "provider", "region", "resource_type", "server", "status",
+    "attempt", "started_at", "finished_at", "duration_seconds", "total", "added", "updated",
+    "deleted", "unchanged", "errors", "error_class", "error", "details",
+)  # fmt: skip
+ERROR_COLUMNS: Final = (
+    "id", "run_id", "item_id", "attempt", "resource_id", "error_class", "error", "occurred_at",
+)  # fmt: skip
+RESOURCE_COLUMNS: Final = (
+    "provider", "account", "region", "type", "resource_id", "name", "status", "state",
+    "instance_type", "cpu", "memory_mib", "zone", "vpc_id", "image_id", "public_ips", "private_ips",
+    "security_groups", "data_disks", "tags", "charge_type", "created_at", "expires_at",
+    "group_name", "first_seen_at", "changed_at", "missing_since", "missing_runs", "deleted_at",
+)  # fmt: skip
+CHANGE_COLUMNS: Final = (
+    "id", "run_id", "account", "region", "type", "resource_id", "change", "changed_at", "fields",
+)  # fmt: skip
+RESOURCE_KEY: Final = ("account", "region", "type", "resource_id")
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs: the newest first, of those created since a moment."""
+
+    job: str | None = None
+    status: Status | None = None
+    since: Moment | None = None
+    limit: Limit = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceQuery:
+    """Which living resources, in the order of their keys; `as_of` asks for a past moment.
+
+    `attributes` adds the raw objects (today's). `after` is the key of the last row already seen:
+    account, region, type, resource_id.
+    """
+
+    type: str | None = None
+    account: str | None = None
+    region: str | None = None
+    state: str | None = None
+    as_of: Moment | None = None
+    attributes: bool = False
+    after: tuple[str, str, str, str] | None = None
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeQuery:
+    """Which changes: the newest first."""
+
+    since: Moment | None = None
+    job: str | None = None
+    account: str | None = None
+    limit: Limit = 1_000
+
+
+def runs(tx: Transaction, query: RunQuery) -> Rows:
+    """Return runs, the newest first."""
+    given = (("job", query.job), ("status", query.status))
+    where: list[_Condition] = [(f"{name} = %s", value) for name, value in given if value]
+    where += [("created_at >= %s", query.since)] if query.since else []
+    order = SQL("created_at desc, id desc")
+    return _select(tx, RUN_COLUMNS, _table("run"), where, order, query.limit)
+
+
+def find_run(tx: Transaction, text: str) -> UUID:
+    """Return the id of the run whose id begins so; raises NotFound, and Conflict for several."""
+    digits = text.replace("-", "").lower()
+    if not digits or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        raise NotFound(f"{text!r} is not the id of a run, nor the beginning of one")
+    bounds = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    found = tx.execute(
+        "select id from syncd.run where id between %s and %s order by id limit 4", bounds
+    ).fetchall()
+    if not found:
+        raise NotFound(f"there is no run {text!r}")
+    if len(found) > 1:
+        named = ", ".join(str(row[0]) for row in found[:3])
+        raise Conflict(f"{text!r} begins several runs: {named}{', …' if len(found) > 3 else ''}")
+    found_id: UUID = found[0][0]
+    return found_id
+
+
+def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
+    """Return a run with its `items` and its `errors`, at most 1,000 each; raises NotFound.
+
+    The column `errors`, a number, gives way to the list and stands as `error_count`.
+    """
+    found = _select(tx, RUN_COLUMNS, _table("run"), [("id = %s", run_id)], SQL("id"), 1)
+    if not found:
+        raise NotFound(f"there is no run '{run_id}'")
+    of_run = [("run_id = %s", run_id)]
+    items = _select(tx, ITEM_COLUMNS, _table("run_item"), of_run, SQL("target"), PARTS_SHOWN)
+    errors = _select(tx, ERROR_COLUMNS, _table("run_error"), of_run, SQL("id"), PARTS_SHOWN)
+    return found[0] | {"error_count": found[0]["errors"], "items": items, "errors": errors}
+
+
+def resources(tx: Transaction, query: ResourceQuery) -> Rows:
+    """Return one page of the living resources, in the order of their keys."""
+    source: Composable = _table("resource")
+    where: list[_Condition] = [
+        (f"{name} = %s", value)
+        for name in ("type", "account", "region", "state")
+        if (value := getattr(query, name)) is not None
+    ]
+    if query.as_of:
+        source = SQL("syncd.resources_as_of({})").format(query.as_of)
+    else:
+        where.append(("deleted_at is null", None))
+    if query.after:
+        where.append((f"({', '.join(RESOURCE_KEY)}) > (%s, %s, %s, %s)", query.after))
+    columns = RESOURCE_COLUMNS + (("attributes",) if query.attributes else ())
+    return _select(tx, columns, source, where, SQL(", ".join(RESOURCE_KEY)), query.limit)
+
+
+def changes(tx: Transaction, query: ChangeQuery) -> Rows:
+    """Return changes of resources, the newest first; a job's are those of its recorded runs."""
+    where: list[_Condition] = []
+    if query.since:
+        where.append(("changed_at >= %s", query.since))
+    if query.account is not None:
+        where.append(("account = %s", query.account))
+    if query.job is not None:
+        where.append(("run_id in (select id from syncd.run where job = %s)", query.job))
+    order = SQL("changed_at desc, id desc")
+    return _select(tx, CHANGE_COLUMNS, _table("resource_change"), where, order, query.limit)
+
+
+def last_outcomes(tx: Transaction) -> Rows:
+    """Return for each job of the records its last ended run, and when it last ended and succeeded.
+
+    Columns: job, last_success_at, last_completion_at, and of the last ended run run_id, status,
+    started_at, finished_at, duration_seconds, the counts, items_total, items_failed, error_class,
+    error; all null for a job whose first run has not ended.
+    """
+    return _rows(tx, _LAST_OUTCOMES, (MOST,))
+
+
+def resource_counts(tx: Transaction) -> Rows:
+    """Return how many resources live: account, type, state, count."""
+    return _rows(tx, _RESOURCE_COUNTS, (MOST,))
+
+
+def guarded(tx: Transaction) -> Rows:
+    """Return the deletions held back: job, account, region, type, count, guarded_at, approved."""
+    return _rows(tx, _GUARDED, (MOST,))
+
+
+# The distinct jobs are found by skipping through the index, not by reading all runs.
+_LAST_OUTCOMES: Final = """
+with recursive known as (
+    (select job from syncd.run order by job limit 1)
+    union all
+    select (select r.job from syncd.run r where r.job > k.job order by r.job limit 1)
+    from known k
+    where k.job is not null
+)
+select k.job, s.finished_at as last_success_at, l.finished_at as last_completion_at,
+       l.id as run_id, l.status, l.started_at, l.finished_at, l.duration_seconds, l.total, l.added,
+       l.updated, l.deleted, l.unchanged, l.errors, l.items_total, l.items_failed, l.error_class,
+       l.error
+from known k
+left join lateral (
+    select * from syncd.run r
+    where r.job = k.job and r.status in ('success', 'failed', 'cancelled')
+    order by r.created_at desc limit 1
+) l on true
+left join lateral (
+    select r.finished_at from syncd.run r
+    where r.job = k.job and r.status = 'success'
+    order by r.created_at desc limit 1
+) s on true
+where k.job is not null
+order by k.job
+limit %s"""
+
+_RESOURCE_COUNTS: Final = """
+select account, type, state, count(*) from syncd.resource
+where deleted_at is null
+group by account, type, state
+order by account, type, state
+limit %s"""
+
+_GUARDED: Final = """
+select job, account, region, type, count(*), min(guarded_at) as guarded_at,
+       bool_and(approved_at is not null) as approved
+from syncd.guarded_deletion
+group by job, account, region, type
+order by job, account, region, type
+limit %s"""
+
+_Condition = tuple[str, object]
+
+
+def _table(name: str) -> Composable:
+    return Identifier("syncd", name)
+
+
+def _select(
+    tx: Transaction,
+    columns: Iterable[str],
+    source: Composable,
+    where: Iterable[_Condition],
+    order: Composable,
+    limit: int,
+) -> Rows:
+    """Return the columns of the rows for which all conditions hold; each has at most a value."""
+    conditions = list(where)
+    statement = SQL("select {} from {} where {} order by {} limit {}").format(
+        SQL(", ").join(map(Identifier, columns)),
+        source,
+        SQL(" and ").join([SQL("true"), *(SQL(text) for text, _ in conditions)]),
+        order,
+        limit,
+    )
+    values: list[object] = []
+    for text, value in conditions:
+        if "%s" in text:
+            values += value if isinstance(value, tuple) else (value,)
+    return _rows(tx, statement, values)
+
+
+def _rows(tx: Transaction, statement: str | Composed, values: Sequence[object]) -> Rows:
+    """Execute a statement and return its rows."""
+    text = statement.encode() if isinstance(statement, str) else statement
+    with tx.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(text, values).fetchall()
