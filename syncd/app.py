@@ -1,9 +1,7 @@
 """The composition root: puts the parts together for the daemon, and for a command without one."""
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from syncd import __version__, assembly, state_dir

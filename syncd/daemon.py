@@ -107,7 +107,7 @@ class Daemon:
                     listener.start()
                     listening.append(listener)
                 self.dispatch.timetable.start()
-                self._notifier.ready(self._status_text())
+                self._notifier.ready(self.status_text())
                 self._log.info("ready")
                 return self._serve()
             return 0
@@ -118,7 +118,7 @@ class Daemon:
     def _take_signals(self) -> None:
         """Turn signals into events; a second signal to stop hurries the first."""
 
-        def stop(number: int, _: object) -> None:
+        def stop(*_: object) -> None:
             if self._stopping.is_set():
                 self._hurry.set()
             self._stopping.set()
@@ -205,11 +205,12 @@ class Daemon:
 
     def _note_state(self) -> None:
         """Keep the status line and the gauges of due times current."""
-        self._notifier.status(self._status_text())
+        self._notifier.status(self.status_text())
         for job, due in self.dispatch.timetable.next_runs().items():
             self._metrics.next_run(job, due)
 
-    def _status_text(self) -> str:
+    def status_text(self) -> str:
+        """Return the line that `systemctl status` shows."""
         return self._status.text(
             jobs=len(self.dispatch.specs),
             next_runs=self.dispatch.timetable.next_runs(),
@@ -220,16 +221,17 @@ class Daemon:
     def _reload_quietly(self) -> None:
         """Reload for a signal, whose sender can't be answered: the log tells."""
         try:
-            self.reload()
+            self.reload("a signal")
         except Exception as error:  # noqa: BLE001 - told by reload; the daemon goes on
             self._log.error("the configuration was not taken over", error=describe(error))
 
-    def reload(self) -> tuple[str, ...]:
+    def reload(self, by: str) -> tuple[str, ...]:
         """Read the configuration again and take it over as a whole; return what needs a restart.
 
         Raises ConfigInvalid, with the old one still in force, or StoreError.
         """
         with self._reloading:
+            self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:
                 return self._reload()
@@ -240,7 +242,7 @@ class Daemon:
                     self._log.error("reload failed", error=line)
                 raise
             finally:
-                self._notifier.ready(self._status_text())
+                self._notifier.ready(self.status_text())
 
     def _reload(self) -> tuple[str, ...]:
         config = self._assembly.load()
@@ -252,7 +254,9 @@ class Daemon:
         self._took_over(config, specs)
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
-        self._log.info("reloaded", added=change.added, changed=change.changed, removed=change.removed)
+        self._log.info(
+            "reloaded", added=change.added, changed=change.changed, removed=change.removed
+        )
         return change.restart_needed
 
     def _drain(self, *, lost: bool) -> int:

@@ -41,9 +41,10 @@ class StatusLine:
             job = min(due, key=lambda name: due[name])
             parts.append(f"next {job} in {_span(due[job] - self._clock.now())}")
         text = ", ".join(parts)
-        if self._failed:
-            job = max(list(self._failed), key=lambda name: self._failed.get(name, datetime.min))
-            text += f"; last failure {job} {_span(self._clock.now() - self._failed[job])} ago"
+        failed = dict(self._failed)
+        if failed:
+            job = max(failed, key=lambda name: failed[name])
+            text += f"; last failure {job} {_span(self._clock.now() - failed[job])} ago"
         return f"{text}; {self.problem}" if self.problem else text
 
 

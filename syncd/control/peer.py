@@ -69,7 +69,8 @@ class _Task(WSGITask):  # type: ignore[misc]  # the library has no annotations
     def get_environment(self) -> dict[str, Any]:
         """Add who asks to the environment of the request."""
         environ: dict[str, Any] = super().get_environment()
-        return environ | {"syncd.by": self.channel.by}
+        environ["syncd.by"] = self.channel.by
+        return environ
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]

@@ -57,7 +57,7 @@ class Offer:
 
 
 def status(offer: Offer, _request: Request) -> Json:
-    """The daemon's state, with the inventory; a store that is gone is told, not an error."""
+    """Tell the daemon's state, with the inventory; a store that is gone is no error here."""
     state = offer.commands.status()
     try:
         overview = offer.reads.overview()
@@ -67,18 +67,18 @@ def status(offer: Offer, _request: Request) -> Json:
 
 
 def jobs(offer: Offer, _request: Request) -> Rows:
-    """Each enabled job with the outcome of its last run."""
+    """List the enabled jobs, each with the outcome of its last run."""
     outcomes = {row["job"]: row for row in offer.reads.overview()["outcomes"]}
     return [job | {"last": outcomes.get(job["name"])} for job in offer.commands.jobs()]
 
 
 def runs(offer: Offer, request: Request) -> Rows:
-    """The runs that the parameters ask for."""
+    """List the runs that the parameters ask for."""
     return offer.reads.runs(parse_query(RunQuery, request.args.to_dict()))
 
 
 def run(offer: Offer, request: Request, run: str) -> Json:
-    """One run; with `wait`, once it has ended or the seconds have passed."""
+    """Show one run; with `wait`, once it has ended or the seconds have passed."""
     seconds = parse_query(_Wait, request.args.to_dict()).wait
     found = offer.reads.run(run)
     if seconds <= 0 or found["status"] in _FINAL:
@@ -94,28 +94,28 @@ def wait(offer: Offer, request: Request, run: UUID) -> Json:
 
 
 def progress(offer: Offer, _request: Request) -> Json:
-    """The progress of the active runs."""
+    """Tell the progress of the active runs."""
     return dict(offer.commands.progress())
 
 
 def run_progress(offer: Offer, _request: Request, run: str) -> Json:
-    """The progress of one run, null when it is not active."""
+    """Tell the progress of one run, null when it is not active."""
     found = offer.reads.run(run)
     return {"id": found["id"], "progress": offer.commands.progress().get(str(found["id"]))}
 
 
 def resources(offer: Offer, request: Request) -> Rows:
-    """One page of the inventory."""
+    """List one page of the inventory."""
     return offer.reads.resources(parse_query(ResourceQuery, request.args.to_dict()))
 
 
 def changes(offer: Offer, request: Request) -> Rows:
-    """The changes that the parameters ask for."""
+    """List the changes that the parameters ask for."""
     return offer.reads.changes(parse_query(ChangeQuery, request.args.to_dict()))
 
 
 def overview(offer: Offer, _request: Request) -> dict[str, Rows]:
-    """Outcomes of all jobs that ever ran, counts of resources, guarded deletions."""
+    """Give outcomes of all jobs that ever ran, counts of resources, guarded deletions."""
     return offer.reads.overview()
 
 
@@ -125,7 +125,7 @@ def trigger(offer: Offer, request: Request, job: str) -> Json:
 
 
 def plan(offer: Offer, request: Request, job: str) -> Any:  # noqa: ANN401 - JSON
-    """What a run would change."""
+    """Find out what a run would change."""
     with offer.long_call() as free:
         if not free:
             raise Conflict("too many plans and waits at the same time: try again later")
@@ -150,19 +150,19 @@ def reload(offer: Offer, request: Request) -> Json:
 
 
 def metrics(offer: Offer, request: Request) -> Response:
-    """The page that Prometheus reads."""
+    """Render the page that Prometheus reads."""
     content_type, page = offer.metrics.render(request.headers.get("Accept", ""))
     return Response(page, content_type=content_type)
 
 
 def healthz(offer: Offer, _request: Request) -> Response:
-    """Whether the process does its work."""
+    """Tell whether the process does its work."""
     answer = offer.health.healthz()
     return as_json(answer.body, answer.status)
 
 
 def readyz(offer: Offer, _request: Request) -> Response:
-    """Whether the daemon can do what it is for."""
+    """Tell whether the daemon can do what it is for."""
     answer = offer.health.readyz()
     return as_json(answer.body, answer.status)
 
@@ -216,11 +216,11 @@ class _Wait:
 
 
 def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:
-    """Wait for a run in slices, as long as nobody closes us; not at all when too many wait."""
-    deadline = Deadline.after(seconds)
+    """Wait for a run in slices, as long as nobody closes us; only one when too many wait."""
     with offer.long_call() as free:
+        deadline = Deadline.after(seconds if free else min(seconds, _SLICE))
         while True:
-            left = deadline.remaining() if free else 0.0
+            left = deadline.remaining()
             if offer.commands.wait(run_id, max(0.0, min(_SLICE, left))):
                 return True
             if left <= 0 or offer.closing.is_set():

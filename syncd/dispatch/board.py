@@ -6,7 +6,9 @@ first, so that the board never knows more than the store does.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline
 from syncd.dispatch.item import Observer
@@ -15,7 +17,7 @@ from syncd.dispatch.queue import Waiting, next_runs
 from syncd.dispatch.runner import Attempt
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Due
-from syncd.errors import Cancelled, Conflict, NotFound, TimedOut
+from syncd.errors import Cancelled, Conflict, Fenced, NotFound, TimedOut
 from syncd.model.run import Claim, RunId, Selection, SkipReason, new_run_id
 from syncd.store import job_state, runs
 from syncd.store.database import Store, Transaction
@@ -23,6 +25,9 @@ from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
+
+_ELSEWHERE: Final = timedelta(seconds=10)
+"""How long a run waits for one of the same job in another process."""
 
 
 class Board:
@@ -114,9 +119,15 @@ class Board:
         busy = {attempt.spec.name for attempt in self.running.values()}
         begun = []
         for run in next_runs(self.waiting.values(), busy, free, now):
-            with self._store.transaction() as tx:
-                self._lease.check(tx)
-                claim = runs.start(tx, run.run_id, self._lease.holder, self._lease.epoch, now)
+            try:
+                with self._store.transaction() as tx:
+                    self._lease.check(tx)
+                    claim = runs.start(tx, run.run_id, self._lease.holder, self._lease.epoch, now)
+            except Fenced:
+                raise
+            except Conflict:  # a command line runs the job, on a state directory of its own
+                self.waiting[run.run_id] = replace(run, ready_at=now + _ELSEWHERE)
+                continue
             del self.waiting[run.run_id]
             if claim is None:
                 continue

@@ -51,8 +51,8 @@ class Dispatch:
         self.timetable = Timetable(
             clock,
             log,
-            due=lambda dues: self._dispatcher.due(dues),
-            set_back=lambda now: self._dispatcher.clock_set_back(now),
+            due=lambda dues: self._dispatcher.due(dues),  # noqa: PLW0108 - made with the lease
+            set_back=lambda now: self._dispatcher.clock_set_back(now),  # noqa: PLW0108
             tick=tick,
         )
         self.specs: Mapping[str, JobSpec] = {}
@@ -148,12 +148,12 @@ class Dispatch:
         running = dict(self.board.running)
         return {attempt.spec.name: str(run_id) for run_id, attempt in running.items()}
 
-    def plan(self, job: str, selection: Selection) -> list[Planned]:
+    def plan(self, job: str, selection: Selection, by: str) -> list[Planned]:
         """Find out what a run would change, in the thread that asks."""
         if job not in self.specs:
             raise NotFound(f"there is no enabled job {job!r}")
         spec = self.specs[job]
-        context = rehearsal(spec, selection, self._clock, self._log)
+        context = rehearsal(spec, selection, self._clock, self._log.bind(requested_by=by))
         with self._plans:
             return plan(self._store, spec, context, RunProgress())
 

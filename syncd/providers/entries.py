@@ -7,7 +7,7 @@ of the raw bytes, tells that the rest is unchanged.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from syncd.errors import BadData
 from syncd.model.diff import Entry, Row
 from syncd.model.resource import Resource
 from syncd.providers.calls import Refused
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A number that fits PostgreSQL's integer."""
 
 NEVER: Final = 2099
 """Clouds write "never expires" as this year or a later one."""
@@ -34,10 +37,8 @@ class RawEntry:
         """Return the normalised row; raises BadData that names the field."""
         try:
             return self.normalise(self.raw, self.beside).to_row(self.seal)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # msgspec's errors, and texts not in UTF-8
             raise BadData(f"{self.key}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise BadData(f"{self.key}: a text is not UTF-8") from error
 
 
 def ids_of(

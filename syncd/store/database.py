@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from syncd.context import CancelToken, Deadline
-from syncd.errors import BadData, StoreError, TimedOut
+from syncd.errors import BadData, Conflict, StoreError, TimedOut
 
 Transaction = Connection[TupleRow]
 
@@ -79,7 +79,8 @@ class Store:
         One that only rehearses is always rolled back.
 
         Raises StoreError when the store is out of reach or refuses a statement, TimedOut when the
-        deadline passes, BadData for a value that it can't hold, and the token's error.
+        deadline passes, BadData for a value that it can't hold, Conflict for a row that may exist
+        once, and the token's error.
         """
         with self._errors_mapped(cancel), self._connection(deadline) as connection:
             limit = _STATEMENT_LIMIT if deadline is None else max(deadline.remaining(), 0.001)
@@ -109,6 +110,8 @@ class Store:
             if cancel is not None:
                 cancel.check()
             raise TimedOut("a statement of the store passed its time limit") from error
+        except psycopg.errors.UniqueViolation as error:
+            raise Conflict(f"the store refused a second one: {_first_line(error)}") from error
         except psycopg.DataError as error:
             raise BadData(f"the store can't hold a value: {_first_line(error)}") from error
         except (PoolTimeout, PoolClosed) as error:

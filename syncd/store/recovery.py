@@ -34,3 +34,17 @@ def recover(tx: Transaction, *, owner: str, epoch: int, local: str, now: datetim
     close_items(tx, ids, "failed", _DIED, now)
     sum_up(tx, ids)
     return ids
+
+
+def close_commands(tx: Transaction, owner: str, now: datetime) -> list[RunId]:
+    """Close the runs that a killed command line of our state directory left running."""
+    rows = tx.execute(
+        """update syncd.run set status = 'failed', finished_at = %s, error_class = 'interrupted',
+               error = %s
+           where status = 'running' and owner = %s returning id""",
+        (now, _DIED, owner),
+    ).fetchall()
+    ids = [RunId(row[0]) for row in rows]
+    close_items(tx, ids, "failed", _DIED, now)
+    sum_up(tx, ids)
+    return ids

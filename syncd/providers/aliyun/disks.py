@@ -15,6 +15,7 @@ from syncd.errors import Authentication, Interrupted, SyncdError
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
 from syncd.providers.base import RegionNotOpen
+from syncd.providers.entries import Count
 
 PAGE: Final = 500
 PackedDisks = Mapping[str, bytes]
@@ -31,7 +32,7 @@ class _Attachments(msgspec.Struct, rename="pascal"):
 class _Disk(msgspec.Struct, rename="pascal"):
     disk_id: str
     type: str
-    size: int
+    size: Count
     category: str | None = None
     performance_level: str | None = None
     instance_id: str | None = None

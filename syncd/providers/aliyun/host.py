@@ -14,7 +14,7 @@ from syncd.providers.aliyun import disks
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
 from syncd.providers.base import Page
-from syncd.providers.entries import RawEntry, find_each, ids_of, known, moment, utf8
+from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, utf8
 
 PAGE: Final = 100
 UNKNOWN_ID: Final = "InvalidInstanceId.NotFound"
@@ -107,8 +107,8 @@ class _Host(msgspec.Struct, rename="pascal"):
     instance_name: str | None = None
     status: str | None = None
     instance_type: str | None = None
-    cpu: int | None = None
-    memory: int | None = None
+    cpu: Count | None = None
+    memory: Count | None = None
     zone_id: str | None = None
     image_id: str | None = None
     instance_charge_type: str | None = None
@@ -203,7 +203,7 @@ def _page(answer: _Answer, packed: disks.PackedDisks | None) -> Page:
 def normalise(raw: bytes, packed: bytes | None) -> Resource:
     """Turn a raw instance and its packed data disks, None if unknown, into a resource.
 
-    Raises BadData, msgspec.DecodeError or UnicodeDecodeError. Sizes of memory are MiB already.
+    Raises BadData, or ValueError (msgspec's, Unicode's). Sizes of memory are MiB already.
     """
     host = _host.decode(raw)
     tags = (host.tags and host.tags.tag) or ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from tencentcloud.cvm.v20170312.models import (
@@ -16,7 +16,7 @@ from syncd.model.diff import Entry, short_hash
 from syncd.model.resource import Resource, State, as_set
 from syncd.providers.base import ListMoved, Page
 from syncd.providers.calls import Refused
-from syncd.providers.entries import RawEntry, find_each, ids_of, known, moment, utf8
+from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, utf8
 from syncd.providers.tencent.client import ABSENT, CVM, Client, Enclosed, Said
 
 PAGE: Final = 100
@@ -44,6 +44,10 @@ NOISE: Final = (
 """Fields that tell what somebody did last, not what the host is."""
 
 
+Memory = Annotated[float, msgspec.Meta(ge=0, lt=2**21)]
+"""In GiB, so that it fits PostgreSQL's integer in MiB."""
+
+
 class _Id(msgspec.Struct, rename="pascal"):
     instance_id: str
 
@@ -67,7 +71,7 @@ class _Vpc(msgspec.Struct, rename="pascal"):
 
 class _Disk(msgspec.Struct, rename="pascal"):
     disk_id: str
-    disk_size: int
+    disk_size: Count
     disk_type: str | None = None
 
 
@@ -82,8 +86,8 @@ class _Host(msgspec.Struct, rename="pascal"):
     instance_state: str | None = None
     restrict_state: str | None = None
     instance_type: str | None = None
-    cpu: int | None = msgspec.field(default=None, name="CPU")
-    memory: float | None = None
+    cpu: Count | None = msgspec.field(default=None, name="CPU")
+    memory: Memory | None = None
     placement: _Placement | None = None
     virtual_private_cloud: _Vpc | None = None
     image_id: str | None = None
@@ -195,7 +199,7 @@ def _page(total: int, raws: Sequence[msgspec.Raw]) -> Page:
 def normalise(raw: bytes, _: bytes | None) -> Resource:
     """Turn a raw instance into a resource.
 
-    Raises BadData, msgspec.DecodeError or UnicodeDecodeError.
+    Raises BadData, or ValueError (msgspec's, Unicode's).
     """
     host = _host.decode(raw)
     inside = (host.private_ip_addresses or []) + (host.ipv6_addresses or [])

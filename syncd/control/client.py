@@ -1,0 +1,152 @@
+"""The client of the control socket: the same calls as in the daemon, the same errors."""
+
+import http.client
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+import msgspec
+
+from syncd.control.commands import Json
+from syncd.control.reads import Rows
+from syncd.control.wire import Part, error_from, query_parameters
+from syncd.errors import Unreachable
+from syncd.model.run import Selection
+from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+
+T = TypeVar("T")
+
+TIMEOUT: Final = 70.0  # seconds without a byte; over the statement limit of the store
+
+
+class Client:
+    """Asks the daemon behind a control socket; is both its `Commands` and its `Reads`.
+
+    All raise Unreachable when nobody answers, and the errors that the daemon's own calls raise.
+    `by` is not sent: the daemon knows from the kernel who asks.
+    """
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+        self._path, self._timeout = path, timeout
+
+    def status(self) -> Json:
+        """Return the state of the daemon."""
+        return _object(self._get("/status"))
+
+    def jobs(self) -> Rows:
+        """Return each enabled job; `last` is the outcome of its last run."""
+        return _rows(self._get("/jobs"))
+
+    def progress(self) -> Mapping[str, Json]:
+        """Return the progress of the active runs by run id."""
+        return _object(self._get("/progress"))
+
+    def trigger(self, job: str, selection: Selection, by: str) -> UUID:  # noqa: ARG002
+        """Queue a run and return its id."""
+        answer = self._post(f"/jobs/{_quoted(job)}/run", _part(selection))
+        return UUID(_object(answer)["id"])
+
+    def wait(self, run_id: UUID, seconds: float) -> bool:
+        """Wait until a run has a final status; tell whether it has."""
+        answer = self._get(f"/runs/{run_id}/wait", {"wait": str(seconds)})
+        return bool(_object(answer)["ended"])
+
+    def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:  # noqa: ARG002
+        """Return what a run would change; takes as long as the run."""
+        path = f"/jobs/{_quoted(job)}/plan"
+        return _rows(self._ask("POST", path, _part(selection), timeout=None))
+
+    def cancel(self, run_id: UUID, by: str) -> None:  # noqa: ARG002
+        """Cancel a pending or running run."""
+        self._post(f"/runs/{run_id}/cancel")
+
+    def approve(self, job: str, by: str) -> int:  # noqa: ARG002
+        """Let the guarded deletions of a job go in its next run; return how many."""
+        return int(_object(self._post(f"/jobs/{_quoted(job)}/approve"))["approved"])
+
+    def reload(self, by: str) -> Sequence[str]:  # noqa: ARG002
+        """Have the configuration read again; return what needs a restart."""
+        return list(_object(self._post("/reload"))["restart_needed"])
+
+    def runs(self, query: RunQuery) -> Rows:
+        """Return runs, the newest first."""
+        return _rows(self._get("/runs", query_parameters(query)))
+
+    def run(self, run: str) -> Json:
+        """Return a run with its items and errors."""
+        return _object(self._get(f"/runs/{_quoted(run)}"))
+
+    def resources(self, query: ResourceQuery) -> Rows:
+        """Return one page of the living resources."""
+        return _rows(self._get("/resources", query_parameters(query)))
+
+    def changes(self, query: ChangeQuery) -> Rows:
+        """Return changes, the newest first."""
+        return _rows(self._get("/changes", query_parameters(query)))
+
+    def overview(self) -> dict[str, Rows]:
+        """Return how the jobs went, what stands, and what is held back."""
+        return _object(self._get("/overview"))
+
+    def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return self._ask("GET", path + query, None, self._timeout)
+
+    def _post(self, path: str, body: Part | None = None) -> bytes:
+        return self._ask("POST", path, body, self._timeout)
+
+    def _ask(self, method: str, path: str, body: Part | None, timeout: float | None) -> bytes:
+        """Send one request on a connection of its own; return the body of a good answer."""
+        connection = _Connection(self._path, timeout)
+        try:
+            connection.request(method, path, msgspec.json.encode(body) if body else None)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unreachable(f"no answer on {self._path}: {reason}") from error
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise error_from(answer.status, content)
+        return content
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _part(selection: Selection) -> Part:
+    return Part(tuple(sorted(selection.accounts)), tuple(sorted(selection.regions)))
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    return _decode(content, dict[str, Any])
+
+
+def _rows(content: bytes) -> Rows:
+    return _decode(content, list[dict[str, Any]])
+
+
+def _decode(content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"what answers on the control socket is not syncd: {error}") from error

@@ -1,0 +1,108 @@
+"""What people ask of a running daemon over its control socket."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+from syncd import __version__
+from syncd.control.commands import Json
+from syncd.daemon import Daemon
+from syncd.dispatch.planner import Planned
+from syncd.errors import NotFound, describe
+from syncd.model.run import RunId, Selection
+from syncd.store import resources, views
+from syncd.store.database import Store
+from syncd.telemetry.health import Health
+
+
+class Operations:
+    """The daemon's side of `control.Commands`."""
+
+    def __init__(self, daemon: Daemon, store: Store, health: Health) -> None:
+        self._daemon, self._store, self._health = daemon, store, health
+
+    def status(self) -> Json:
+        """Return the state of the daemon; answers without the store."""
+        daemon, ready = self._daemon, self._health.readyz()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": daemon.started_at,
+            "ready": ready.status == 200,
+            "checks": ready.body["checks"],
+            "status": daemon.status_text(),
+            "jobs": len(daemon.dispatch.specs),
+            "running": daemon.dispatch.running_jobs(),
+            "queue": daemon.dispatch.queue_length(),
+            "outbox_records": daemon.dispatch.recorder.owed,
+            "config_digest": daemon.config.digest,
+            "config_files": [str(file) for file in daemon.config.files],
+        }
+
+    def jobs(self) -> Sequence[Json]:
+        """Return each enabled job with its next due time and the run under way."""
+        dispatch, config = self._daemon.dispatch, self._daemon.config
+        due, running = dispatch.timetable.next_runs(), dispatch.running_jobs()
+        return [
+            {
+                "name": spec.name,
+                "kind": spec.kind,
+                "schedule": spec.schedule,
+                "timezone": config.jobs[spec.name].timezone,
+                "next_run": due.get(spec.name),
+                "running": running.get(spec.name),
+            }
+            for spec in dispatch.specs.values()
+            if spec.name in config.jobs
+        ]
+
+    def progress(self) -> Mapping[str, Json]:
+        """Return the progress of the runs under way, by run id."""
+        return self._daemon.dispatch.progress()
+
+    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+        """Queue a run by hand."""
+        return self._daemon.dispatch.trigger(job, selection, by)
+
+    def wait(self, run_id: UUID, seconds: float) -> bool:
+        """Wait until a run has a final status; raises NotFound for one that never was."""
+        if not self._daemon.dispatch.board.wait_final(RunId(run_id), seconds):
+            return False
+        with self._store.transaction() as tx:
+            return views.run(tx, run_id)["status"] not in ("pending", "running")
+
+    def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:
+        """Return what a run would change."""
+        return planned_documents(self._daemon.dispatch.plan(job, selection, by))
+
+    def cancel(self, run_id: UUID, by: str) -> None:
+        """Cancel an active run; raises NotFound when there never was one, Conflict when it ended."""
+        with self._store.transaction() as tx:
+            views.run(tx, run_id)
+        self._daemon.dispatch.cancel(run_id, by)
+
+    def approve(self, job: str, by: str) -> int:
+        """Let the guarded deletions of a job go in its next run."""
+        if job not in self._daemon.dispatch.specs:
+            raise NotFound(f"there is no enabled job {job!r}")
+        with self._store.transaction() as tx:
+            return resources.approve(tx, job, by)
+
+    def reload(self, by: str) -> Sequence[str]:
+        """Take the configuration files over as they are now."""
+        return self._daemon.reload(by)
+
+
+def planned_documents(planned: Sequence[Planned]) -> list[Json]:
+    """Return a plan as `sync --plan --json` shows it."""
+    return [
+        {
+            "target": item.target,
+            "counts": asdict(item.counts),
+            "changes": [asdict(change) for change in item.changes],
+            "error_class": item.error.error_class if item.error else None,
+            "error": describe(item.error) if item.error else None,
+        }
+        for item in planned
+    ]
