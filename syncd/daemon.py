@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, Protocol
@@ -12,7 +13,7 @@ from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import StoreError, describe
+from syncd.errors import StoreError, TimedOut, describe
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -295,7 +296,7 @@ class Daemon:
     def run_ended(self, job: str, end: RunEnd | None) -> None:
         """Note a failure for the status line, and measure the inventory."""
         self._status.ended(job, failed=end is not None and end.outcome.status == "failed")
-        with self._store.transaction() as tx:
+        with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
 
     def ticked(self) -> None:

@@ -18,17 +18,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from syncd import __version__
 from syncd.context import CancelToken, Deadline
 from syncd.errors import BadData, Network, SyncdError, TimedOut
 
 MAX_BODY: Final = 64 * 2**20
 _CHUNK: Final = 64 * 2**10
-_KEPT: Final = 32  # connections kept for each host, more than the threads that use one client
+_OPTIONS: Final[dict[str, Any]] = {
+    "num_pools": 128,  # hosts whose connections are kept
+    "maxsize": 32,  # connections kept for each, more than the threads that use one client
+    "retries": False,
+}
 _SLICE: Final = 0.1  # seconds between two looks at the token while a name is looked up
 
 AddressInfo = tuple[Any, ...]  # family, kind, protocol, canonical name, address
@@ -51,10 +56,7 @@ class HttpClient:
     """
 
     def __init__(self, proxy: str | None = None) -> None:
-        options: dict[str, Any] = {"num_pools": 128, "maxsize": _KEPT, "retries": False}
-        self._pools = (
-            urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-        )
+        self._pools = _proxied(proxy) if proxy else urllib3.PoolManager(**_OPTIONS)
         self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def request(
@@ -91,7 +93,7 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
         response = self._pools.urlopen(
-            method, url, headers=dict(headers), body=body,
+            method, url, headers={"User-Agent": f"syncd/{__version__}", **headers}, body=body,
             redirect=False, preload_content=False, decode_content=False,
         )  # fmt: skip
         try:
@@ -266,6 +268,13 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 @functools.cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
+
+
+def _proxied(proxy: str) -> urllib3.ProxyManager:
+    """Return pools behind a proxy, whose name and password may stand in its URL."""
+    auth = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.util.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **_OPTIONS)
 
 
 def _look_up(host: str, port: int, call: _Call) -> Sequence[AddressInfo]:

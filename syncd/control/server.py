@@ -84,10 +84,9 @@ class ControlServer:
             pool.join(deadline)
         self._stop.set()
         if self._thread.is_alive():
-            self._wake()
+            self._listeners[0].pull_trigger()
             self._thread.join(CLOSING)
-        else:
-            wasyncore.close_all(self._map)
+        wasyncore.close_all(self._map)  # after the loop's end: it must not meet closed files
         self._remove_file()
 
     def _control(self, path: Path) -> Any:  # noqa: ANN401 - the library has no annotations
@@ -124,16 +123,10 @@ class ControlServer:
         deadline = Deadline.after(CLOSING / 4)
         while self._owes() and deadline.remaining() > 0:
             wasyncore.loop(timeout=0.05, use_poll=True, map=self._map, count=1)
-        wasyncore.close_all(self._map)
 
     def _owes(self) -> bool:
         """Tell whether a client has not got all of its answer."""
         return any(getattr(each, "total_outbufs_len", 0) for each in list(self._map.values()))
-
-    def _wake(self) -> None:
-        """Make the loop look at what has changed."""
-        for listener in self._listeners:
-            listener.pull_trigger()
 
     def _remove_file(self) -> None:
         """Remove the socket's file, unless it is another process's by now."""

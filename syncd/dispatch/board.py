@@ -48,16 +48,16 @@ class Board:
     def adopt(self, tx: Transaction, specs: Mapping[str, JobSpec]) -> None:
         """Take the jobs of a configuration over; cancel what waits of jobs that are gone."""
         now = self._clock.now()
-        self.waiting = {}
+        waiting: dict[RunId, Waiting] = {}
         for run in runs.pending(tx):
             if run.id in self.running:
                 continue
             if run.job in specs:
-                self.waiting[run.id] = _waiting(run)
+                waiting[run.id] = _waiting(run)
             else:
                 runs.cancel_pending(tx, run.id, "the job is gone", now)
                 self._log.warning("run cancelled: the job is gone", job=run.job, run=str(run.id))
-        self.specs = specs
+        self.waiting, self.specs = waiting, specs  # at once, for who reads it meanwhile
 
     def claim(self, dues: Sequence[Due], observer: Observer) -> None:
         """Make a run of each due time, or account for it as skipped, in one transaction."""
@@ -73,7 +73,8 @@ class Board:
             if due.job in busy:
                 skipped.append((due.job, "overlap"))
                 continue
-            busy.add(due.job)
+            if due.trigger == "schedule":  # those that were missed are made up for one by one
+                busy.add(due.job)
             made.append(_new_run(spec, due, now))
         with self._store.transaction() as tx:
             self._lease.check(tx)
@@ -128,11 +129,12 @@ class Board:
             except Conflict:  # a command line runs the job, on a state directory of its own
                 self.waiting[run.run_id] = replace(run, ready_at=now + _ELSEWHERE)
                 continue
-            del self.waiting[run.run_id]
             if claim is None:
+                del self.waiting[run.run_id]
                 continue
             attempt = self._attempt(run, claim, next_due)
-            self.running[run.run_id] = attempt
+            self.running[run.run_id] = attempt  # first, so that the run is active throughout
+            del self.waiting[run.run_id]
             first = claim.attempt == 1
             delay = (now - run.ready_at).total_seconds() if first else None
             observer.run_started(run.job, now, delay)
@@ -156,13 +158,13 @@ class Board:
     def ended(self, attempt: Attempt, end: RunEnd | None) -> None:
         """Take an attempt off the board; its run waits for the next one, or is over."""
         run_id = attempt.claim.run_id
-        del self.running[run_id]
         if end is not None and end.next_attempt_at is not None:
             self.waiting[run_id] = Waiting(
                 run_id, attempt.spec.name, "schedule", "normal", attempt.scheduled_for,
                 self._clock.now(), end.next_attempt_at, attempt.max_attempts + end.free,
                 attempt.selection,
             )  # fmt: skip
+        del self.running[run_id]
         self._notify()
 
     def expire(self) -> None:

@@ -128,16 +128,14 @@ def scope(name: str, region: int = 0) -> Scope:
     return Scope(name, REGIONS[name][region], "host")  # type: ignore[index]
 
 
-def run_limit(requests: Sequence[Sent]) -> int:
-    """Fetch and decode the pages with as little as possible; return their number of hosts."""
+def run_limit(requests: Sequence[Sent]) -> None:
+    """Fetch and decode the pages with as little as possible."""
     connection = http.client.HTTPConnection(urlsplit(requests[0].url).netloc)
-    hosts = 0
     for sent in requests:
         target = sent.url.partition("/")[2].partition("/")[2].partition("/")[2]
         connection.request(sent.method, "/" + target, sent.body, dict(sent.headers))
-        hosts += len(str(orjson.loads(connection.getresponse().read()).keys()))
+        orjson.loads(connection.getresponse().read())
     connection.close()
-    return hosts
 
 
 def run_listing(cloud: Provider, name: str, region: int = 0) -> int:
@@ -199,13 +197,13 @@ def compare_five(name: str, url: str, hosts: int) -> bool:
         for thread in threads:
             thread.join()
 
-    wall = statistics.median(timed(all_five)[0] for _ in range(3))
+    all_five()  # connects
+    wall = statistics.median(timed(all_five)[0] for _ in range(5))
     ratio = wall / floor
     verdict = "reached" if ratio <= GOAL_OF_FIVE else "MISSED"
     print(f"{name}: {FIVE} regions of {hosts} hosts, {PAGE_SECONDS * 1e3:.0f} ms an answer")
-    print(
-        f"  floor {floor:.2f} s, took {wall:.2f} s  ratio {ratio:.2f}  goal {GOAL_OF_FIVE}: {verdict}"
-    )
+    print(f"  floor {floor:.2f} s, took {wall:.2f} s, ratio {ratio:.2f}")
+    print(f"  goal {GOAL_OF_FIVE}: {verdict}")
     return ratio <= GOAL_OF_FIVE
 
 

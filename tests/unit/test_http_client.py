@@ -1,5 +1,6 @@
 """The HTTP client against servers that misbehave, each a socket and a script of what to do."""
 
+import base64
 import datetime
 import ipaddress
 import socket
@@ -281,10 +282,11 @@ def test_the_configured_proxy_is_used() -> None:
             peer.send(HEAD % len(request) + request)
 
     with serving(script) as server:
-        client = HttpClient(server.url.partition("?")[0])
-        assert get(client, "http://cloud.example/path").body.startswith(
-            b"GET http://cloud.example/path HTTP/1.1\r\n"
-        )
+        client = HttpClient(server.url.partition("?")[0].replace("//", "//me:p%40ss@"))
+        request = get(client, "http://cloud.example/path").body
+        assert request.startswith(b"GET http://cloud.example/path HTTP/1.1\r\n")
+        assert b"proxy-authorization: Basic " + base64.b64encode(b"me:p@ss") in request
+        assert b"User-Agent: syncd/" in request
         client.close()
 
 

@@ -1,0 +1,71 @@
+# make run | test | lint | bench: each sets itself up in .venv first, from the locked packages.
+# PYTHON=python3.12 chooses the interpreter (3.11 or later).
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help run test lint format bench lock clean
+
+help:
+	@echo 'make run     watch syncd keep an inventory of two emulated clouds; Ctrl-C stops it'
+	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=4)'
+	@echo 'make lint    check style, types and imports; make format mends the style'
+	@echo 'make bench   measure speed and memory'
+	@echo 'make lock    choose the packages anew'
+
+run: .venv/run.stamp
+	@$(BIN)/python -m syncd demo $(ARGS)
+
+test: .venv/dev.stamp
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: .venv/dev.stamp
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/dev.stamp
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+bench: .venv/dev.stamp
+	@set -e; for script in tests/benchmarks/[a-z]*.py; do \
+		echo "== $$script"; $(BIN)/python $$script; done
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'syncd needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo '$(PYTHON) is older than Python 3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo '$(PYTHON) lacks venv; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo 'making .venv ...'
+	@$(PYTHON) -m venv .venv
+
+# The packages of `run` and what the build of the source ones among them needs, by hash.
+.venv/run.stamp: requirements/build.txt requirements/run.txt pyproject.toml | .venv/bin/python
+	@echo 'installing packages ...'
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@$(PIP) install --require-hashes --no-build-isolation --use-pep517 -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/run.stamp
+	@echo 'installing developer tools ...'
+	@$(PIP) install --require-hashes --no-build-isolation --use-pep517 -r requirements/dev.txt
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --no-config --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+lock: | .venv/bin/python
+	@$(PIP) install 'uv>=0.8'
+	@$(COMPILE) --group build -o requirements/build.txt
+	@$(COMPILE) --extra embedded pyproject.toml -o requirements/run.txt
+	@$(COMPILE) --extra embedded --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,184 @@
+"""A daemon in memory, behind real listeners."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+from syncd.context import Clock
+from syncd.control.reads import Rows
+from syncd.control.routes import Offer
+from syncd.control.server import ControlServer
+from syncd.errors import Conflict, NotFound, StoreError
+from syncd.model.run import Selection
+from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+from syncd.telemetry.health import Check, Health
+from syncd.telemetry.logging import get_logger
+from syncd.telemetry.metrics import Metrics
+
+RUN = UUID("01890000-0000-7000-8000-000000000001")
+MOMENT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+Json = dict[str, Any]
+
+
+def run_row(**changed: Any) -> Json:
+    """Return a row of syncd.run."""
+    counts = {"total": 10, "added": 1, "updated": 2, "deleted": 3, "unchanged": 7}
+    return {
+        "id": RUN, "job": "hosts", "kind": "cloud", "trigger": "manual", "status": "success",
+        "attempt": 1, "max_attempts": 4, "scheduled_for": MOMENT, "created_at": MOMENT,
+        "started_at": MOMENT, "finished_at": MOMENT, "next_attempt_at": None,
+        "duration_seconds": 1.5, "items_total": 1, "items_failed": 0, **counts, "errors": 0,
+        "error_class": None, "error": None, "requested_by": "root", "priority": "normal",
+    } | changed  # fmt: skip
+
+
+def item_row(**changed: Any) -> Json:
+    """Return a row of syncd.run_item."""
+    return {
+        "id": 1, "run_id": RUN, "target": "prod/cn-hangzhou/host", "status": "success", "total": 10,
+        "added": 1, "updated": 2, "deleted": 3, "unchanged": 7, "errors": 0, "error_class": None,
+        "error": None, "duration_seconds": 1.5, "details": {},
+    } | changed  # fmt: skip
+
+
+@dataclass
+class FakeCommands:
+    """Does what it is told, and remembers it."""
+
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    ended: Event = field(default_factory=Event)
+    raises: Exception | None = None
+    planned: Sequence[Json] = ()
+    ready: bool = True
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.raises:
+            raise self.raises
+
+    def status(self) -> Json:
+        return {"version": "0.1.0", "pid": 1, "started_at": MOMENT, "ready": self.ready,
+                "checks": [{"name": "store", "ok": self.ready, "age_seconds": 0.1, "detail": ""}],
+                "status": "1 job, 1 running", "jobs": 1, "running": {"hosts": str(RUN)},
+                "queue": {"normal": 0}, "outbox_records": 0, "config_digest": "abc",
+                "config_files": ["/etc/syncd/syncd.toml"]}  # fmt: skip
+
+    def jobs(self) -> Sequence[Json]:
+        self._note("jobs")
+        return [{"name": "hosts", "kind": "cloud", "schedule": "*/5 * * * *", "timezone": "UTC",
+                 "next_run": MOMENT, "running": None}]  # fmt: skip
+
+    def progress(self) -> Mapping[str, Json]:
+        targets = {"prod/cn-hangzhou/host": {"state": "running", "done": 5, "of": 10}}
+        return {str(RUN): {"items": 1, "items_done": 0, "targets": targets}}
+
+    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+        self._note("trigger", job, selection, by)
+        if job != "hosts":
+            raise NotFound(f"there is no enabled job {job!r}")
+        return RUN
+
+    def wait(self, run_id: UUID, seconds: float) -> bool:
+        return self.ended.wait(seconds)
+
+    def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:
+        self._note("plan", job, selection, by)
+        return self.planned
+
+    def cancel(self, run_id: UUID, by: str) -> None:
+        self._note("cancel", run_id, by)
+        if self.ended.is_set():
+            raise Conflict("the run has ended: success")
+
+    def approve(self, job: str, by: str) -> int:
+        self._note("approve", job, by)
+        return 12
+
+    def reload(self, by: str) -> Sequence[str]:
+        self._note("reload", by)
+        return ["store.dsn"]
+
+
+@dataclass
+class FakeReads:
+    """Answers from lists, and remembers the questions."""
+
+    asked: list[Any] = field(default_factory=list)
+    run_answer: Json = field(
+        default_factory=lambda: run_row() | {"error_count": 0, "items": [item_row()], "errors": []}
+    )
+    resource_rows: Rows = field(default_factory=list)
+    change_rows: Rows = field(default_factory=list)
+    store_is_gone: bool = False
+
+    def _note(self, question: Any) -> None:
+        self.asked.append(question)
+        if self.store_is_gone:
+            raise StoreError("the store can't be reached")
+
+    def runs(self, query: RunQuery) -> Rows:
+        self._note(query)
+        return [run_row()]
+
+    def run(self, run: str) -> Json:
+        self._note(run)
+        if not str(RUN).startswith(run):
+            raise NotFound(f"there is no run {run!r}")
+        return self.run_answer
+
+    def resources(self, query: ResourceQuery) -> Rows:
+        self._note(query)
+        keys = ("account", "region", "type", "resource_id")
+        later = [r for r in self.resource_rows if tuple(r[k] for k in keys) > (query.after or ())]
+        return later[: query.limit]
+
+    def changes(self, query: ChangeQuery) -> Rows:
+        self._note(query)
+        return self.change_rows[: query.limit]
+
+    def overview(self) -> dict[str, Rows]:
+        self._note("overview")
+        return {
+            "outcomes": [{"job": "hosts", "status": "failed", "finished_at": MOMENT,
+                          "error_class": "network", "error": "down", "last_success_at": None}],
+            "resources": [{"account": "prod", "type": "host", "state": "running", "count": 3}],
+            "guarded": [{"job": "hosts", "account": "prod", "region": "r", "type": "host",
+                         "count": 12, "guarded_at": MOMENT, "approved": False}],
+        }  # fmt: skip
+
+
+@dataclass
+class FakeDaemon:
+    """What stands behind the listeners; tests change it while they answer."""
+
+    path: Path
+    commands: FakeCommands = field(default_factory=FakeCommands)
+    reads: FakeReads = field(default_factory=FakeReads)
+    alive: bool = True
+
+    def offer(self) -> Offer:
+        check = lambda: Check("loop", self.alive, 0.1, "" if self.alive else "it hangs")  # noqa: E731
+        health = Health(live=[check], ready=[])
+        return Offer(self.commands, self.reads, Metrics("0.1.0", Clock().now()), health)
+
+    def server(self, http: tuple[str, int] | None = ("127.0.0.1", 0)) -> ControlServer:
+        return ControlServer(self.offer(), socket=self.path, http=http, log=get_logger())
+
+
+@contextmanager
+def serving() -> Iterator[tuple[FakeDaemon, ControlServer]]:
+    """Give a daemon in memory that answers on a socket, whose path is short, and on a port."""
+    with tempfile.TemporaryDirectory(prefix="syncd-") as directory:
+        daemon = FakeDaemon(Path(directory, "control.sock"))
+        server = daemon.server()
+        server.start()
+        try:
+            yield daemon, server
+        finally:
+            server.close()
