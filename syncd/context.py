@@ -146,6 +146,11 @@ class RunContext:
     log: BoundLogger
     report: Reporter
 
+    @property
+    def rehearsal(self) -> bool:
+        """Tell whether this is a plan: no attempt of any run, and it may change nothing."""
+        return self.attempt == 0
+
     def check(self) -> None:
         """Raise when the run is cancelled or its time is over."""
         self.cancel.check()

@@ -15,8 +15,8 @@ from syncd.control.reads import Rows
 from syncd.control.routes import Offer
 from syncd.control.server import ControlServer
 from syncd.errors import Conflict, NotFound, StoreError
+from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
-from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
 from syncd.telemetry.health import Check, Health
 from syncd.telemetry.logging import get_logger
 from syncd.telemetry.metrics import Metrics

@@ -63,7 +63,8 @@ def directories(environ: Mapping[str, str], tables: Mapping[str, Any]) -> dict[s
     """
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0] or STATE_DIR
     daemon = tables.get("daemon")
-    state_dir = daemon.get("state_dir", given) if isinstance(daemon, dict) else given
+    named = daemon.get("state_dir") if isinstance(daemon, dict) else None
+    state_dir = named if isinstance(named, str) and named.startswith("/") else given
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if not runtime:
         runtime = "/run/syncd" if state_dir == STATE_DIR else state_dir

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 from syncd.config.durations import parse_duration
 from syncd.config.secrets import Secret, parse_secret
@@ -165,7 +165,7 @@ Label = Annotated[str, PlainValidator(_label)]
 Duration = Annotated[timedelta, PlainValidator(parse_duration)]
 PositiveDuration = Annotated[timedelta, PlainValidator(_positive)]
 Ladder = Annotated[tuple[timedelta, ...], PlainValidator(_list_of(_positive, most=20))]
-SecretValue = Annotated[Secret, PlainValidator(parse_secret)]
+SecretValue = Annotated[Secret, PlainValidator(parse_secret), PlainSerializer(str)]
 AbsolutePath = Annotated[Path, PlainValidator(_path)]
 SocketPath = Annotated[Path, PlainValidator(_socket_path)]
 Address = Annotated[tuple[str, int] | None, PlainValidator(_address)]

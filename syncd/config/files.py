@@ -96,12 +96,15 @@ def _parse(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise Unreadable("is not usable TOML: nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
-        message = str(error)
-        _, _, place = message.rpartition("(at line ")
-        number = place.partition(",")[0]
-        raise Unreadable(
-            f"is not TOML: {message}", int(number) if number.isdigit() else None
-        ) from error
+        raise Unreadable(f"is not TOML: {error}", _line_of(str(error), text)) from error
+
+
+def _line_of(message: str, text: str) -> int | None:
+    """Return the line that tomllib names in its message."""
+    if message.endswith("(at end of document)"):
+        return text.count("\n") + 1
+    number = message.rpartition("(at line ")[2].partition(",")[0]
+    return int(number) if number.isdigit() else None
 
 
 def _merge(

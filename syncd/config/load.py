@@ -5,6 +5,7 @@ source merges two files' tables silently, reads a missing file as empty, and its
 ignores a misspelt variable.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ from syncd.config.environment import directories, read_variables
 from syncd.config.files import read_files
 from syncd.config.problems import ConfigInvalid, Places, Problem, explain
 from syncd.config.references import broken_references, cross_checks, missing_secrets
+
+# With PYDANTIC_SETTINGS_DEBUG set, the library would log the values, inline secrets among them.
+logging.getLogger("pydantic_settings").disabled = True
 
 
 class Source(PydanticBaseSettingsSource):

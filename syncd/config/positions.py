@@ -14,8 +14,9 @@ _PATH: Final = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _HEADER: Final = re.compile(rf"[ \t]*\[\[?[ \t]*({_PATH})[ \t]*\]")
 _ASSIGN: Final = re.compile(rf"[ \t]*({_PATH})[ \t]*=")
 _PART: Final = re.compile(_KEY)
+# An unclosed quote takes the rest of its line, so that the scan stays linear for any text.
 _TOKEN: Final = re.compile(
-    r'''"""|\'\'\'|"(?:[^"\\]|\\.)*"|'[^']*'|\#.*|[\[{]|[\]}]''',
+    r"""\"{3}|'{3}|"(?:[^"\\]|\\.)*"|'[^']*'|["'].*|\#.*|[\[{]|[\]}]""",
 )
 
 

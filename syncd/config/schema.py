@@ -6,7 +6,7 @@ The descriptions are the documentation: the shipped `etc/syncd.toml` is tested a
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 from syncd.config.durations import parse_duration
 from syncd.config.fields import (
@@ -33,8 +33,7 @@ PROVIDERS: tuple[str, ...] = get_args(Provider)
 EMBEDDED = "embedded"
 
 
-def _dsn(value: object) -> Secret:
-    secret = parse_secret(value)
+def _dsn(secret: Secret) -> Secret:
     text = secret.inline.get_secret_value()
     is_dsn = text.startswith(("postgresql://", "postgres://")) or "=" in text
     if secret.source == "inline" and text != EMBEDDED and not is_dsn:
@@ -62,7 +61,7 @@ class Table(BaseModel):
 class Store(Table):
     """The PostgreSQL database in which syncd keeps everything."""
 
-    dsn: Annotated[Secret, PlainValidator(_dsn)] = Field(
+    dsn: Annotated[SecretValue, AfterValidator(_dsn)] = Field(
         default=parse_secret(EMBEDDED),
         description='"embedded": a PostgreSQL of syncd\'s own under state_dir; or a DSN, '
         "inline or as a secret reference.",

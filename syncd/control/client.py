@@ -14,8 +14,8 @@ from syncd.control.commands import Json
 from syncd.control.reads import Rows
 from syncd.control.wire import Part, error_from, query_parameters
 from syncd.errors import Unreachable
+from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
-from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
 
 T = TypeVar("T")
 
@@ -31,6 +31,16 @@ class Client:
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self._path, self._timeout = path, timeout
+
+    def probe(self) -> None:
+        """Raise Unreachable unless somebody listens on the socket."""
+        connection = _Connection(self._path, self._timeout)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
 
     def status(self) -> Json:
         """Return the state of the daemon."""
@@ -106,13 +116,16 @@ class Client:
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Unreachable(f"no answer on {self._path}: {reason}") from error
+            raise self._unreachable(error) from error
         finally:
             connection.close()
         if answer.status >= 400:
             raise error_from(answer.status, content)
         return content
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Unreachable(f"the daemon does not answer on {self._path}: {reason}")
 
 
 class _Connection(http.client.HTTPConnection):

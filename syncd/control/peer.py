@@ -2,7 +2,6 @@
 
 import grp
 import os
-import pwd
 import socket
 import struct
 from contextlib import suppress
@@ -13,20 +12,13 @@ from waitress.channel import HTTPChannel
 from waitress.server import UnixWSGIServer
 from waitress.task import WSGITask
 
+from syncd.control.users import user_name
 from syncd.errors import ConfigurationError, Conflict
 
 GROUP: Final = "syncd"
 MODE: Final = 0o660
 
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, the number of one that has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def bind(path: Path) -> socket.socket:

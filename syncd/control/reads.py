@@ -4,13 +4,9 @@ The commands of the command line and the paths of the sockets both go through `R
 answer is the same with and without a daemon.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from syncd.store import views
-from syncd.store.database import Transaction
-from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 
 Rows = list[dict[str, Any]]
 
@@ -38,39 +34,3 @@ class Reads(Protocol):
 
     def overview(self) -> dict[str, Rows]:
         """Return {"outcomes" of each job, "resources" counted, "guarded" deletions}."""
-
-
-class StoreReads:
-    """Reads from the store, each time in a transaction of its own."""
-
-    def __init__(self, transaction: Callable[[], AbstractContextManager[Transaction]]) -> None:
-        self._transaction = transaction
-
-    def runs(self, query: RunQuery) -> Rows:
-        """Return runs, the newest first."""
-        with self._transaction() as tx:
-            return views.runs(tx, query)
-
-    def run(self, run: str) -> dict[str, Any]:
-        """Return a run with its items and errors, read at one moment."""
-        with self._transaction() as tx:
-            return views.run(tx, views.find_run(tx, run))
-
-    def resources(self, query: ResourceQuery) -> Rows:
-        """Return one page of the living resources."""
-        with self._transaction() as tx:
-            return views.resources(tx, query)
-
-    def changes(self, query: ChangeQuery) -> Rows:
-        """Return changes, the newest first."""
-        with self._transaction() as tx:
-            return views.changes(tx, query)
-
-    def overview(self) -> dict[str, Rows]:
-        """Return how the jobs went, what stands, and what is held back."""
-        with self._transaction() as tx:
-            return {
-                "outcomes": views.last_outcomes(tx),
-                "resources": views.resource_counts(tx),
-                "guarded": views.guarded(tx),
-            }

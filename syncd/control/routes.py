@@ -15,8 +15,8 @@ from syncd.control.commands import Commands, Json
 from syncd.control.reads import Reads, Rows
 from syncd.control.wire import Part, parse_body, parse_query
 from syncd.errors import BadRequest, Conflict, StoreError
+from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
-from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
 from syncd.telemetry.health import Health
 
 LONGEST_WAIT: Final = 60.0

@@ -1,14 +1,15 @@
 """A cloud account as a job sees it: its provider, its regions, and whether it is still the same."""
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from syncd.context import RunContext
-from syncd.errors import Guarded
+from syncd.errors import BadData, Guarded
 from syncd.model.diff import short_hash
 from syncd.providers.base import Provider
 from syncd.store import accounts
-from syncd.store.database import Store
+from syncd.store.database import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +36,38 @@ class CloudAccount:
     def _discovered(self, ctx: RunContext) -> Sequence[str]:
         with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
             known = accounts.load(tx, self.name)
-        if known.regions and known.regions_are_fresh:
+        if known.regions and known.regions_are_fresh(self.provider_name):
             return known.regions
         regions = self.provider.regions(ctx)
-        with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+        if not regions:
+            raise BadData(f"the cloud names no region for account {self.name!r}")
+        with self._saving(ctx) as tx:
             accounts.save_regions(tx, self.name, self.provider_name, regions)
         return regions
 
-    def check_owner(self, ctx: RunContext, *, again: bool = False) -> None:
-        """Raise Guarded when the cloud's own account behind the name is not the remembered one.
+    def check_owner(self, ctx: RunContext, *, again: bool = False) -> bool:
+        """Tell whether the cloud's own account behind the name is surely the one it always was.
 
-        Its listings would be complete and wrong. Asked once a day, when the access key is another
-        one, and with `again` before anything is deleted. An owner that can't be told is no owner.
+        Raises Guarded when it is another one: its listings would be complete and wrong. The cloud
+        is asked once a day, and with `again`, before anything is deleted, once a run. Where it
+        can't tell, the same access key is the same account, since keys never change theirs.
         """
         with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
             known = accounts.load(tx, self.name)
-        if known.owner_is_fresh(self._key_hash) and not again:
-            return
+        if known.owner_is_fresh(self._key_hash, ctx.scheduled_for if again else None):
+            return True
         owner = self.provider.identity(ctx)
         if owner and known.owner_id and owner != known.owner_id:
             raise Guarded(
                 f"account {self.name!r} is the cloud's account {owner} now, and was"
                 f" {known.owner_id}: give another account another name"
             )
-        with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+        same_key = known.key_hash in (None, self._key_hash)
+        if not same_key and (owner is None or known.owner_id is None):
+            return False
+        with self._saving(ctx) as tx:
             accounts.save_owner(tx, self.name, self.provider_name, owner, self._key_hash)
+        return True
+
+    def _saving(self, ctx: RunContext) -> AbstractContextManager[Transaction]:
+        return self.store.transaction(ctx.deadline, ctx.cancel, rehearse=ctx.rehearsal)

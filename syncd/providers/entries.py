@@ -69,14 +69,15 @@ def moment(text: str | None, field: str) -> datetime | None:
         raise BadData(f"{field}: {text[:40]!r} is not a time") from error
 
 
-def known(addresses: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the addresses that are there as a set in a fixed order."""
-    return tuple(sorted({address for address in addresses if address}))
+def known(texts: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the texts that are there as a set in a fixed order."""
+    return tuple(sorted({text for text in texts if text}))
 
 
 def utf8(raw: bytes) -> bytes:
     """Return `raw`; raises UnicodeDecodeError, since decoders pass over fields they do not need."""
-    raw.decode()
+    if not raw.isascii():
+        raw.decode()
     return raw
 
 

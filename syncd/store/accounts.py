@@ -16,6 +16,7 @@ FRESH: Final = timedelta(days=1)
 class Knowledge:
     """What is known of an account; `now` is the store's clock."""
 
+    provider: str | None = None
     owner_id: str | None = None
     owner_at: datetime | None = None
     key_hash: str | None = None
@@ -23,14 +24,17 @@ class Knowledge:
     regions_at: datetime | None = None
     now: datetime | None = None
 
-    @property
-    def regions_are_fresh(self) -> bool:
-        """Tell whether the list of regions is younger than a day."""
-        return _is_fresh(self.regions_at, self.now)
+    def regions_are_fresh(self, provider: str) -> bool:
+        """Tell whether the list of regions is of this provider and younger than a day."""
+        return self.provider == provider and _is_fresh(self.regions_at, self.now)
 
-    def owner_is_fresh(self, key_hash: str) -> bool:
-        """Tell whether the owner was asked for within a day, with the same access key."""
-        return self.key_hash == key_hash and _is_fresh(self.owner_at, self.now)
+    def owner_is_fresh(self, key_hash: str, since: datetime | None) -> bool:
+        """Tell whether the owner was asked for with the same access key: since then, or a day."""
+        if self.key_hash != key_hash:
+            return False
+        if since is not None:
+            return self.owner_at is not None and self.owner_at >= since
+        return _is_fresh(self.owner_at, self.now)
 
 
 def _is_fresh(moment: datetime | None, now: datetime | None) -> bool:
@@ -41,7 +45,7 @@ def load(tx: Transaction, account: str) -> Knowledge:
     """Return what is known of an account."""
     cursor = tx.cursor(row_factory=class_row(Knowledge))
     row = cursor.execute(
-        """select owner_id, owner_at, key_hash, regions, regions_at, now()
+        """select provider, owner_id, owner_at, key_hash, regions, regions_at, now()
            from syncd.account_state where account = %s""",
         (account,),
     ).fetchone()

@@ -6,6 +6,7 @@ the caller's transaction, with the changes. Its cost grows with what changed, no
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from syncd.context import RunContext
-from syncd.errors import BadData, StoreError
+from syncd.errors import BadData, StoreError, TimedOut
 from syncd.model.deletion import Missing
 from syncd.model.diff import Comparison, Difference
 from syncd.model.run import RunId
@@ -90,9 +91,9 @@ class Reconcile:
         try:
             with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
                 self._copy(tx, differences)
-        except BadData as error:
+        except (BadData, UnicodeEncodeError) as error:
             if len(differences) == 1:
-                return [(differences[0].row.key, error)]
+                return [(differences[0].row.key, _bad(error))]
             middle = len(differences) // 2
             return self.stage(ctx, differences[:middle]) + self.stage(ctx, differences[middle:])
         self.staged += len(differences)
@@ -114,7 +115,10 @@ class Reconcile:
                 )
 
     def apply(self, tx: Transaction, write: Write) -> Written:
-        """Write the staged rows and the fates of keys, with their changes, in one transaction."""
+        """Write the staged rows and the fates of keys, with their changes, in one transaction.
+
+        The caller sees to it that nobody else writes the scope meanwhile (it locks a row of it).
+        """
         arguments = {
             **self.scope,
             **write.constants,
@@ -125,7 +129,7 @@ class Reconcile:
         if self.staged:
             for statement in (self._sql.update, self._sql.insert):
                 counts |= tx.execute(statement, arguments).fetchall()
-            tx.execute(self._sql.clear, arguments)
+            self._clear(tx)
         for statement, keys in (
             (self._sql.found, write.returned),
             (self._sql.mark, write.mark),
@@ -138,6 +142,12 @@ class Reconcile:
         same = self.staged - sum(changed.values())
         return Written(**changed, deleted=counts.get("deleted", 0), same=same)
 
+    def _clear(self, tx: Transaction) -> None:
+        """Empty the stage; raise StoreError if rows were lost, as unlogged ones are in a crash."""
+        cleared = tx.execute(self._sql.clear, {"stage": self.stage_id}).rowcount
+        if cleared != self.staged:
+            raise StoreError(f"{self.staged - cleared} of {self.staged} staged rows were lost")
+
     def changes(
         self, tx: Transaction, run_id: RunId, limit: int | None
     ) -> list[tuple[str, str, str, dict[str, object]]]:
@@ -146,15 +156,12 @@ class Reconcile:
         return tx.execute(self._sql.changes, arguments).fetchall()
 
     def discard(self) -> None:
-        """Drop what was staged; a store that is out of reach drops it at its next start."""
-        if not self.staged:
-            return
-        try:
-            with self.store.transaction() as tx:
-                tx.execute(self._sql.clear, {"stage": self.stage_id})
-        except StoreError:
-            return  # the staging table is emptied when the daemon takes the store over
-        self.staged = 0
+        """Drop what was staged, what a broken connection left uncounted among it.
+
+        A store that is out of reach drops it when a daemon takes it over next.
+        """
+        with suppress(StoreError, TimedOut), self.store.transaction() as tx:
+            tx.execute(self._sql.clear, {"stage": self.stage_id})
 
 
 def clear_stages(tx: Transaction, shapes: Iterable[Shape]) -> None:
@@ -163,12 +170,15 @@ def clear_stages(tx: Transaction, shapes: Iterable[Shape]) -> None:
         tx.execute(sql.SQL("truncate {}").format(sql.Identifier("syncd", shape.stage)))
 
 
+def _bad(error: BadData | UnicodeEncodeError) -> BadData:
+    """Return why a row can't be stored."""
+    return error if isinstance(error, BadData) else BadData("a text is not valid Unicode")
+
+
 def _adapted(value: object) -> object:
-    """Return a value as the driver's COPY takes it: JSON documents and lists."""
+    """Return a value as the driver's COPY takes it: JSON documents (bytes, maps) and arrays."""
     if isinstance(value, bytes):
         return value.decode()  # a JSON document: COPY's text goes into jsonb as it is
     if isinstance(value, Mapping):
         return Jsonb(value)
-    if isinstance(value, tuple):
-        return Jsonb(value) if value and isinstance(value[0], Mapping) else list(value)
-    return value
+    return list(value) if isinstance(value, tuple) else value

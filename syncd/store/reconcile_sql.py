@@ -133,15 +133,20 @@ _TEXTS = {
         select r.{key}, r.missing_since, r.missing_runs from {table} r
         where {in_scope} and r.missing_since is not null and r.deleted_at is null""",
     "copy": "copy {stage} (stage, {key}, {columns}, digest) from stdin",
-    # A digest that differs does not prove a change (another version of syncd may digest otherwise):
-    # the columns decide. Restored rows get a change even if they come back as they went.
+    # Each staged row looks its own one up (lateral): left to its statistics, which are old after a
+    # first listing, the planner would read the whole scope for each. A digest that differs does not
+    # prove a change (another version of syncd may digest otherwise): the columns decide. Restored
+    # rows get a change even if they come back as they went.
     "update": """
         with decided as (
-            select s.*, r.deleted_at is not null as gone, {fields} as fields
+            select s.*, r.place, r.deleted_at is not null as gone, {fields} as fields
             from {stage} s
-            join {table} r on {in_scope} and r.{key} = s.{key}
+            cross join lateral (
+                select r.*, r.ctid as place from {table} r
+                where {in_scope} and r.{key} = s.{key}
+                for no key update
+            ) r
             where s.stage = %(stage)s
-            for no key update of r
         ),
         written as (
             update {table} r
@@ -149,7 +154,7 @@ _TEXTS = {
                 deleted_at = null,
                 changed_at = case when s.gone or s.fields <> '{{}}' then now() else r.changed_at end
             from decided s
-            where {in_scope} and r.{key} = s.{key}
+            where r.ctid = s.place
         ),
         recorded as (
             insert into {change_table} ({scope}, {key}, run_id, change, changed_at, fields)
@@ -168,7 +173,7 @@ _TEXTS = {
                    now(), now()
             from {stage} s
             where s.stage = %(stage)s
-              and not exists (select from {table} r where {in_scope} and r.{key} = s.{key})
+            on conflict ({scope}, {key}) do nothing
             returning *
         ),
         recorded as (

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
+from syncd.errors import Conflict
 from syncd.model.resource import CARRIED, COMPARED, OPTIONAL, Scope
 from syncd.model.run import RunId
 from syncd.store.database import Transaction
@@ -34,13 +36,29 @@ class Managed:
     excluded: list[str]
 
 
-def lock(tx: Transaction, scope: Scope) -> None:
-    """Let one transaction at a time write a scope."""
-    tx.execute(
-        """insert into syncd.scope (account, region, type) values (%s, %s, %s)
-           on conflict (account, region, type) do update set account = excluded.account""",
+def last_writer(tx: Transaction, scope: Scope) -> UUID | None:
+    """Return the run that wrote a scope last."""
+    row = tx.execute(
+        "select last_run_id from syncd.scope where (account, region, type) = (%s, %s, %s)",
         (scope.account, scope.region, scope.type),
-    )
+    ).fetchone()
+    return row[0] if row else None
+
+
+def lock(tx: Transaction, scope: Scope, before: UUID | None) -> None:
+    """Let one transaction at a time write a scope.
+
+    Raises Conflict when another run has written it since `before` was the last: what was decided
+    by comparing with the store then would undo that run's newer findings.
+    """
+    row = tx.execute(
+        """insert into syncd.scope (account, region, type) values (%s, %s, %s)
+           on conflict (account, region, type) do update set account = excluded.account
+           returning last_run_id""",
+        (scope.account, scope.region, scope.type),
+    ).fetchone()
+    if row != (before,):
+        raise Conflict("another run has written the same scope meanwhile")
 
 
 def note_listing(
@@ -87,16 +105,22 @@ def approved_deletions(tx: Transaction, scope: Scope) -> set[str]:
 def replace_guarded(
     tx: Transaction, scope: Scope, job: str, run_id: RunId, guarded: Collection[str]
 ) -> None:
-    """Keep which deletions of a scope are held back; approvals of the others are used up."""
+    """Keep which deletions of a scope are held back; approvals of the others are used up.
+
+    One that is held back again keeps an approval: it came while the scope was listed.
+    """
     tx.execute(
-        "delete from syncd.guarded_deletion where (account, region, type) = (%s, %s, %s)",
-        (scope.account, scope.region, scope.type),
+        """delete from syncd.guarded_deletion
+           where (account, region, type) = (%s, %s, %s) and resource_id <> all (%s)""",
+        (scope.account, scope.region, scope.type, list(guarded)),
     )
     if guarded:
         tx.execute(
             """insert into syncd.guarded_deletion
                    (job, account, region, type, resource_id, run_id, guarded_at)
-               select %s, %s, %s, %s, unnest(%s::text[]), %s, now()""",
+               select %s, %s, %s, %s, unnest(%s::text[]), %s, now()
+               on conflict (account, region, type, resource_id) do update
+               set job = excluded.job, run_id = excluded.run_id, guarded_at = excluded.guarded_at""",
             (job, scope.account, scope.region, scope.type, list(guarded), run_id),
         )
 

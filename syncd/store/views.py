@@ -5,23 +5,17 @@ after the last key of the one before.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from msgspec import Meta
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from syncd.errors import Conflict, NotFound
-from syncd.model.run import Status
+from syncd.model.queries import RESOURCE_KEY, ChangeQuery, ResourceQuery, RunQuery
 from syncd.store.database import Transaction
 
 Rows = list[dict[str, Any]]
-Moment = Annotated[datetime, Meta(tz=True)]
-Limit = Annotated[int, Meta(ge=1, le=10_000)]
-
 MOST: Final = 10_000
 PARTS_SHOWN: Final = 1_000  # items, and errors, of one run
 
@@ -49,45 +43,6 @@ RESOURCE_COLUMNS: Final = (
 CHANGE_COLUMNS: Final = (
     "id", "run_id", "account", "region", "type", "resource_id", "change", "changed_at", "fields",
 )  # fmt: skip
-RESOURCE_KEY: Final = ("account", "region", "type", "resource_id")
-
-
-@dataclass(frozen=True, slots=True)
-class RunQuery:
-    """Which runs: the newest first, of those created since a moment."""
-
-    job: str | None = None
-    status: Status | None = None
-    since: Moment | None = None
-    limit: Limit = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceQuery:
-    """Which living resources, in the order of their keys; `as_of` asks for a past moment.
-
-    `attributes` adds the raw objects (today's). `after` is the key of the last row already seen:
-    account, region, type, resource_id.
-    """
-
-    type: str | None = None
-    account: str | None = None
-    region: str | None = None
-    state: str | None = None
-    as_of: Moment | None = None
-    attributes: bool = False
-    after: tuple[str, str, str, str] | None = None
-    limit: Limit = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeQuery:
-    """Which changes: the newest first."""
-
-    since: Moment | None = None
-    job: str | None = None
-    account: str | None = None
-    limit: Limit = 1_000
 
 
 def runs(tx: Transaction, query: RunQuery) -> Rows:

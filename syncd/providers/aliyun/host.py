@@ -9,7 +9,7 @@ from aliyunsdkecs.request.v20140526.DescribeInstancesRequest import DescribeInst
 from syncd.context import RunContext
 from syncd.errors import BadData
 from syncd.model.diff import Entry, short_hash
-from syncd.model.resource import Resource, State, as_set
+from syncd.model.resource import Resource, State
 from syncd.providers.aliyun import disks
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
@@ -29,49 +29,49 @@ STATES: Final[Mapping[str, State]] = {
 }
 
 
-class _Id(msgspec.Struct, rename="pascal"):
+class _Id(msgspec.Struct, rename="pascal", gc=False):
     instance_id: str
 
 
-class _HostList(msgspec.Struct, rename="pascal"):
+class _HostList(msgspec.Struct, rename="pascal", gc=False):
     instance: list[msgspec.Raw]
 
 
-class _Answer(msgspec.Struct, rename="pascal"):
+class _Answer(msgspec.Struct, rename="pascal", gc=False):
     instances: _HostList
     next_token: str | None = None
 
 
-class _Addresses(msgspec.Struct, rename="pascal"):
+class _Addresses(msgspec.Struct, rename="pascal", gc=False):
     ip_address: list[str] | None = None
 
 
-class _Vpc(msgspec.Struct, rename="pascal"):
+class _Vpc(msgspec.Struct, rename="pascal", gc=False):
     vpc_id: str | None = None
     private_ip_address: _Addresses | None = None
 
 
-class _Eip(msgspec.Struct, rename="pascal"):
+class _Eip(msgspec.Struct, rename="pascal", gc=False):
     ip_address: str | None = None
 
 
-class _CardIp(msgspec.Struct, rename="pascal"):
+class _CardIp(msgspec.Struct, rename="pascal", gc=False):
     private_ip_address: str | None = None
 
 
-class _CardIps(msgspec.Struct, rename="pascal"):
+class _CardIps(msgspec.Struct, rename="pascal", gc=False):
     private_ip_set: list[_CardIp] | None = None
 
 
-class _Ipv6(msgspec.Struct, rename="pascal"):
+class _Ipv6(msgspec.Struct, rename="pascal", gc=False):
     ipv6_address: str | None = None
 
 
-class _Ipv6s(msgspec.Struct, rename="pascal"):
+class _Ipv6s(msgspec.Struct, rename="pascal", gc=False):
     ipv6_set: list[_Ipv6] | None = None
 
 
-class _Card(msgspec.Struct, rename="pascal"):
+class _Card(msgspec.Struct, rename="pascal", gc=False):
     primary_ip_address: str | None = None
     private_ip_sets: _CardIps | None = None
     ipv6_sets: _Ipv6s | None = None
@@ -85,24 +85,24 @@ class _Card(msgspec.Struct, rename="pascal"):
             yield ipv6.ipv6_address
 
 
-class _Cards(msgspec.Struct, rename="pascal"):
+class _Cards(msgspec.Struct, rename="pascal", gc=False):
     network_interface: list[_Card] | None = None
 
 
-class _Groups(msgspec.Struct, rename="pascal"):
+class _Groups(msgspec.Struct, rename="pascal", gc=False):
     security_group_id: list[str] | None = None
 
 
-class _Tag(msgspec.Struct, rename="pascal"):
+class _Tag(msgspec.Struct, rename="pascal", gc=False):
     tag_key: str
     tag_value: str | None = None
 
 
-class _Tags(msgspec.Struct, rename="pascal"):
+class _Tags(msgspec.Struct, rename="pascal", gc=False):
     tag: list[_Tag] | None = None
 
 
-class _Host(msgspec.Struct, rename="pascal"):
+class _Host(msgspec.Struct, rename="pascal", gc=False):
     instance_id: str
     instance_name: str | None = None
     status: str | None = None
@@ -220,7 +220,7 @@ def normalise(raw: bytes, packed: bytes | None) -> Resource:
         image_id=host.image_id or None,
         public_ips=known(host.public_ips()),
         private_ips=known(host.private_ips()),
-        security_groups=as_set((host.security_group_ids or _Groups()).security_group_id),
+        security_groups=known((host.security_group_ids or _Groups()).security_group_id or ()),
         data_disks=None if packed is None else disks.unpack(packed),
         tags={tag.tag_key: tag.tag_value or "" for tag in tags},
         charge_type=host.instance_charge_type or None,

@@ -1,5 +1,6 @@
 """CVM instances as hosts: https://cloud.tencent.com/document/api/213/15753#Instance."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Annotated, Final
@@ -13,7 +14,7 @@ from tencentcloud.cvm.v20170312.models import (
 from syncd.context import RunContext
 from syncd.errors import Permission
 from syncd.model.diff import Entry, short_hash
-from syncd.model.resource import Resource, State, as_set
+from syncd.model.resource import Resource, State
 from syncd.providers.base import ListMoved, Page
 from syncd.providers.calls import Refused
 from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, utf8
@@ -35,52 +36,53 @@ STATES: Final[Mapping[str, State]] = {
     "LAUNCH_FAILED": "failed",
 }
 ISOLATED: Final = frozenset({"EXPIRED", "PROTECTIVELY_ISOLATED"})
-NOISE: Final = (
-    "LatestOperation",
-    "LatestOperationState",
-    "LatestOperationRequestId",
-    "LatestOperationErrorMsg",
+NOISE: Final = re.compile(
+    rb',"LatestOperation(?:State|RequestId|ErrorMsg)?":(?:null|"(?:[^"\\]|\\.)*")(?=[,}])'
 )
-"""Fields that tell what somebody did last, not what the host is."""
+"""Fields that tell what somebody did last, not what the host is.
+
+In JSON a quote behind a bare comma begins a text, and a text before a colon is a key, so that
+nothing else can match; what is written in another way only stays.
+"""
 
 
 Memory = Annotated[float, msgspec.Meta(ge=0, lt=2**21)]
 """In GiB, so that it fits PostgreSQL's integer in MiB."""
 
 
-class _Id(msgspec.Struct, rename="pascal"):
+class _Id(msgspec.Struct, rename="pascal", gc=False):
     instance_id: str
 
 
-class _Answer(Said, rename="pascal"):
+class _Answer(Said, rename="pascal", gc=False):
     total_count: int = ABSENT
     instance_set: list[msgspec.Raw] = ABSENT
 
 
-class _Status(Said, rename="pascal"):
+class _Status(Said, rename="pascal", gc=False):
     total_count: int = ABSENT
 
 
-class _Placement(msgspec.Struct, rename="pascal"):
+class _Placement(msgspec.Struct, rename="pascal", gc=False):
     zone: str | None = None
 
 
-class _Vpc(msgspec.Struct, rename="pascal"):
+class _Vpc(msgspec.Struct, rename="pascal", gc=False):
     vpc_id: str | None = None
 
 
-class _Disk(msgspec.Struct, rename="pascal"):
+class _Disk(msgspec.Struct, rename="pascal", gc=False):
     disk_id: str
     disk_size: Count
     disk_type: str | None = None
 
 
-class _Tag(msgspec.Struct, rename="pascal"):
+class _Tag(msgspec.Struct, rename="pascal", gc=False):
     key: str
     value: str | None = None
 
 
-class _Host(msgspec.Struct, rename="pascal"):
+class _Host(msgspec.Struct, rename="pascal", gc=False):
     instance_id: str
     instance_name: str | None = None
     instance_state: str | None = None
@@ -109,8 +111,6 @@ _id: Final = msgspec.json.Decoder(_Id)
 _answer: Final = msgspec.json.Decoder(Enclosed[_Answer])
 _status: Final = msgspec.json.Decoder(Enclosed[_Status])
 _host: Final = msgspec.json.Decoder(_Host)
-_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Hosts:
@@ -217,13 +217,13 @@ def normalise(raw: bytes, _: bytes | None) -> Resource:
         image_id=host.image_id or None,
         public_ips=known(outside),
         private_ips=known(set(inside) - set(outside)),
-        security_groups=as_set(host.security_group_ids),
+        security_groups=known(host.security_group_ids or ()),
         data_disks=_data_disks(host),
         tags={tag.key: tag.value or "" for tag in host.tags or ()},
         charge_type=host.instance_charge_type or None,
         created_at=moment(host.created_time, "CreatedTime"),
         expires_at=moment(host.expired_time, "ExpiredTime"),
-        attributes=_quiet(raw),
+        attributes=utf8(NOISE.sub(b"", raw)),
     )
 
 
@@ -240,11 +240,3 @@ def _data_disks(host: _Host) -> tuple[Mapping[str, object], ...]:
         | ({"category": disk.disk_type} if disk.disk_type else {})
         for disk in disks
     )
-
-
-def _quiet(raw: bytes) -> bytes:
-    """Return the raw object without the fields that change by themselves."""
-    fields = _fields.decode(raw)
-    for name in NOISE:
-        fields.pop(name, None)
-    return utf8(_encode(fields))

@@ -38,12 +38,12 @@ def test_headers_keys_and_what_spans_lines():
     }  # fmt: skip
 
 
-@given(st.text('ab.="\'[]{}#\\\n ') | st.text())
+@given(st.text("ab.=\"'[]{}#\\\n ") | st.text())
 def test_any_text_is_scanned(text):
     count = text.count("\n") + 1
     assert all(1 <= line <= count for line in lines_of(text).values())
 
 
 def test_a_long_line_of_anything_takes_no_time():
-    for text in ('"' * 500_000, "a." * 250_000, "[" * 500_000, "'\"" * 250_000, "\\\"" * 250_000):
+    for text in ('"' * 500_000, "a." * 250_000, "[" * 500_000, "'\"" * 250_000, '\\"' * 250_000):
         lines_of(text)

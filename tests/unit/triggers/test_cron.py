@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - Hypothesis adds the zone to its bounds
 """Cron schedules: daylight saving, strictness, refusals."""
 
 from datetime import UTC, datetime, timedelta

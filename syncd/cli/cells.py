@@ -1,0 +1,81 @@
+"""The pieces of text that a screen is made of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+_STYLES: Final = {
+    "success": "green", "running": "cyan", "pending": "yellow", "failed": "red",
+    "cancelled": "magenta", "stopped": "dim", "added": "green", "updated": "yellow",
+    "deleted": "red", "restored": "green",
+}  # fmt: skip
+_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text that is safe to print, and how a terminal shows it; numbers stand to the right."""
+
+    text: str
+    style: str = ""
+    right: bool = False
+
+
+def clean(text: str) -> str:
+    r"""Return a text in which what is not printable is escaped: `\n`, `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cell(value: object, style: str = "") -> Cell:
+    """Return a value as people read it; "-" where there is none."""
+    match value:
+        case None | "" | [] | {}:
+            return Cell("-", "dim")
+        case bool():
+            return Cell("yes" if value else "no", style)
+        case int():
+            return Cell(f"{value:,}", style, right=True)
+        case float():
+            return Cell(f"{value:,.1f}", style, right=True)
+        case str():
+            return Cell(clean(value), style)
+        case list() | tuple() if all(isinstance(each, str) for each in value):
+            return Cell(clean(", ".join(value)), style)
+    return Cell(clean(json.dumps(value, ensure_ascii=False)), style)
+
+
+def word(value: object) -> Cell:
+    """Return one of our words (a status, a change) in its colour."""
+    return cell(value, _STYLES.get(str(value), ""))
+
+
+def mark(change: str) -> Cell:
+    """Return the sign of a change: + ~ -."""
+    return Cell(_MARKS.get(change, "?"), _STYLES.get(change, ""))
+
+
+def before_and_after(fields: Mapping[str, Any]) -> str:
+    """Return what an update changes: `status: Running → Stopped; …`."""
+    return "; ".join(
+        f"{name}: {cell(pair[0]).text} → {cell(pair[1]).text}"
+        for name, pair in fields.items()
+        if isinstance(pair, list | tuple) and len(pair) == 2
+    )
+
+
+def plain_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """Return the lines of a table with columns as wide as their content."""
+    from rich.cells import cell_len
+
+    right = [all(row[n].right for row in rows) for n in range(len(headers))]
+    texts = [list(headers), *([each.text for each in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    lines = []
+    for line in texts:
+        gaps = [" " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)]
+        parts = zip(line, gaps, right, strict=True)
+        lines.append("  ".join(gap + text if r else text + gap for text, gap, r in parts).rstrip())
+    return lines

@@ -1,0 +1,89 @@
+"""What goes to the terminal or into the pipe: data to standard output, messages to standard error.
+
+Names come from clouds and may hold anything: no control character, no direction mark and no markup
+in them ever reaches the terminal. In a pipe, tables are as wide as their content.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+
+from syncd.cli.cells import Cell, clean, plain_table
+
+_JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""What JSON allows inside texts, and a terminal may obey."""
+
+
+def complain(message: str) -> None:
+    """Tell what is wrong, each line on its own, as `syncd: …`."""
+    for line in message.splitlines():
+        click.echo(f"syncd: {clean(line)}", err=True)
+
+
+def tell(message: str) -> None:
+    """Say something that is not data."""
+    click.echo(clean(message), err=True)
+
+
+def print_json(value: object) -> None:
+    """Print a document for programs."""
+    encoded = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    _put(encoded.translate(_JSON_CONTROLS))
+
+
+def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """Print an array, a row a line, as the rows come."""
+    between = "["
+    for row in rows:
+        text = msgspec.json.encode(row).decode().translate(_JSON_CONTROLS)
+        click.echo(f"{between}{text}", nl=False)
+        between = ",\n"
+    _put("]" if between != "[" else "[]")
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: str) -> None:
+    """Print rows under headers; `empty` is said where there are none."""
+    if not rows:
+        tell(empty)
+    elif sys.stdout.isatty():
+        _print_rich_table(headers, rows)
+    else:
+        _put("\n".join(plain_table(headers, rows)))
+
+
+def print_line(*cells: Cell) -> None:
+    """Print a line of pieces, which a terminal may colour."""
+    if not sys.stdout.isatty():
+        _put("".join(cell.text for cell in cells))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text.assemble(*((cell.text, cell.style) for cell in cells))
+    Console(highlight=False).print(line, soft_wrap=True)
+
+
+def _print_rich_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Let rich fit the columns to the terminal; what does not fit is folded, not cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, header in enumerate(headers):
+        right = all(row[number].right for row in rows)
+        table.add_column(header, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell.text, cell.style) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def _put(text: str) -> None:
+    """Write and flush, so that a reader that is gone is noticed here, where click handles it."""
+    click.echo(text)
+    sys.stdout.flush()

@@ -1,0 +1,174 @@
+"""Where the demonstration lives: its directory, its configuration, its ports, how to look at it."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from syncd.demo.emulator import KEYS, Emulator
+from syncd.store.embedded import EmbeddedPostgres
+from syncd.store.embedded.binaries import find_binaries
+
+USUAL_PORT: Final = 9464
+EVERY: Final = 5  # seconds between two runs of the jobs of one cloud
+
+_HEAD: Final = """\
+# Made by `syncd demo`: two emulated clouds, three jobs.
+
+[daemon]
+state_dir = {state_dir}
+shutdown_grace = "5s"
+
+[listen]
+http = "127.0.0.1:{port}"
+control = {socket}
+
+[defaults]
+timeout = "1m"
+api_timeout = "5s"
+retries = ["1s", "2s"]
+"""
+_ACCOUNT: Final = """
+[accounts.{name}]
+provider = "{provider}"
+access_key_id = "{key_id}"
+access_key_secret = "{secret}"
+endpoint = "{url}"
+"""
+_JOBS: Final = """
+[jobs.aliyun-hosts]
+kind = "cloud"
+accounts = ["aliyun-demo"]
+every = "{every}s"
+group = "demo"
+
+[jobs.tencent-hosts]
+kind = "cloud"
+accounts = ["tencent-demo"]
+every = "{every}s"
+group = "demo"
+
+[jobs.all-hosts]
+kind = "cloud"
+accounts = ["aliyun-demo", "tencent-demo"]
+schedule = "* * * * *"
+group = "demo"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directory of a demonstration and what stands in it."""
+
+    directory: Path
+    port: int
+
+    @property
+    def config(self) -> Path:
+        """The configuration file; only its owner can read it."""
+        return self.directory / "syncd.toml"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's log."""
+        return self.directory / "syncd.log"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's control socket."""
+        return self.directory / "control.sock"
+
+    @property
+    def server(self) -> EmbeddedPostgres:
+        """The daemon's embedded store."""
+        return EmbeddedPostgres(self.directory / "state")
+
+    def hints(self) -> list[tuple[str, str]]:
+        """Return what to type in another terminal, each with what it shows."""
+        syncd = f"{_program()} --config {self.config}"
+        psql = shutil.which("psql") or str(find_binaries().root / "bin" / "psql")
+        return [
+            ("the inventory", f"{syncd} resources"),
+            ("what changed", f"{syncd} changes"),
+            ("the runs", f"{syncd} runs"),
+            ("SQL", f"{psql} '{self.server.dsn}' -c 'table syncd.hosts'"),
+            ("metrics", f"curl http://127.0.0.1:{self.port}/metrics"),
+            ("configuration", str(self.config)),
+            ("the daemon's log", str(self.log)),
+        ]
+
+
+@contextmanager
+def prepared(emulator: Emulator, keep: Path | None) -> Iterator[Place]:
+    """Give a directory with the demonstration's configuration: a temporary one, or one to keep.
+
+    Others may pass through it, though not look into it: started by root, the store runs under an
+    account of its own.
+    """
+    directory = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="syncd-demo-"))
+    try:
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if keep is None:
+            directory.chmod(0o711)
+        place = Place(directory, _free_port())
+        _write(place.config, _configuration(place, emulator))
+        yield place
+    finally:
+        if keep is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _configuration(place: Place, emulator: Emulator) -> str:
+    """Return the text of the configuration."""
+    parts = [
+        _HEAD.format(
+            state_dir=json.dumps(str(place.directory / "state")),
+            socket=json.dumps(str(place.socket)),
+            port=place.port,
+        )
+    ]
+    for account in emulator.world.accounts.values():
+        key_id, secret, _ = KEYS[account.provider]
+        parts.append(
+            _ACCOUNT.format(
+                name=account.name, provider=account.provider,
+                key_id=key_id, secret=secret, url=emulator.url,
+            )
+        )  # fmt: skip
+    return "".join([*parts, _JOBS.format(every=EVERY)])
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def _free_port() -> int:
+    """Return the usual port of the metrics, another one where that is taken."""
+    for port in (USUAL_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free on 127.0.0.1")
+
+
+def _program() -> str:
+    """Return how to call syncd from where we are."""
+    beside = Path(sys.executable).with_name("syncd")
+    if not beside.exists():
+        return f"{sys.executable} -m syncd"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)

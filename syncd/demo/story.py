@@ -1,0 +1,153 @@
+"""The story of the demonstration: what the daemon tells of its runs and changes, as lines.
+
+It is read over the control socket, as any program could.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from syncd.control.reads import Reads
+from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+
+Row = dict[str, Any]
+
+_WINDOW: Final = timedelta(minutes=3)  # how far back each look goes; nothing takes so long
+_MOST: Final = 10_000
+_NAMED: Final = 5  # changes of one kind in a region that are told one by one
+_ERRORS_TOLD: Final = 3
+_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what kind of thing happened (added, failed, fault ...), and what."""
+
+    kind: str
+    text: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Story:
+    """Remembers what was told, so that each change and each outcome is told once."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self._told_changes: set[int] = set()
+        self._told_runs: set[tuple[str, int, str]] = set()
+        self._names: dict[str, str] = {}
+        self.changes: Counter[str] = Counter()
+        self.hosts: Counter[tuple[str, str, str]] = Counter()
+        """How many hosts stand, by account, region and state."""
+        self.last_change: dict[tuple[str, str], float] = {}
+        """When a region last changed, by the monotonic clock."""
+
+    def news(self) -> list[Line]:
+        """Return what happened since the last call, the oldest first; raises SyncdError."""
+        since = datetime.now(UTC) - _WINDOW
+        runs = self._reads.runs(RunQuery(since=since, limit=_MOST))
+        changes = self._reads.changes(ChangeQuery(since=since, limit=_MOST))
+        fresh = [row for row in reversed(changes) if row["id"] not in self._told_changes]
+        self._told_changes = {row["id"] for row in changes}
+        lines = list(self._changes(fresh))
+        if fresh:
+            self._count()
+        moved = [row for row in reversed(runs) if _key(row) not in self._told_runs]
+        self._told_runs = {_key(row) for row in runs}
+        return [*lines, *(line for row in moved for line in self._run(row))]
+
+    def _count(self) -> None:
+        """Count the inventory anew."""
+        rows = self._reads.resources(ResourceQuery(limit=_MOST))
+        self.hosts = Counter((row["account"], row["region"], row["state"]) for row in rows)
+        self._names = {row["resource_id"]: row["name"] for row in rows}
+
+    def _changes(self, rows: Iterable[Row]) -> Iterator[Line]:
+        """Tell changes one by one, or as a number where there are many of a kind."""
+        groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[row["account"], row["region"], row["change"]].append(row)
+            self.changes[row["change"]] += 1
+        for (account, region, change), group in groups.items():
+            self.last_change[account, region] = time.monotonic()
+            if len(group) > _NAMED:
+                yield Line(change, f"{len(group)} hosts in {region}", _moment(group[0]))
+                continue
+            for row in group:
+                yield Line(change, f"{self._what(row)} in {region}", _moment(row))
+
+    def _what(self, row: Row) -> str:
+        """Name a changed host and what changed: `web-17: status Running → Stopped`."""
+        known = self._names.get(row["resource_id"], row["resource_id"])
+        if row["change"] != "updated":
+            return _readable(row["fields"].get("name") or known)
+        pairs = (f"{name} {_pair(both)}" for name, both in row["fields"].items())
+        return f"{_readable(known)}: {', '.join(pairs)}"
+
+    def _run(self, row: Row) -> Iterator[Line]:
+        """Tell of a run that ended or is to be tried again; of an uneventful one nothing."""
+        job, status = row["job"], row["status"]
+        eventful = any(row[each] for each in ("added", "updated", "deleted", "errors"))
+        if status == "success" and eventful:
+            yield Line("run", f"{job}: {_counts(row)}")
+            yield from self._problems(row)
+        elif status in ("failed", "cancelled"):
+            of = f"{row['items_failed']} of {row['items_total']} regions failed"
+            yield Line("failed", f"{job}: {of if row['items_failed'] else row['error'] or status}")
+            yield from self._problems(row)
+        elif status == "pending" and row["attempt"]:
+            yield Line("retry", f"{job}: attempt {row['attempt']} failed, the next one follows")
+
+    def _problems(self, row: Row) -> Iterator[Line]:
+        """Tell what failed in a run: regions, and single resources."""
+        if not (row["items_failed"] or row["errors"]):
+            return
+        run = self._reads.run(row["id"])
+        for item in run["items"]:
+            if item["status"] == "failed" and item["error"]:
+                where = item["region"] or item["target"]
+                yield Line("problem", f"{where}: {item['error_class']}: {item['error']}")
+        for error in run["errors"][:_ERRORS_TOLD]:
+            what = f"{error['resource_id'] or 'a resource'} kept aside"
+            yield Line("problem", f"{what}: {error['error_class']}: {error['error']}")
+
+
+def _key(row: Row) -> tuple[str, int, str]:
+    return row["id"], row["attempt"], row["status"]
+
+
+def _moment(row: Row) -> datetime:
+    return datetime.fromisoformat(row["changed_at"])
+
+
+def _counts(row: Mapping[str, Any]) -> str:
+    """Return `241 hosts in 0.16 s, +3 ~5 -2`."""
+    parts = [f"{row['total']} hosts in {row['duration_seconds'] or 0:.2f} s,"]
+    for change in ("added", "updated", "deleted"):
+        if row[change]:
+            parts.append(f"{_MARKS[change]}{row[change]}")
+    if row["errors"]:
+        parts.append(f"{row['errors']} kept aside")
+    return " ".join(parts)
+
+
+def _pair(both: object) -> str:
+    """Return `before → after`."""
+    if not (isinstance(both, list) and len(both) == 2):
+        return ""
+    before, after = (_value(each) for each in both)
+    return "differs" if len(before) + len(after) > 60 else f"{before} → {after}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(_value(each) for each in value) or "none"
+    return _readable(value) if isinstance(value, str) else "..." if value else "none"
+
+
+def _readable(text: str) -> str:
+    """Return a text that can do nothing to a terminal: names come from clouds."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

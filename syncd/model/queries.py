@@ -1,0 +1,52 @@
+"""The questions about runs and inventory that people and programs may ask, each with a limit."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from syncd.model.run import Status
+
+Moment = Annotated[datetime, Meta(tz=True)]
+Limit = Annotated[int, Meta(ge=1, le=10_000)]
+
+RESOURCE_KEY: Final = ("account", "region", "type", "resource_id")
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs: the newest first, of those created since a moment."""
+
+    job: str | None = None
+    status: Status | None = None
+    since: Moment | None = None
+    limit: Limit = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceQuery:
+    """Which living resources, in the order of their keys; `as_of` asks for a past moment.
+
+    `attributes` adds the raw objects (today's). `after` is the key of the last row already seen:
+    account, region, type, resource_id.
+    """
+
+    type: str | None = None
+    account: str | None = None
+    region: str | None = None
+    state: str | None = None
+    as_of: Moment | None = None
+    attributes: bool = False
+    after: tuple[str, str, str, str] | None = None
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeQuery:
+    """Which changes: the newest first."""
+
+    since: Moment | None = None
+    job: str | None = None
+    account: str | None = None
+    limit: Limit = 1_000

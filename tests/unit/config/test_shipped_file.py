@@ -1,0 +1,90 @@
+"""The shipped files and the schema say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from syncd.config.configuration import Tables
+from syncd.config.jobs import KINDS
+from syncd.config.load import load
+from syncd.config.schema import Account, Defaults
+
+ETC = Path(__file__).parents[3] / "etc"
+TEXT = (ETC / "syncd.toml").read_text()
+UNCOMMENTED = re.sub(r"(?m)^#(?=[\[a-z])", "", TEXT)
+TABLES = ("store", "daemon", "listen", "defaults")
+
+
+def keys():
+    """Return (table, key, description, default or None where there is none) of the schema."""
+    found = [("", "timezone", Tables.model_fields["timezone"])]
+    for table in TABLES:
+        model = Tables.model_fields[table].annotation
+        found += [(table, key, info) for key, info in model.model_fields.items()]
+    found += [("accounts", key, info) for key, info in Account.model_fields.items()]
+    found += [
+        ("jobs", key, info)
+        for kind in KINDS.values()
+        for key, info in kind.model_fields.items()
+        if key not in Defaults.model_fields
+    ]
+    return found
+
+
+def table_of(document, table):
+    if table in ("accounts", "jobs"):
+        return document[table]["example"]
+    return document[table] if table else document
+
+
+def test_the_file_as_shipped_is_valid_and_changes_no_default(tmp_path):
+    (tmp_path / "empty.toml").write_text("")
+    shipped, empty = load(ETC / "syncd.toml", {}), load(tmp_path / "empty.toml", {})
+    assert shipped.digest == empty.digest
+
+
+@pytest.mark.parametrize(("table", "key", "info"), keys(), ids=lambda each: str(each)[:24])
+def test_each_key_has_its_line_its_default_and_its_description(table, key, info):
+    written = table_of(tomllib.loads(UNCOMMENTED), table)
+    assert key in written
+    prose = " ".join(re.sub(r"(?m)^# ?", "", TEXT).split())
+    assert " ".join(info.description.split()) in prose
+    if info.is_required() or info.default is None:
+        return
+    model = {"": Tables, "accounts": Account, "jobs": KINDS["cloud"]}.get(table)
+    model = model or Tables.model_fields[table].annotation
+    required = {
+        name: table_of(tomllib.loads(UNCOMMENTED), table)[name]
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    }
+    explicit = model.model_validate(required | {key: written[key]})
+    implicit = model.model_validate(required)
+    assert getattr(explicit, key) == getattr(implicit, key)
+
+
+def test_the_file_names_no_key_that_the_schema_does_not_have():
+    document = tomllib.loads(UNCOMMENTED)
+    written = {("", key) for key in document if key not in (*TABLES, "accounts", "jobs")}
+    for table in (*TABLES, "accounts", "jobs"):
+        written |= {(table, key) for key in table_of(document, table)}
+    assert written == {(table, key) for table, key, _ in keys()}
+
+
+def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
+    # A job has a schedule or an interval, not both.
+    everything = UNCOMMENTED.replace('\nevery = "30m"', "")
+    (tmp_path / "syncd.toml").write_text(everything)
+    assert list(load(tmp_path / "syncd.toml", {}).enabled_jobs()) == ["example"]
+
+
+def test_the_examples_are_valid_together(tmp_path):
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "syncd.toml").write_text(TEXT)
+    for example in (ETC / "conf.d").glob("*.toml.example"):
+        (tmp_path / "conf.d" / example.stem).write_text(example.read_text())
+    config = load(tmp_path / "syncd.toml", {})
+    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts"}
+    assert config.warnings == ()
