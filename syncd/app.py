@@ -1,19 +1,30 @@
 """The composition root: puts the parts together for the daemon, and for a command without one."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import os
+import pwd
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final, NoReturn
 
 from syncd import __version__, assembly, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.context import Clock
+from syncd.control.routes import Offer
+from syncd.control.server import ControlServer
+from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
+from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
+from syncd.local import LocalSession
+from syncd.operations import Operations
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
+from syncd.store.migrate import migrate
 from syncd.store.outbox import Outbox
 from syncd.store.resources import Managed
 from syncd.systemd import Notifier
@@ -22,8 +33,9 @@ from syncd.telemetry.health import Health, Signal
 from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
 
-_LOOP_STALE = 10.0  # seconds without a turn of the timetable, after which the daemon is not well
-_SERVER_START, _SERVER_STOP = 60.0, 30.0
+_LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
+_SERVER_START: Final = 60.0  # seconds
+_SERVER_STOP: Final = 30.0
 
 
 class _Assembly:
@@ -53,20 +65,95 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     state directory, StoreError when the store can't be started.
     """
     configure(form, level, secrets.known)
+    signal.signal(signal.SIGTERM, _leave)  # until the daemon takes the signals
     config = load(file, check_secrets=True)
-    directory = Path(config.daemon.state_dir)
-    with ExitStack() as stack:
-        instance = stack.enter_context(state_dir.locked(directory))
-        outbox = Outbox(directory / "outbox")
-        stack.callback(outbox.close)
-        server = assembly.embedded_server(config)
-        if server:
-            stack.callback(server.stop, _SERVER_STOP)
-            server.start(_SERVER_START)
-        dsn = server.dsn if server else secrets.resolve(config.store.dsn).get_secret_value()
-        store = assembly.open_store(config, dsn)
-        stack.callback(store.close)
+    with _used(config) as (instance, outbox), _served(config) as (store, server):
         return _daemon(file, config, store, server, outbox, instance).run()
+
+
+def _leave(*_: object) -> NoReturn:
+    """End in order, on a signal that comes before the daemon is up."""
+    raise SystemExit(0)
+
+
+@contextmanager
+def local_store(config: Config) -> Iterator[Store]:
+    """Give the store to a command when no daemon answers; an embedded one is started meanwhile.
+
+    Raises StoreError when it can't be reached, Conflict when another syncd has the directory.
+    """
+    with ExitStack() as stack:
+        if config.store.embedded:
+            _become_owner(config)
+            stack.enter_context(state_dir.locked(Path(config.daemon.state_dir)))
+        store, _ = stack.enter_context(_served(config))
+        yield store
+
+
+@contextmanager
+def local_session(config: Config) -> Iterator[LocalSession]:
+    """Give what runs jobs in this process, for a command when no daemon answers.
+
+    Raises as `local_store` does, and ConfigurationError when the store is not migrated by us.
+    """
+    _become_owner(config)
+    log, metrics = get_logger(), Metrics(__version__, Clock().now())
+    with _used(config) as (instance, outbox), _served(config) as (store, _):
+        migrate(store)
+        accounts = assembly.Accounts(store, metrics.observe_api)
+        session = LocalSession(
+            store=store,
+            recorder=Recorder(store, outbox, log),
+            observer=metrics,
+            specs=assembly.job_specs(config, store, accounts),
+            instance=instance,
+            clock=Clock(),
+            log=log,
+        )
+        session.clear_up()
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+@contextmanager
+def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
+    """Hold the state directory, alone; give the instance's name and the outbox."""
+    directory = Path(config.daemon.state_dir)
+    with state_dir.locked(directory) as instance:
+        outbox = Outbox(directory / "outbox")
+        try:
+            yield instance, outbox
+        finally:
+            outbox.close()
+
+
+@contextmanager
+def _served(config: Config) -> Iterator[tuple[Store, EmbeddedPostgres | None]]:
+    """Give the store; an embedded server runs as long."""
+    server = assembly.embedded_server(config)
+    try:
+        dsn = secrets.resolve(config.store.dsn).get_secret_value()
+        store = assembly.open_store(config, server.start(_SERVER_START) if server else dsn)
+        try:
+            yield store, server
+        finally:
+            store.close()
+    finally:
+        if server:
+            server.stop(_SERVER_STOP)
+
+
+def _become_owner(config: Config) -> None:
+    """Go on as the owner of the state directory, so that root leaves no file of its own there."""
+    directory = Path(config.daemon.state_dir)
+    if os.geteuid() != 0 or not directory.exists() or directory.stat().st_uid == 0:
+        return
+    owner = pwd.getpwuid(directory.stat().st_uid)
+    os.initgroups(owner.pw_name, owner.pw_gid)
+    os.setgid(owner.pw_gid)
+    os.setuid(owner.pw_uid)
 
 
 def _daemon(
@@ -101,7 +188,11 @@ def _daemon(
         return dispatch
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
-        return []
+        offer = Offer(
+            Operations(daemon, store, health), StoreReads(store.transaction), metrics, health
+        )
+        listen = config.listen
+        return [ControlServer(offer, socket=listen.control, http=listen.http, log=log)]
 
     return Daemon(
         config=config,

@@ -29,7 +29,7 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def cell(value: object, style: str = "") -> Cell:
+def cell(value: object, style: str = "") -> Cell:  # noqa: PLR0911 - a table of types
     """Return a value as people read it; "-" where there is none."""
     match value:
         case None | "" | [] | {}:

@@ -47,9 +47,7 @@ class _Commands(click.Group):
         """Return a command by its name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(
-            import_module(f"syncd.cli.{COMMANDS[cmd_name]}"), cmd_name
-        )
+        command: click.Command = getattr(import_module(f"syncd.cli.{COMMANDS[cmd_name]}"), cmd_name)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as the library says

@@ -11,7 +11,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def parse_moment(text: str, zone: tzinfo) -> datetime:
-    """Read `7d` or `1h30m`, which is that long ago, or a time of ISO 8601 (of `zone` if it has none).
+    """Read `7d` or `1h30m`, which is that long ago, or a time of ISO 8601, by default of `zone`.
 
     Raises click.BadParameter.
     """

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from syncd.control.reads import Reads
-from syncd.store.views import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 
 Row = dict[str, Any]
 
@@ -19,7 +19,7 @@ _WINDOW: Final = timedelta(minutes=3)  # how far back each look goes; nothing ta
 _MOST: Final = 10_000
 _NAMED: Final = 5  # changes of one kind in a region that are told one by one
 _ERRORS_TOLD: Final = 3
-_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-"}
+_MARKS: Final = {"added": "+", "updated": "~", "deleted": "-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class Story:
 
     def _what(self, row: Row) -> str:
         """Name a changed host and what changed: `web-17: status Running → Stopped`."""
-        known = self._names.get(row["resource_id"], row["resource_id"])
+        known = str(self._names.get(row["resource_id"], row["resource_id"]))
         if row["change"] != "updated":
-            return _readable(row["fields"].get("name") or known)
+            return _readable(str(row["fields"].get("name") or known))
         pairs = (f"{name} {_pair(both)}" for name, both in row["fields"].items())
         return f"{_readable(known)}: {', '.join(pairs)}"
 
@@ -125,13 +125,10 @@ def _moment(row: Row) -> datetime:
 
 def _counts(row: Mapping[str, Any]) -> str:
     """Return `241 hosts in 0.16 s, +3 ~5 -2`."""
-    parts = [f"{row['total']} hosts in {row['duration_seconds'] or 0:.2f} s,"]
-    for change in ("added", "updated", "deleted"):
-        if row[change]:
-            parts.append(f"{_MARKS[change]}{row[change]}")
-    if row["errors"]:
-        parts.append(f"{row['errors']} kept aside")
-    return " ".join(parts)
+    counts = [f"{_MARKS[each]}{row[each]}" for each in _MARKS if row.get(each)]
+    aside = [f"{row['errors']} kept aside"] if row["errors"] else []
+    took = f"{row['duration_seconds'] or 0:.2f} s"
+    return ", ".join([f"{row['total']} hosts in {took}", *filter(None, [" ".join(counts)]), *aside])
 
 
 def _pair(both: object) -> str:

@@ -71,11 +71,18 @@ class ItemReport:
     def error(self, resource_id: str, error: SyncdError) -> None:
         """Record the error of one resource; the item goes on."""
         if len(self.errors) < _ERRORS_KEPT:
-            self.errors.append(ResourceError(resource_id, error_class(error), describe(error)))
+            self.errors.append(
+                ResourceError(_storable(resource_id), error_class(error), describe(error))
+            )
 
     def detail(self, name: str, value: object) -> None:
         """Keep a fact of the item in its `details`."""
-        self.details[name] = value
+        self.details[name] = _storable(value) if isinstance(value, str) else value
+
+
+def _storable(text: str) -> str:
+    """Return a text of a cloud's as PostgreSQL takes it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def snapshots(active: Mapping[str, RunProgress]) -> dict[str, dict[str, Any]]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 from syncd.context import RunContext
-from syncd.errors import BadData, Conflict, Guarded, Permission, SyncdError
+from syncd.errors import BadData, Conflict, Guarded, Permission, SyncdError, describe
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.base import Applied, Change
 from syncd.model.deletion import DeletionPlan, DeletionPolicy, plan_deletions
@@ -18,6 +19,7 @@ from syncd.store.database import Store, Transaction
 from syncd.store.reconcile import Reconcile, Standing, Write
 
 _PASSES: Final = 3  # over a list that moves while it is read
+_WITNESSES: Final = 3  # listed resources that a lookup by id must find too, or one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Listing:
     """
 
     scope: Scope
+    before: UUID | None  # the run that had written the scope when its state was loaded
     reconcile: Reconcile
     standing: Standing
     doubt: str | None = None
@@ -82,9 +85,10 @@ class CloudJob:
         try:
             account.check_owner(ctx)
             regions = account.open_regions(ctx)
-        except SyncdError as error:
+        except Exception as error:  # noqa: BLE001 - whatever befalls an account leaves the others
             ctx.check()
-            return [Target(f"{name}/*", account=name, provider=provider, problem=error)]
+            problem = _problem(ctx, error)
+            return [Target(f"{name}/*", account=name, provider=provider, problem=problem)]
         return [
             Target(f"{name}/{region}/{kind}", name, provider, region, kind)
             for region in regions
@@ -116,7 +120,9 @@ class CloudJob:
         """Load what the store holds of the scope."""
         columns = {"account": scope.account, "region": scope.region, "type": scope.type}
         reconcile = Reconcile(self._store, resources.RESOURCES, columns)
-        return Listing(scope, reconcile, reconcile.begin(ctx))
+        with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
+            before = resources.last_writer(tx, scope)
+        return Listing(scope, before, reconcile, reconcile.begin(ctx))
 
     def _pass(self, ctx: RunContext, account: CloudAccount, listing: Listing) -> None:
         """Read the list once, and look for what it lacks."""
@@ -144,13 +150,20 @@ class CloudJob:
         comparison.bad.clear()
 
     def _conclude(self, ctx: RunContext, account: CloudAccount, listing: Listing) -> None:
-        """Look up by id what a complete list lacks, and plan what becomes of it."""
+        """Look up by id what a complete list lacks, and plan what becomes of it.
+
+        Some that are listed are looked up too: where not even one of those is found, the lookup
+        says nothing (the permission for it may be missing or just have been taken away).
+        """
         comparison = listing.standing.comparison
-        unseen = comparison.unseen()
+        unseen, witnesses = comparison.unseen(), comparison.seen(_WITNESSES)
         if not unseen:
             return
-        known = account.provider.lookup(ctx, listing.scope, unseen)
-        living = [entry for entry in known.values() if entry is not None]
+        known = account.provider.lookup(ctx, listing.scope, [*unseen, *witnesses])
+        if witnesses and not any(known[key] for key in witnesses):
+            listing.doubt = "a lookup by id does not find what is listed"
+            return
+        living = [entry for key in unseen if (entry := known[key]) is not None]
         listing.found = len(living)
         self._offer(ctx, listing, living)
         with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
@@ -163,14 +176,23 @@ class CloudJob:
             policy=self._settings.policy,
             now=listing.standing.now,
         )
-        if listing.plan.delete:
-            account.check_owner(ctx, again=True)
+        if listing.plan.delete and not account.check_owner(ctx, again=True):
+            self._doubt_owner(listing)
+
+    def _doubt_owner(self, listing: Listing) -> None:
+        """Delete nothing where the account may be another one: no resource of old is left."""
+        if len(listing.standing.comparison.unseen()) == listing.standing.size:
+            listing.plan = DeletionPlan()
+            listing.doubt = (
+                "the access key is another one, whose owner could not be told, and none of the"
+                " resources that stood here is left"
+            )
 
     def apply(self, tx: Transaction, ctx: RunContext, staged: Listing) -> Applied:
         """Write what differs, what is gone and what is held back; say how many of each."""
         scope, plan, comparison = staged.scope, staged.plan, staged.standing.comparison
         settings = self._settings
-        resources.lock(tx, scope)
+        resources.lock(tx, scope, staged.before)
         written = staged.reconcile.apply(
             tx,
             Write(
@@ -219,6 +241,16 @@ class CloudJob:
         """Return the changes of the scope that this run wrote."""
         rows = staged.reconcile.changes(tx, ctx.run_id, limit)
         return [Change(change, key, name or "", fields) for change, key, name, fields in rows]
+
+
+def _problem(ctx: RunContext, error: Exception) -> SyncdError:
+    """Return what an account's target fails with; a bug is told with its traceback."""
+    if isinstance(error, SyncdError):
+        return error
+    ctx.log.error("an account failed", error=describe(error), exc_info=error)
+    problem = SyncdError(describe(error))
+    problem.__cause__ = error
+    return problem
 
 
 def _doubt_empty(ctx: RunContext, provider: Provider, scope: Scope) -> str | None:

@@ -9,6 +9,7 @@ compared column, did an optional one, did only something that is carried along.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Protocol
 
 from syncd.errors import BadData
@@ -117,6 +118,10 @@ class Comparison:
                 self.unchanged += 1
             else:
                 yield Difference(row, row.digest.pack(before))
+
+    def seen(self, most: int) -> list[str]:
+        """Return some of the keys that the listing held, in no order, at most so many."""
+        return list(islice((key for key, digest in self.known.items() if digest == _SEEN), most))
 
     def unseen(self) -> list[str]:
         """Return the living keys that the listing did not hold, once all of it has passed."""

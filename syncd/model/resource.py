@@ -103,4 +103,6 @@ def _refuse_unstorable(resource: Resource, compared: bytes) -> None:
 
 def _has_nul(document: bytes) -> bool:
     """Tell whether a JSON document holds NUL for real, not an escaped backslash before `u0000`."""
-    return rb"\u0000" in document and rb"\u0000" in document.replace(rb"\\", b"")
+    if b"\\" not in document:  # the usual case, and by far the quickest test
+        return False
+    return rb"\u0000" in document.replace(rb"\\", b"")

@@ -72,6 +72,7 @@ def save_owner(
            values (%s, %s, %s, now(), %s)
            on conflict (account) do update
            set provider = excluded.provider, owner_id = coalesce(excluded.owner_id, s.owner_id),
-               owner_at = now(), key_hash = excluded.key_hash""",
+               owner_at = now(), key_hash = excluded.key_hash,
+               regions = case when s.provider = excluded.provider then s.regions end""",
         (account, provider, owner_id, key_hash),
     )

@@ -99,14 +99,18 @@ def start_item(tx: Transaction, claim: Claim, item_id: int, now: datetime) -> No
 
 
 def end_item(tx: Transaction, claim: Claim, end: ItemEnd) -> None:
-    """Record how an item ended, with its counts and the errors of its resources."""
+    """Record how an item ended, with its counts and the errors of its resources.
+
+    The counts of its attempts add up: what a failed attempt has written stays written.
+    """
     fence(tx, claim)
     counts, outcome = end.counts, end.outcome
     row = tx.execute(
         """update syncd.run_item
            set status = %s, started_at = coalesce(started_at, %s), finished_at = %s,
-               duration_seconds = %s, total = %s, added = %s, updated = %s, deleted = %s,
-               unchanged = %s, errors = %s, error_class = %s, error = %s, details = %s
+               duration_seconds = %s, total = total + %s, added = added + %s,
+               updated = updated + %s, deleted = deleted + %s, unchanged = unchanged + %s,
+               errors = errors + %s, error_class = %s, error = %s, details = %s
            where id = %s and run_id = %s and attempt = %s and status = any (%s) returning id""",
         (
             outcome.status, end.started_at, end.finished_at, end.seconds, counts.total,

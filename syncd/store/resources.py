@@ -116,11 +116,13 @@ def replace_guarded(
     )
     if guarded:
         tx.execute(
-            """insert into syncd.guarded_deletion
+            """insert into syncd.guarded_deletion as g
                    (job, account, region, type, resource_id, run_id, guarded_at)
                select %s, %s, %s, %s, unnest(%s::text[]), %s, now()
                on conflict (account, region, type, resource_id) do update
-               set job = excluded.job, run_id = excluded.run_id, guarded_at = excluded.guarded_at""",
+               set job = excluded.job, run_id = excluded.run_id, guarded_at = now(),
+                   approved_at = case when g.approved_at > now() - interval '24 hours'
+                                      then g.approved_at end""",
             (job, scope.account, scope.region, scope.type, list(guarded), run_id),
         )
 

@@ -223,7 +223,7 @@ def normalise(raw: bytes, _: bytes | None) -> Resource:
         charge_type=host.instance_charge_type or None,
         created_at=moment(host.created_time, "CreatedTime"),
         expires_at=moment(host.expired_time, "ExpiredTime"),
-        attributes=utf8(NOISE.sub(b"", raw)),
+        attributes=utf8(NOISE.sub(b"", raw, count=4)),
     )
 
 

@@ -259,8 +259,9 @@ where r.type = 'host' and r.deleted_at is null;
 comment on view syncd.hosts is 'The living hosts; unmanaged ones are of no job''s accounts and regions any more.';
 
 -- The inventory at a past moment, for the compared columns and as far back as changes are kept:
--- today's rows (and the last ones of purged resources), with all later changes undone. The first
--- change after the moment tells whether a resource existed then.
+-- today's rows with all later changes undone, and those of purged resources from the changes alone
+-- (their other columns are null). The first change after the moment tells whether a resource
+-- existed then.
 create function syncd.resources_as_of(moment timestamptz)
 returns setof syncd.resource
 language sql stable
@@ -290,10 +291,13 @@ as $$
     )
     select (jsonb_populate_record(
                r,
-               coalesce(u.fields, '{}') || jsonb_build_object('deleted_at', null, 'missing_since', null)
+               coalesce(u.fields, '{}')
+               || jsonb_build_object('account', account, 'region', region, 'type', type,
+                                     'resource_id', resource_id,
+                                     'deleted_at', null, 'missing_since', null)
            )).*
     from syncd.resource r
-    left join first_later f using (account, region, type, resource_id)
+    full join first_later f using (account, region, type, resource_id)
     left join undone u using (account, region, type, resource_id)
     where case
               when f.change is null then r.deleted_at is null and r.first_seen_at <= moment

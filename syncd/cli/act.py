@@ -1,0 +1,93 @@
+"""The commands that act on the running daemon."""
+
+from uuid import UUID
+
+import click
+
+from syncd.cli.cells import cell
+from syncd.cli.records import print_items, summary
+from syncd.cli.screen import print_json, print_line, tell
+from syncd.cli.session import Session, me
+from syncd.cli.settings import Settings
+from syncd.cli.watch import ended_well, watch
+from syncd.control.client import Client
+from syncd.model.run import Selection
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command
+@click.argument("job")
+@click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
+@click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
+@click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
+@_JSON
+@click.pass_context
+def trigger(
+    ctx: click.Context,
+    job: str,
+    *,
+    until_end: bool,
+    accounts: tuple[str, ...],
+    regions: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Queue a run of JOB and print its id."""
+    client = Client(ctx.obj.socket)
+    selection = Selection(frozenset(accounts), frozenset(regions))
+    run_id = client.trigger(job, selection, me())
+    if not until_end:
+        if as_json:
+            print_json({"id": run_id})
+        else:
+            print_line(cell(str(run_id)))
+        return
+    (run,) = watch(Session(client, client, local=False), {run_id: job})
+    if as_json:
+        print_json(summary(run))
+    else:
+        print_items(run["items"])
+    ctx.exit(0 if ended_well([run]) else 1)
+
+
+@click.command
+@click.argument("run")
+@_JSON
+@click.pass_obj
+def cancel(settings: Settings, run: str, *, as_json: bool) -> None:
+    """Cancel a run that waits or runs; RUN is its id, or a beginning that is unique."""
+    client = Client(settings.socket)
+    run_id = UUID(client.run(run)["id"])
+    client.cancel(run_id, me())
+    if as_json:
+        print_json({"id": run_id})
+    else:
+        tell(f"run {run_id} is told to stop")
+
+
+@click.command
+@click.argument("job")
+@_JSON
+@click.pass_obj
+def approve(settings: Settings, job: str, *, as_json: bool) -> None:
+    """Let the deletions of JOB that are held back go, in its next run."""
+    count = Client(settings.socket).approve(job, me())
+    if as_json:
+        print_json({"approved": count})
+    else:
+        tell(f"{count} deletions of {job} may go in its next run, within 24 hours")
+
+
+@click.command
+@click.option("--wait", is_flag=True, help="Wait for the verdict, as is always done.")
+@_JSON
+@click.pass_obj
+def reload(settings: Settings, *, wait: bool, as_json: bool) -> None:  # noqa: ARG001
+    """Have the daemon read its configuration again; fails, with the problems, when it refuses."""
+    fixed = Client(settings.socket).reload(me())
+    if as_json:
+        print_json({"restart_needed": fixed})
+        return
+    tell("the configuration is reloaded")
+    for key in fixed:
+        tell(f"{key} has changed: needs a restart")

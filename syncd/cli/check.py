@@ -1,0 +1,62 @@
+"""`syncd check`: validates the configuration and prints what would run."""
+
+from datetime import UTC, datetime
+
+import click
+
+from syncd.cli.cells import cell
+from syncd.cli.moments import parse_moment
+from syncd.cli.screen import print_json, print_table, tell
+from syncd.cli.settings import Settings
+
+
+@click.command
+@click.option("--quiet", is_flag=True, help="Print only problems.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--next", "count", type=click.IntRange(0, 1000), default=3, show_default=True,
+              help="How many due times of each job.")  # fmt: skip
+@click.option("--from", "start", metavar="TIME", help="Due times after this moment, not now.")
+@click.option("--job", metavar="JOB", help="Only this job.")
+@click.option("--without-secrets", is_flag=True, help="Don't look whether secrets can be read.")
+@click.pass_obj
+def check(
+    settings: Settings,
+    *,
+    quiet: bool,
+    as_json: bool,
+    count: int,
+    start: str | None,
+    job: str | None,
+    without_secrets: bool,
+) -> None:
+    """Validate the configuration and print each job with its next runs; connects nowhere."""
+    from syncd.config.load import ConfigInvalid, load
+    from syncd.config.preview import as_json as document
+    from syncd.config.preview import upcoming
+    from syncd.errors import NotFound
+
+    try:
+        config = load(settings.file, check_secrets=not without_secrets)
+    except ConfigInvalid as error:
+        if as_json:
+            print_json(document([], error.problems))
+        raise
+    for warning in config.warnings:
+        tell(f"warning: {warning}")
+    if job is not None and job not in config.enabled_jobs():
+        raise NotFound(f"there is no enabled job {job!r}")
+    now = parse_moment(start, settings.zone) if start else datetime.now(UTC)
+    jobs = upcoming(config, now, count, job)
+    if as_json:
+        print_json(document(jobs, []))
+    elif not quiet:
+        rows = [
+            [
+                cell(each.name), cell(each.kind), cell(each.schedule or "by hand"),
+                cell(each.timezone),
+                cell(", ".join(moment.isoformat(" ", "minutes") for moment in each.next_runs)),
+            ]
+            for each in jobs
+        ]  # fmt: skip
+        headers = ["job", "kind", "schedule", "timezone", "next runs"]
+        print_table(headers, rows, "the configuration is valid, and has no enabled job")

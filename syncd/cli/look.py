@@ -1,0 +1,149 @@
+"""The commands that look at the daemon and its runs."""
+
+from typing import Any
+
+import click
+
+from syncd.cli.cells import Cell, cell, word
+from syncd.cli.moments import ago, moment_cell, parse_moment
+from syncd.cli.records import error_text, print_run, print_runs
+from syncd.cli.screen import complain, print_json, print_line, print_table, tell
+from syncd.cli.session import reading
+from syncd.cli.settings import Settings
+from syncd.control.client import Client
+from syncd.errors import StoreError
+from syncd.model.queries import RunQuery
+
+Json = dict[str, Any]
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command
+@_JSON
+@click.pass_obj
+def status(settings: Settings, *, as_json: bool) -> None:
+    """Show how the daemon is: its health, its jobs, what stands, what is held back."""
+    client = Client(settings.socket)
+    state = client.status()
+    if as_json:
+        print_json(state)
+        return
+    _print_health(state)
+    try:
+        print_line()
+        _print_jobs(client.jobs(), settings)
+    except StoreError as error:
+        complain(str(error))
+    if state["resources"]:
+        print_line()
+        _print_inventory(state["resources"])
+    for held in state["guarded"] or ():
+        _print_guarded(held)
+
+
+@click.command
+@_JSON
+@click.pass_obj
+def jobs(settings: Settings, *, as_json: bool) -> None:
+    """List the jobs that the daemon runs."""
+    rows = Client(settings.socket).jobs()
+    if as_json:
+        print_json(rows)
+    else:
+        _print_jobs(rows, settings)
+
+
+@click.command
+@click.option("--job", metavar="JOB", help="Only of this job.")
+@click.option(
+    "--status", "state",
+    type=click.Choice(["pending", "running", "success", "failed", "cancelled"]),
+    help="Only with this status.",
+)  # fmt: skip
+@click.option("--since", metavar="TIME", help="Only created since: 7d ago, or a time.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@_JSON
+@click.pass_obj
+def runs(
+    settings: Settings,
+    *,
+    job: str | None,
+    state: Any,  # noqa: ANN401 - one of the choices
+    since: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List runs, the newest first."""
+    moment = parse_moment(since, settings.zone) if since else None
+    with reading(settings) as reads:
+        rows = reads.runs(RunQuery(job, state, moment, limit))
+    if as_json:
+        print_json(rows)
+    else:
+        print_runs(rows, settings.zone)
+    if len(rows) == limit:
+        tell(f"the newest {limit} runs; there may be more: --limit")
+
+
+@click.command
+@click.argument("run")
+@_JSON
+@click.pass_obj
+def show(settings: Settings, run: str, *, as_json: bool) -> None:
+    """Show a run with its items and errors; RUN is its id, or a beginning that is unique."""
+    with reading(settings) as reads:
+        found = reads.run(run)
+    if as_json:
+        print_json(found)
+    else:
+        print_run(found, settings.zone)
+
+
+def _print_health(state: Json) -> None:
+    ready = Cell("ready", "green") if state["ready"] else Cell("not ready", "red")
+    print_line(
+        Cell("syncd ", "bold"), cell(state["version"]), Cell(", "), ready,
+        Cell(f", pid {state['pid']}, started {ago(state['started_at'])}"),
+    )  # fmt: skip
+    print_line(cell(state["status"]))
+    for check in state["checks"]:
+        if not check["ok"]:
+            print_line(Cell("! ", "red"), cell(f"{check['name']}: {check['detail']}"))
+    if state["outbox_records"]:
+        print_line(Cell("! ", "red"), cell(f"{state['outbox_records']} records wait for the store"))
+    if "store_error" in state:
+        print_line(Cell("! ", "red"), cell(state["store_error"]))
+
+
+def _print_jobs(rows: list[Json], settings: Settings) -> None:
+    """Print jobs with what comes next and how the last run ended."""
+    headers = ["job", "kind", "schedule", "next run", "last outcome", "ended", "running", "error"]
+    cells = []
+    for job in rows:
+        last = job["last"] or {"status": None, "finished_at": None, "error_class": None}
+        ended = cell(ago(last["finished_at"])) if last["status"] else Cell("-", "dim")
+        cells.append([
+            cell(job["name"]), cell(job["kind"]), cell(_schedule(job)),
+            moment_cell(job["next_run"], settings.zone), word(last["status"]), ended,
+            cell(job["running"], "cyan"), cell(error_text(last), "red"),
+        ])  # fmt: skip
+    print_table(headers, cells, "no enabled job")
+
+
+def _schedule(job: Json) -> str:
+    return f"{job['schedule']} ({job['timezone']})" if job["schedule"] else "by hand"
+
+
+def _print_inventory(rows: list[Json]) -> None:
+    cells = [
+        [cell(row["account"]), cell(row["type"]), word(row["state"]), cell(row["count"])]
+        for row in rows
+    ]
+    print_table(["account", "type", "state", "count"], cells, "")
+
+
+def _print_guarded(held: Json) -> None:
+    where = f"{held['account']}/{held['region']}/{held['type']}"
+    told = f"{held['count']} deletions of {where} are held back since {ago(held['guarded_at'])}"
+    after = "approved for the next run" if held["approved"] else f"syncd approve {held['job']}"
+    print_line(Cell("! ", "red"), cell(f"{told}: {after}"))

@@ -1,0 +1,94 @@
+"""How runs look: one line each in a list, with items and errors when one is shown."""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any
+
+from syncd.cli.cells import Cell, cell, word
+from syncd.cli.moments import moment_cell
+from syncd.cli.screen import print_line, print_table
+
+Json = dict[str, Any]
+COUNTS = ("total", "added", "updated", "deleted", "unchanged", "errors")
+
+
+def print_runs(runs: Sequence[Json], zone: tzinfo) -> None:
+    """Print runs as a table."""
+    headers = ["run", "job", "trigger", "status", "attempt", "started", "seconds", *COUNTS, "error"]
+    rows = [
+        [
+            cell(run["id"]), cell(run["job"]), cell(run["trigger"]), word(run["status"]),
+            cell(f"{run['attempt']}/{run['max_attempts']}"), moment_cell(run["started_at"], zone),
+            cell(run["duration_seconds"]), *count_cells(run), cell(error_text(run)),
+        ]
+        for run in runs
+    ]  # fmt: skip
+    print_table(headers, rows, "no runs")
+
+
+def print_items(items: Sequence[Json]) -> None:
+    """Print the items of a run as a table."""
+    rows = [
+        [
+            cell(item["target"]), word(item["status"]), *count_cells(item),
+            cell(item["duration_seconds"]), cell(error_text(item)),
+        ]
+        for item in items
+    ]  # fmt: skip
+    print_table(["target", "status", *COUNTS, "seconds", "error"], rows, "no items")
+
+
+def print_run(run: Json, zone: tzinfo) -> None:
+    """Print everything about a run."""
+    for name, shown in _facts(run, zone):
+        print_line(Cell(f"{name:<12}", "bold"), shown)
+    print_line()
+    print_items(run["items"])
+    if run["errors"]:
+        print_line()
+        rows = [
+            [
+                cell(error["resource_id"]), cell(error["attempt"]), cell(error["error_class"]),
+                cell(error["error"]), moment_cell(error["occurred_at"], zone),
+            ]
+            for error in run["errors"]
+        ]  # fmt: skip
+        print_table(["resource", "attempt", "class", "error", "at"], rows, "")
+
+
+def summary(run: Json) -> Json:
+    """Return a shown run with the columns of its table: `errors` is the number again."""
+    row = {name: value for name, value in run.items() if name != "error_count"}
+    return row | {"errors": run["error_count"]}
+
+
+def error_text(row: Json) -> str | None:
+    """Return class and text of the error of a run or item."""
+    return f"{row['error_class']}: {row['error']}" if row["error_class"] else None
+
+
+def count_cells(row: Json) -> list[Cell]:
+    """Return the counts, those of changes in their colours where there are any."""
+    styles = ("", "green", "yellow", "red", "", "red")
+    return [
+        cell(row[name], style if row[name] else "")
+        for name, style in zip(COUNTS, styles, strict=True)
+    ]
+
+
+def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
+    facts = [
+        ("run", cell(run["id"])),
+        ("job", cell(f"{run['job']} ({run['kind']})")),
+        ("status", word(run["status"])),
+        ("trigger", cell(run["trigger"])),
+        ("asked by", cell(run["requested_by"])),
+        ("attempt", cell(f"{run['attempt']} of {run['max_attempts']}")),
+        ("due", moment_cell(run["scheduled_for"], zone)),
+        ("started", moment_cell(run["started_at"], zone)),
+        ("finished", moment_cell(run["finished_at"], zone)),
+        ("next attempt", moment_cell(run["next_attempt_at"], zone)),
+        ("seconds", cell(run["duration_seconds"])),
+        ("error", cell(error_text(run), "red")),
+    ]
+    return [(name, shown) for name, shown in facts if shown.text != "-"]

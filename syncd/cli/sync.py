@@ -1,0 +1,100 @@
+"""`syncd sync`: runs jobs now, or with `--plan` tells what a run would change."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import click
+
+from syncd.cli.cells import Cell, before_and_after, cell, mark
+from syncd.cli.records import count_cells, error_text, print_items, summary
+from syncd.cli.screen import complain, print_json, print_line
+from syncd.cli.session import Session, me, working
+from syncd.cli.watch import ended_well, watch
+from syncd.errors import SyncdError
+from syncd.model.run import Selection
+
+Json = dict[str, Any]
+
+
+@click.command
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
+@click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
+@click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
+@click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    jobs: tuple[str, ...],
+    *,
+    only_plan: bool,
+    accounts: tuple[str, ...],
+    regions: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run jobs now and wait: in the daemon when one answers, else in this process."""
+    selection = Selection(frozenset(accounts), frozenset(regions))
+    distinct = list(dict.fromkeys(jobs))
+    with working(ctx.obj) as session:
+        if only_plan:
+            ctx.exit(_plan(session, distinct, selection, as_json=as_json))
+        ctx.exit(_run(session, distinct, selection, as_json=as_json))
+
+
+def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json: bool) -> int:
+    """Run the jobs, print how it went; return the exit status."""
+    started: dict[UUID, str] = {}
+    refused: SyncdError | None = None
+    for job in jobs:
+        try:
+            started[session.acts.trigger(job, selection, me())] = job
+        except SyncdError as error:
+            refused = error
+            break
+    runs = watch(session, started)
+    if as_json:
+        print_json([summary(run) for run in runs])
+    for run in runs:
+        if not as_json:
+            print_items(run["items"])
+        if run["status"] != "success":
+            complain(f"{run['job']} {run['status']}: {error_text(run) or 'see its items'}")
+    if refused:
+        raise refused
+    return 0 if ended_well(runs) else 1
+
+
+def _plan(session: Session, jobs: Sequence[str], selection: Selection, *, as_json: bool) -> int:
+    """Print what runs of the jobs would change; return the exit status."""
+    items = [item for job in jobs for item in session.acts.plan(job, selection, me())]
+    if as_json:
+        print_json(items)
+    for item in items:
+        if not as_json:
+            _print_item(item)
+        if item["error_class"]:
+            complain(f"{item['target']}: {error_text(item)}")
+    return 1 if any(item["error_class"] for item in items) else 0
+
+
+def _print_item(item: Json) -> None:
+    """Print one target and its changes, a line each."""
+    total, added, updated, deleted, unchanged, errors = count_cells(item["counts"])
+    print_line(
+        Cell(cell(item["target"]).text, "bold"), Cell(": "), total, Cell(" listed, "),
+        added, Cell(" to add, "), updated, Cell(" to update, "), deleted, Cell(" to delete, "),
+        unchanged, Cell(" unchanged, "), errors, Cell(" errors"),
+    )  # fmt: skip
+    for change in item["changes"]:
+        print_line(
+            Cell("  "), mark(change["change"]), Cell(" "), cell(change["resource_id"]),
+            Cell("  "), cell(change["name"]), Cell("  "), Cell(_fields(change), "dim"),
+        )  # fmt: skip
+
+
+def _fields(change: Mapping[str, Any]) -> str:
+    """Return what an update changes; what is added or deleted has its name already."""
+    return (
+        before_and_after(change["fields"]) if change["change"] not in ("added", "deleted") else ""
+    )

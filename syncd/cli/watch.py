@@ -1,0 +1,116 @@
+"""Waits for runs to end, with progress on a terminal's standard error."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+from uuid import UUID
+
+from syncd.cli.cells import clean
+from syncd.cli.screen import tell
+from syncd.cli.session import Session, me
+from syncd.errors import Conflict
+
+Json = dict[str, Any]
+TURN, PATIENT_TURN = 0.3, 30.0  # seconds between two looks, with and without somebody who watches
+STOPPING = 15.0
+
+
+def watch(session: Session, runs: Mapping[UUID, str]) -> list[Json]:
+    """Wait for the end of runs, given with their jobs; return them with their items and errors.
+
+    Ctrl-C cancels those of this process; those of the daemon go on.
+    """
+    try:
+        with _display(runs) as display:
+            for run_id in runs:
+                while not session.acts.wait(run_id, display.turn):
+                    display.show(session.acts.progress())
+                display.ended(run_id)
+    except KeyboardInterrupt:
+        _interrupt(session, runs)
+        raise
+    return [session.reads.run(str(run_id)) for run_id in runs]
+
+
+def ended_well(runs: Iterable[Json]) -> bool:
+    """Tell whether all runs were successful."""
+    return all(run["status"] == "success" for run in runs)
+
+
+def _interrupt(session: Session, runs: Mapping[UUID, str]) -> None:
+    for run_id, job in runs.items():
+        if not session.local:
+            tell(f"the run of {job} goes on in the daemon; to stop it: syncd cancel {run_id}")
+            continue
+        try:
+            session.acts.cancel(run_id, me())
+        except Conflict:
+            continue  # it has ended
+        session.acts.wait(run_id, STOPPING)
+
+
+class _Display(Protocol):
+    turn: float
+
+    def show(self, progress: Mapping[str, Json]) -> None:
+        """Show how far the runs are."""
+
+    def ended(self, run_id: UUID) -> None:
+        """Show that a run has ended."""
+
+
+@contextmanager
+def _display(runs: Mapping[UUID, str]) -> Iterator[_Display]:
+    """Give bars on a terminal, and nothing to see elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Silence()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    text = TextColumn("{task.fields[seen]}", markup=False)
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), text, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks = {i: progress.add_task(clean(job), total=None, seen="") for i, job in runs.items()}
+        yield _Bars(progress, tasks)
+
+
+class _Silence:
+    turn = PATIENT_TURN
+
+    def show(self, progress: Mapping[str, Json]) -> None:
+        """Show nothing."""
+
+    def ended(self, run_id: UUID) -> None:
+        """Show nothing."""
+
+
+class _Bars:
+    """One bar a run: its items, and how many resources were seen."""
+
+    turn = TURN
+
+    def __init__(self, progress: Any, tasks: Mapping[UUID, Any]) -> None:  # noqa: ANN401 - of rich
+        self._progress, self._tasks = progress, tasks
+
+    def show(self, progress: Mapping[str, Json]) -> None:
+        """Move the bars."""
+        for run_id, task in self._tasks.items():
+            run = progress.get(str(run_id))
+            if run is None:
+                self._progress.update(task, seen="waiting")
+                continue
+            seen = sum(target["done"] for target in run["targets"].values())
+            self._progress.update(
+                task,
+                total=run["items"] or None,
+                completed=run["items_done"],
+                seen=f"{seen:,} resources",
+            )
+
+    def ended(self, run_id: UUID) -> None:
+        """Take the bar of a run away."""
+        self._progress.remove_task(self._tasks[run_id])
+        self._tasks = {other: task for other, task in self._tasks.items() if other != run_id}
