@@ -65,15 +65,23 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     state directory, StoreError when the store can't be started.
     """
     configure(form, level, secrets.known)
-    signal.signal(signal.SIGTERM, _leave)  # until the daemon takes the signals
+    _take_early_signals()
     config = load(file, check_secrets=True)
     with _used(config) as (instance, outbox), _served(config) as (store, server):
         return _daemon(file, config, store, server, outbox, instance).run()
 
 
-def _leave(*_: object) -> NoReturn:
-    """End in order, on a signal that comes before the daemon is up."""
-    raise SystemExit(0)
+def _take_early_signals() -> None:
+    """Until the daemon takes the signals: end in order, once; nothing is there to be reloaded."""
+
+    def leave(*_: object) -> NoReturn:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @contextmanager
@@ -192,7 +200,11 @@ def _daemon(
             Operations(daemon, store, health), StoreReads(store.transaction), metrics, health
         )
         listen = config.listen
-        return [ControlServer(offer, socket=listen.control, http=listen.http, log=log)]
+        server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)
+        host, port = server.http_address or ("off", 0)
+        http = f"{host}:{port}" if port else host
+        log.info("listening", control=str(listen.control), http=http)
+        return [server]
 
     return Daemon(
         config=config,

@@ -54,6 +54,33 @@ class Signals:
     leader: Signal
 
 
+class Alarm:
+    """An event for signal handlers: one of `threading` can deadlock with the thread it interrupts.
+
+    (`queue.SimpleQueue` is made to be reentrant.) One thread may wait.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Say it."""
+        self._set = True
+        self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Tell whether it was said."""
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is said, at most `timeout` seconds; tell whether it was."""
+        with suppress(Empty):
+            while not self._set:
+                self._wake.get(timeout=timeout)
+        return self._set
+
+
 class Assembly(Protocol):
     """What the composition root makes of a configuration."""
 
@@ -92,8 +119,7 @@ class Daemon:
         self._clock, self._log = clock, log
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._reloading = threading.Lock()
-        self._hurry = threading.Event()
-        self._stopping = threading.Event()
+        self._hurry, self._stopping = Alarm(), Alarm()
         self._status = StatusLine(clock)
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
@@ -102,11 +128,12 @@ class Daemon:
         """Run until a signal says stop; return the exit status."""
         self._take_signals()
         listening: list[Listener] = []
+        self._signals.configuration.report(detail="read")
         try:
+            for listener in self._listeners:
+                listener.start()
+                listening.append(listener)
             if self._come_up():
-                for listener in self._listeners:
-                    listener.start()
-                    listening.append(listener)
                 self.dispatch.timetable.start()
                 self._notifier.ready(self.status_text())
                 self._log.info("ready")
@@ -131,7 +158,7 @@ class Daemon:
 
     def _come_up(self) -> bool:
         """Migrate the store and take the schedule over; False when told to stop meanwhile."""
-        if not self._patiently(self._prepare_store, "the store can't be reached yet"):
+        if not self._patiently(self._prepare_store):
             return False
         specs, managed = self._assembly.specs(self.config), self._assembly.managed(self.config)
         if not self._patiently(
@@ -149,19 +176,24 @@ class Daemon:
         self._signals.store.report()
         return True
 
-    def _patiently(self, act: Callable[[], bool], waiting: str) -> bool:
+    def _patiently(self, act: Callable[[], bool], waiting: str = "") -> bool:
         """Do an act again until it is done; False when told to stop meanwhile."""
-        told = False
+        told = ""
         while not self._stopping.is_set():
             try:
                 if act():
+                    self._status.problem = ""
                     return True
                 reason = waiting
-            except StoreError as error:
-                reason = f"{waiting}: {describe(error)}"
-            if not told:
-                self._log.warning(reason)
-                told = True
+            except (StoreError, TimedOut) as error:
+                reason = f"the store is out of reach: {describe(error)}"
+                self._signals.store.report(ok=False, detail=describe(error))
+            if reason != told:
+                self._log.warning("waiting", reason=reason)
+                told = reason
+            self._status.problem = reason
+            self._signals.leader.report(ok=False, detail=reason)
+            self._signals.timetable.report(detail="waiting to begin")
             self._notifier.status(reason)
             self._notifier.extend(_DRAIN_EXTENSION)
             self._stopping.wait(_TURN)
@@ -175,7 +207,7 @@ class Daemon:
             MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), s.longest_gap(self._clock.now()))
             for s in specs.values()
         )
-        with self._store.transaction() as tx:
+        with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
             for last in views.last_outcomes(tx):
                 self._metrics.preload(
@@ -199,9 +231,9 @@ class Daemon:
             except Empty:
                 self._note_state()
                 continue
-            if event == "reload":
+            if event == "reload" and not self._stopping.is_set():
                 self._reload_quietly()
-            else:
+            elif event != "reload":
                 return self._drain(lost=event == "lost")
 
     def _note_state(self) -> None:

@@ -1,6 +1,6 @@
 """Cloud jobs as they really run, without a daemon: emulator, store, configuration and Runner."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
 from syncd.context import CancelSource, Clock, Deadline
-from syncd.demo.emulator import KEYS, Emulator, Fault, World
+from syncd.demo.emulator import Emulator, Fault, World
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
@@ -24,7 +24,6 @@ from syncd.dispatch.service import rehearsal
 from syncd.http_client import HttpClient
 from syncd.jobs.accounts import CloudAccount
 from syncd.model.run import RunId, Selection, new_run_id
-from syncd.providers import registry as providers
 from syncd.providers.base import AccountAccess
 from syncd.providers.calls import Patience
 from syncd.store import resources, runs
@@ -86,7 +85,7 @@ class Clouds:
         self.http = HttpClient()
         self.accounts = HastyAccounts(self.store, self.http)
         self.outbox = Outbox(directory / "outbox")
-        log = structlog.get_logger()
+        log = _warnings()
         self.recorder = Recorder(self.store, self.outbox, log)
         observer = Metrics("0", datetime.now(UTC))
         self.runner = Runner(self.store, self.recorder, observer, Clock(), log)
@@ -174,7 +173,7 @@ class Clouds:
 
     def plan(self, job: str = "hosts") -> list[Planned]:
         """Find out what a run would change."""
-        context = rehearsal(self.specs[job], Selection(), Clock(), structlog.get_logger())
+        context = rehearsal(self.specs[job], Selection(), Clock(), _warnings())
         return plan(self.store, self.specs[job], context, RunProgress())
 
     def result(self, run_id: RunId) -> Result:
@@ -257,10 +256,8 @@ def emulated_clouds(world: World, dsn: str, directory: Path) -> Iterator[Clouds]
             clouds.close()
 
 
-def owner_of(provider: str) -> str:
-    """Return the cloud's own id of a ready-made account."""
-    return KEYS[provider][2]
-
-
-Hook = Callable[..., None]
-__all__ = ["HASTE", "Clouds", "Result", "emulated_clouds", "owner_of", "providers"]
+def _warnings() -> Any:
+    """Return a logger that leaves out the thousands of lines that name each added host."""
+    return structlog.wrap_logger(
+        structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger("warning")
+    )

@@ -42,7 +42,7 @@ def trigger(
         else:
             print_line(cell(str(run_id)))
         return
-    (run,) = watch(Session(client, client, local=False), {run_id: job})
+    (run,) = watch(Session(client, client, me(), local=False), {run_id: job})
     if as_json:
         print_json(summary(run))
     else:

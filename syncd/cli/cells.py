@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 _STYLES: Final = {
     "success": "green", "running": "cyan", "pending": "yellow", "failed": "red",
@@ -32,7 +33,7 @@ def clean(text: str) -> str:
 def cell(value: object, style: str = "") -> Cell:  # noqa: PLR0911 - a table of types
     """Return a value as people read it; "-" where there is none."""
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return Cell("-", "dim")
         case bool():
             return Cell("yes" if value else "no", style)
@@ -40,8 +41,8 @@ def cell(value: object, style: str = "") -> Cell:  # noqa: PLR0911 - a table of 
             return Cell(f"{value:,}", style, right=True)
         case float():
             return Cell(f"{value:,.1f}", style, right=True)
-        case str():
-            return Cell(clean(value), style)
+        case str() | UUID():
+            return Cell(clean(str(value)), style)
         case list() | tuple() if all(isinstance(each, str) for each in value):
             return Cell(clean(", ".join(value)), style)
     return Cell(clean(json.dumps(value, ensure_ascii=False)), style)
@@ -66,15 +67,22 @@ def before_and_after(fields: Mapping[str, Any]) -> str:
     )
 
 
+def column_widths(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """Return how many places of the terminal the content of each column takes."""
+    from rich.cells import cell_len
+
+    texts = [headers, *([each.text for each in row] for row in rows)]
+    return [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+
+
 def plain_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
     """Return the lines of a table with columns as wide as their content."""
     from rich.cells import cell_len
 
+    widths = column_widths(headers, rows)
     right = [all(row[n].right for row in rows) for n in range(len(headers))]
-    texts = [list(headers), *([each.text for each in row] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     lines = []
-    for line in texts:
+    for line in [list(headers), *([each.text for each in row] for row in rows)]:
         gaps = [" " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)]
         parts = zip(line, gaps, right, strict=True)
         lines.append("  ".join(gap + text if r else text + gap for text, gap, r in parts).rstrip())

@@ -14,12 +14,16 @@ COUNTS = ("total", "added", "updated", "deleted", "unchanged", "errors")
 
 def print_runs(runs: Sequence[Json], zone: tzinfo) -> None:
     """Print runs as a table."""
-    headers = ["run", "job", "trigger", "status", "attempt", "started", "seconds", *COUNTS, "error"]
+    headers = [
+        "run", "job", "trigger", "status", "attempt", "started", "seconds", "total", "changes",
+        "error",
+    ]  # fmt: skip
     rows = [
         [
             cell(run["id"]), cell(run["job"]), cell(run["trigger"]), word(run["status"]),
             cell(f"{run['attempt']}/{run['max_attempts']}"), moment_cell(run["started_at"], zone),
-            cell(run["duration_seconds"]), *count_cells(run), cell(error_text(run)),
+            cell(run["duration_seconds"]), cell(run["total"]), cell(_changes(run)),
+            cell(error_text(run), "red"),
         ]
         for run in runs
     ]  # fmt: skip
@@ -74,6 +78,12 @@ def count_cells(row: Json) -> list[Cell]:
         cell(row[name], style if row[name] else "")
         for name, style in zip(COUNTS, styles, strict=True)
     ]
+
+
+def _changes(run: Json) -> str:
+    """Return what a run changed: `+1 ~2 -3`."""
+    signs = (("+", "added"), ("~", "updated"), ("-", "deleted"))
+    return " ".join(f"{sign}{run[name]:,}" for sign, name in signs if run[name])
 
 
 def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:

@@ -11,12 +11,14 @@ from typing import Any, Final
 import click
 import msgspec
 
-from syncd.cli.cells import Cell, clean, plain_table
+from syncd.cli.cells import Cell, clean, column_widths, plain_table
 
 _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
     code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
 """What JSON allows inside texts, and a terminal may obey."""
+_GAP: Final = 2  # between columns
+_FOLDED: Final = 20  # what the last column needs at least to be folded
 
 
 def complain(message: str) -> None:
@@ -69,18 +71,24 @@ def print_line(*cells: Cell) -> None:
 
 
 def _print_rich_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Let rich fit the columns to the terminal; what does not fit is folded, not cut."""
-    from rich.console import Console
+    """Fold the last column to the terminal's width; where that is too little, let lines run on."""
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    last = len(headers) - 1
     for number, header in enumerate(headers):
-        right = all(row[number].right for row in rows)
-        table.add_column(header, justify="right" if right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if all(row[number].right for row in rows) else "left"
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=number != last)
     for row in rows:
         table.add_row(*(Text(cell.text, cell.style) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    widths = column_widths(headers, rows)
+    kept = sum(widths[:-1]) + _GAP * last
+    if kept + min(widths[-1], _FOLDED) > console.width:
+        console.width = kept + widths[-1]
+    console.print(table)
 
 
 def _put(text: str) -> None:

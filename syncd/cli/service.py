@@ -1,8 +1,11 @@
 """The commands that are a service of their own: the daemon, the demonstration, migrations."""
 
+from pathlib import Path
+
 import click
 
-from syncd.cli.screen import print_json, print_table, tell
+from syncd.cli.cells import cell
+from syncd.cli.screen import print_json, print_table
 from syncd.cli.settings import Settings
 
 
@@ -30,12 +33,19 @@ def run(ctx: click.Context, log_format: str, log_level: str) -> None:
 
 
 @click.command
+@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after so long.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep everything in this directory; else in a temporary one.",
+)
 @click.pass_context
-def demo(ctx: click.Context) -> None:
+def demo(ctx: click.Context, seconds: float | None, seed: int, state_dir: Path | None) -> None:
     """Show syncd at work on two emulated clouds; Ctrl-C ends it and removes everything."""
     from syncd.demo import command
 
-    ctx.exit(command.run())
+    ctx.exit(command.run(seconds=seconds, seed=seed, state_dir=state_dir))
 
 
 @click.command
@@ -44,17 +54,13 @@ def demo(ctx: click.Context) -> None:
 def migrate(settings: Settings, *, as_json: bool) -> None:
     """Bring the schema of the store up to date; the daemon does so when it starts."""
     from syncd import app
+    from syncd.store import migrate as migrations
 
-    rows = [
-        {"number": each.number, "name": each.name, "requires": each.requires}
-        for each in app.migrate(settings.config)
-    ]
+    with app.local_store(settings.config) as store:
+        applied = migrations.migrate(store)
+    rows = [{"number": m.number, "name": m.name, "requires": m.requires} for m in applied]
     if as_json:
         print_json(rows)
-    elif rows:
-        from syncd.cli.cells import cell
-
-        cells = [[cell(f"{row['number']:04}"), cell(row["name"])] for row in rows]
-        print_table(["migration", "name"], cells, "")
     else:
-        tell("the store is up to date")
+        cells = [[cell(f"{row['number']:04}"), cell(row["name"])] for row in rows]
+        print_table(["migration", "name"], cells, "the store is up to date")

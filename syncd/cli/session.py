@@ -1,10 +1,12 @@
 """Whom a command talks to: the daemon behind the control socket, else the store or this process."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from syncd.cli.settings import Settings
@@ -12,8 +14,10 @@ from syncd.control.client import Client
 from syncd.control.commands import Json
 from syncd.control.reads import Reads
 from syncd.control.users import user_name
-from syncd.errors import StoreError, Unreachable
+from syncd.errors import Conflict, StoreError, Unreachable
 from syncd.model.run import Selection
+
+T = TypeVar("T")
 
 
 class Acts(Protocol):
@@ -37,10 +41,11 @@ class Acts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Runs and records, in the daemon or (`local`) in this process."""
+    """Runs and records, in the daemon or (`local`) in this process; `by` is who asks."""
 
     acts: Acts
     reads: Reads
+    by: str
     local: bool
 
 
@@ -62,30 +67,52 @@ def reading(settings: Settings) -> Iterator[Reads]:
         return
     from syncd import app
     from syncd.control.store_reads import StoreReads
+    from syncd.store.migrate import is_current
 
-    with ExitStack() as stack:
-        try:
-            store = stack.enter_context(app.local_store(settings.config))
-        except StoreError as error:
-            raise Unreachable(f"{nobody}\nnor does the store: {error}") from error
-        yield StoreReads(store.transaction)
+    @contextmanager
+    def local() -> Iterator[Reads]:
+        with app.local_store(settings.config) as store:
+            with store.transaction() as tx:
+                if not is_current(tx):
+                    raise StoreError("the store has no schema yet; `syncd migrate` makes it")
+            yield StoreReads(store.transaction)
+
+    with _entered(nobody, local()) as reads:
+        yield reads
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[Session]:
-    """Give what runs jobs: the daemon, or this process when no daemon answers."""
+def working(settings: Settings, *, verbose: bool) -> Iterator[Session]:
+    """Give what runs jobs: the daemon, or this process when no daemon answers.
+
+    This process's log is shown only if `verbose`: what it says is in the records too.
+    """
     client = Client(settings.socket)
-    if _nobody_answers(client) is None:
-        yield Session(client, client, local=False)
+    by = me()  # before this process may become another user
+    nobody = _nobody_answers(client)
+    if nobody is None:
+        yield Session(client, client, by, local=False)
         return
     from syncd import app
     from syncd.config import secrets
     from syncd.control.store_reads import StoreReads
     from syncd.telemetry.logging import configure
 
-    configure("auto", "warning", secrets.known)
-    with app.local_session(settings.config) as local:
-        yield Session(local, StoreReads(local.read), local=True)
+    with Path(os.devnull).open("w") as nowhere:
+        configure("auto", "info", secrets.known, sys.stderr if verbose else nowhere)
+        with _entered(nobody, app.local_session(settings.config)) as local:
+            yield Session(local, StoreReads(local.read), by, local=True)
+
+
+@contextmanager
+def _entered(nobody: Unreachable, local: AbstractContextManager[T]) -> Iterator[T]:
+    """Enter what stands in for a daemon; when that fails, both failures are told."""
+    with ExitStack() as stack:
+        try:
+            entered = stack.enter_context(local)
+        except (StoreError, Conflict) as error:
+            raise Unreachable(f"{nobody}\nand without it: {error}") from error
+        yield entered
 
 
 def _nobody_answers(client: Client) -> Unreachable | None:

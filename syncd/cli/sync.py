@@ -9,7 +9,7 @@ import click
 from syncd.cli.cells import Cell, before_and_after, cell, mark
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
-from syncd.cli.session import Session, me, working
+from syncd.cli.session import Session, working
 from syncd.cli.watch import ended_well, watch
 from syncd.errors import SyncdError
 from syncd.model.run import Selection
@@ -22,6 +22,7 @@ Json = dict[str, Any]
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def sync(
@@ -31,15 +32,16 @@ def sync(
     only_plan: bool,
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Run jobs now and wait: in the daemon when one answers, else in this process."""
     selection = Selection(frozenset(accounts), frozenset(regions))
     distinct = list(dict.fromkeys(jobs))
-    with working(ctx.obj) as session:
-        if only_plan:
-            ctx.exit(_plan(session, distinct, selection, as_json=as_json))
-        ctx.exit(_run(session, distinct, selection, as_json=as_json))
+    with working(ctx.obj, verbose=verbose) as session:
+        act = _plan if only_plan else _run
+        exit_status = act(session, distinct, selection, as_json=as_json)
+    ctx.exit(exit_status)
 
 
 def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json: bool) -> int:
@@ -48,7 +50,7 @@ def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json
     refused: SyncdError | None = None
     for job in jobs:
         try:
-            started[session.acts.trigger(job, selection, me())] = job
+            started[session.acts.trigger(job, selection, session.by)] = job
         except SyncdError as error:
             refused = error
             break
@@ -67,7 +69,7 @@ def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json
 
 def _plan(session: Session, jobs: Sequence[str], selection: Selection, *, as_json: bool) -> int:
     """Print what runs of the jobs would change; return the exit status."""
-    items = [item for job in jobs for item in session.acts.plan(job, selection, me())]
+    items = [item for job in jobs for item in session.acts.plan(job, selection, session.by)]
     if as_json:
         print_json(items)
     for item in items:
@@ -95,6 +97,6 @@ def _print_item(item: Json) -> None:
 
 def _fields(change: Mapping[str, Any]) -> str:
     """Return what an update changes; what is added or deleted has its name already."""
-    return (
-        before_and_after(change["fields"]) if change["change"] not in ("added", "deleted") else ""
-    )
+    if change["change"] in ("added", "deleted"):
+        return ""
+    return before_and_after(change["fields"])

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from syncd.cli.cells import clean
 from syncd.cli.screen import tell
-from syncd.cli.session import Session, me
+from syncd.cli.session import Session
 from syncd.errors import Conflict
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ def _interrupt(session: Session, runs: Mapping[UUID, str]) -> None:
             tell(f"the run of {job} goes on in the daemon; to stop it: syncd cancel {run_id}")
             continue
         try:
-            session.acts.cancel(run_id, me())
+            session.acts.cancel(run_id, session.by)
         except Conflict:
             continue  # it has ended
         session.acts.wait(run_id, STOPPING)

@@ -18,13 +18,13 @@ class Commands(Protocol):
     """
 
     def status(self) -> Json:
-        """Return the state of the daemon: version, pid, since, ready, leader, jobs, runs, store."""
+        """Return the state of the daemon: version, pid, started_at, ready, checks, status."""
 
     def jobs(self) -> Sequence[Json]:
-        """Return each enabled job: name, kind, schedule, timezone, next_run, active run."""
+        """Return each enabled job: name, kind, schedule, timezone, next_run, running (id)."""
 
     def progress(self) -> Mapping[str, Json]:
-        """Return the progress of the active runs by run id: items, items_done, and each item's."""
+        """Return by run id {"items", "items_done", "targets": {name: {"state", "done", "of"}}}."""
 
     def trigger(self, job: str, selection: Selection, by: str) -> UUID:
         """Queue a run by hand and return its id at once; an equal one that waits is returned."""

@@ -25,7 +25,7 @@ _STATUSES: Final[tuple[tuple[type[SyncdError], str, int], ...]] = (
     (errors.Throttled, "throttled", 503),
     (errors.Authentication, "authentication", 502),
     (errors.Permission, "permission", 502),
-    (errors.BadData, "bad_data", 502),
+    (errors.BadData, "bad_data", 400),
     (errors.Network, "network", 502),
 )
 """An error, its word on the wire, and the HTTP status (RFC 9110) that fits it best."""

@@ -86,7 +86,7 @@ def _await_ready(stage: _Stage, child: Child) -> bool:
 
 def _introduce(view: Screen, place: Place) -> None:
     """Say how to look at it, and how to stop."""
-    view.tell(Line("look", f"{what:<16} {how}") for what, how in place.hints())
+    view.introduce(place.hints())
     view.tell([Line("demo", "syncd is ready; Ctrl-C stops everything")])
 
 

@@ -95,13 +95,11 @@ class Place:
         syncd = f"{_program()} --config {self.config}"
         psql = shutil.which("psql") or str(find_binaries().root / "bin" / "psql")
         return [
-            ("the inventory", f"{syncd} resources"),
-            ("what changed", f"{syncd} changes"),
-            ("the runs", f"{syncd} runs"),
+            ("hosts", f"{syncd} resources"),
+            ("runs", f"{syncd} runs"),
             ("SQL", f"{psql} '{self.server.dsn}' -c 'table syncd.hosts'"),
             ("metrics", f"curl http://127.0.0.1:{self.port}/metrics"),
-            ("configuration", str(self.config)),
-            ("the daemon's log", str(self.log)),
+            ("files", f"{self.config} {self.log}"),
         ]
 
 

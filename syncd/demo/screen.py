@@ -37,6 +37,9 @@ class Screen(Protocol):
         traceback: TracebackType | None,
     ) -> None: ...
 
+    def introduce(self, hints: Sequence[tuple[str, str]]) -> None:
+        """Say what to type in another terminal, each with what it shows."""
+
     def tell(self, lines: Iterable[Line]) -> None:
         """Add lines to the story; raises OSError when nobody can read them any more."""
 
@@ -58,6 +61,10 @@ class Plain:
     ) -> None:
         return
 
+    def introduce(self, hints: Sequence[tuple[str, str]]) -> None:
+        """Write a line for each."""
+        self.tell(Line("look", f"{what:<13} {how}") for what, how in hints)
+
     def tell(self, lines: Iterable[Line]) -> None:
         """Write lines, to be seen at once."""
         for line in lines:
@@ -73,6 +80,7 @@ class Lively:
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._hints = Table.grid(padding=(0, 2))
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -85,6 +93,11 @@ class Lively:
         traceback: TracebackType | None,
     ) -> None:
         self._live.stop()
+
+    def introduce(self, hints: Sequence[tuple[str, str]]) -> None:
+        """Keep the hints in sight, under the overview."""
+        for what, how in hints:
+            self._hints.add_row(Text(what, "cyan"), Text(how, overflow="fold"))
 
     def tell(self, lines: Iterable[Line]) -> None:
         """Let lines scroll by above the overview."""
@@ -106,7 +119,7 @@ class Lively:
             subtitle=f"{changed or 'no changes yet'}  ·  Ctrl-C stops everything",
             border_style="cyan",
         )
-        self._live.update(overview, refresh=True)
+        self._live.update(Group(overview, self._hints), refresh=True)
 
 
 def screen() -> Screen:

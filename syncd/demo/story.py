@@ -19,6 +19,7 @@ _WINDOW: Final = timedelta(minutes=3)  # how far back each look goes; nothing ta
 _MOST: Final = 10_000
 _NAMED: Final = 5  # changes of one kind in a region that are told one by one
 _ERRORS_TOLD: Final = 3
+_LONGEST: Final = 48  # characters of a name or a value
 _MARKS: Final = {"added": "+", "updated": "~", "deleted": "-"}
 
 
@@ -132,19 +133,25 @@ def _counts(row: Mapping[str, Any]) -> str:
 
 
 def _pair(both: object) -> str:
-    """Return `before → after`."""
+    """Return `before → after` where that is short."""
     if not (isinstance(both, list) and len(both) == 2):
         return ""
     before, after = (_value(each) for each in both)
-    return "differs" if len(before) + len(after) > 60 else f"{before} → {after}"
+    return "differs" if len(before) + len(after) > _LONGEST else f"{before} → {after}"
 
 
 def _value(value: object) -> str:
+    """Return a value of a field: of what has parts of its own, only how many there are."""
+    if isinstance(value, dict) or (
+        isinstance(value, list) and value and isinstance(value[0], dict)
+    ):
+        return str(len(value))
     if isinstance(value, list):
-        return "+".join(_value(each) for each in value) or "none"
-    return _readable(value) if isinstance(value, str) else "..." if value else "none"
+        return "+".join(map(str, value)) or "none"
+    return "none" if value is None else _readable(str(value))
 
 
 def _readable(text: str) -> str:
-    """Return a text that can do nothing to a terminal: names come from clouds."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """Return a text that can do nothing to a terminal, and is not long: names come from clouds."""
+    clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return clean if len(clean) <= _LONGEST else f"{clean[: _LONGEST - 1]}…"

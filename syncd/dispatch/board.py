@@ -26,6 +26,7 @@ from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
 
+_GONE: Final = "the job is gone"
 _ELSEWHERE: Final = timedelta(seconds=10)
 """How long a run waits for one of the same job in another process."""
 
@@ -55,8 +56,8 @@ class Board:
             if run.job in specs:
                 waiting[run.id] = _waiting(run)
             else:
-                runs.cancel_pending(tx, run.id, "the job is gone", now)
-                self._log.warning("run cancelled: the job is gone", job=run.job, run=str(run.id))
+                runs.cancel_pending(tx, run.id, _GONE, now)
+                self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.id))
         self.waiting, self.specs = waiting, specs  # at once, for who reads it meanwhile
 
     def claim(self, dues: Sequence[Due], observer: Observer) -> None:
@@ -117,6 +118,7 @@ class Board:
     def begin(self, free: int, next_due: NextDue, observer: Observer) -> list[Attempt]:
         """Start the runs that are next, at most `free`; return their attempts."""
         now = self._clock.now()
+        self._cancel_jobless(now)
         busy = {attempt.spec.name for attempt in self.running.values()}
         begun = []
         for run in next_runs(self.waiting.values(), busy, free, now):
@@ -140,6 +142,15 @@ class Board:
             observer.run_started(run.job, now, delay)
             begun.append(attempt)
         return begun
+
+    def _cancel_jobless(self, now: datetime) -> None:
+        """Cancel what waits of jobs that went while its last attempt ran."""
+        for run in [run for run in self.waiting.values() if run.job not in self.specs]:
+            with self._store.transaction() as tx:
+                runs.cancel_pending(tx, run.run_id, _GONE, now)
+            del self.waiting[run.run_id]
+            self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.run_id))
+            self._notify()
 
     def _attempt(self, run: Waiting, claim: Claim, next_due: NextDue) -> Attempt:
         spec = self.specs[run.job]

@@ -50,6 +50,13 @@ class Keeper(Protocol):
         """Stop the daemon: another one leads."""
 
 
+class Hurry(Protocol):
+    """Tells that a stop has to be quick, as `threading.Event` does."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is said, at most `timeout` seconds; tell whether it was."""
+
+
 class Dispatcher:
     """Owns the thread between the timetable and the workers."""
 
@@ -73,6 +80,7 @@ class Dispatcher:
         self._log = log
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._dues: list[Due] = []
+        self._back_to: datetime | None = None
         self._draining = False
         self._store_fails = False
         self._renewed = time.monotonic()
@@ -89,7 +97,7 @@ class Dispatcher:
 
     def clock_set_back(self, now: datetime) -> None:
         """Bring the stored due times back to a clock that was set back; never blocks."""
-        self._inbox.put(lambda: self._pull_back(now))
+        self._inbox.put(lambda: setattr(self, "_back_to", now))
 
     def ask(self, act: Callable[[], T]) -> T:
         """Have the dispatcher's thread do an act, wait for it, and return what it returns.
@@ -119,7 +127,7 @@ class Dispatcher:
 
         self.ask(act)
 
-    def drain(self, grace: float, hurry: threading.Event, tick: Callable[[], None]) -> None:
+    def drain(self, grace: float, hurry: Hurry, tick: Callable[[], None]) -> None:
         """Start no more runs and wait for those under way; interrupt them when time is up.
 
         `tick` is called each half second; `hurry` ends the grace.
@@ -130,7 +138,7 @@ class Dispatcher:
             attempt.source.cancel(Interrupted("the daemon stops"))
         self._wait_idle(10.0, threading.Event(), tick)
 
-    def _wait_idle(self, seconds: float, hurry: threading.Event, tick: Callable[[], None]) -> None:
+    def _wait_idle(self, seconds: float, hurry: Hurry, tick: Callable[[], None]) -> None:
         end = time.monotonic() + seconds
         while self._pool.busy and time.monotonic() < end and not hurry.wait(min(_TURN, seconds)):
             tick()
@@ -162,11 +170,17 @@ class Dispatcher:
         try:
             message = self._inbox.get(timeout=_TURN)
             while message is not None:
-                message()
+                self._obey(message)
                 message = self._inbox.get_nowait()
         except Empty:
             return True
         return False
+
+    def _obey(self, message: Callable[[], None]) -> None:
+        try:
+            message()
+        except Exception:  # noqa: BLE001 - the loop has to go on whatever happens
+            self._log.exception("the dispatcher failed; it goes on")
 
     def _turn(self) -> None:
         self._board.expire()
@@ -178,6 +192,8 @@ class Dispatcher:
             self._lease.renew(self._store)
             self._renewed = time.monotonic()
         self._recorder.flush()
+        if self._back_to:
+            self._pull_back(self._back_to)
         if self._dues and not self._draining:
             self._board.claim(self._dues, self._observer)
             self._dues = []
@@ -196,7 +212,9 @@ class Dispatcher:
 
     def _pull_back(self, now: datetime) -> None:
         with self._store.transaction() as tx:
+            self._lease.check(tx)
             job_state.pull_back(tx, now)
+        self._back_to = None
 
     def _recover_board(self) -> None:
         """After an outage: what was committed though its answer was lost is on the board again."""

@@ -8,16 +8,16 @@ from uuid import UUID
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
 from syncd.dispatch.board import Board
-from syncd.dispatch.dispatcher import Dispatcher, Keeper
+from syncd.dispatch.dispatcher import Dispatcher, Hurry, Keeper
 from syncd.dispatch.item import Observer
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Runner
+from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Plan, Timetable
 from syncd.dispatch.workers import WorkerPool
-from syncd.errors import NotFound
+from syncd.errors import NotFound, StoreError
 from syncd.model.run import Priority, RunId, Selection, new_run_id
 from syncd.store import job_state, leader, recovery, resources
 from syncd.store.database import Store
@@ -51,11 +51,12 @@ class Dispatch:
         self.timetable = Timetable(
             clock,
             log,
-            due=lambda dues: self._dispatcher.due(dues),  # noqa: PLW0108 - made with the lease
-            set_back=lambda now: self._dispatcher.clock_set_back(now),  # noqa: PLW0108
+            due=lambda dues: self._lead()[1].due(dues),
+            set_back=lambda now: self._lead()[1].clock_set_back(now),
             tick=tick,
         )
         self.specs: Mapping[str, JobSpec] = {}
+        self._leading: tuple[Board, Dispatcher] | None = None
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
     def take_over(self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]) -> bool:
@@ -77,19 +78,33 @@ class Dispatch:
             clear_stages(tx, [RESOURCES])
         for run_id in recovered:
             self._log.warning("run recovered: its process died", run=str(run_id))
-        self._make(lease)
-        self.board.specs = specs
-        self._dispatcher.start()
-        self.change(specs, managed, set())
+        board = Board(self._store, lease, self._clock, self._log)
+        last_due = self._remember(specs, managed)
+        with self._store.transaction() as tx:
+            board.adopt(tx, specs)
+        dispatcher = self._dispatcher_of(lease, board)  # the store is done with: nothing can fail
+        self._leading = board, dispatcher
+        dispatcher.start()
+        self._enable(specs, last_due, set())
         return True
 
-    def _make(self, lease: Lease) -> None:
-        """Make the parts that need the lease."""
-        self.board = Board(self._store, lease, self._clock, self._log)
-        self._dispatcher = Dispatcher(
+    @property
+    def board(self) -> Board:
+        """The active runs; raises StoreError while another daemon leads."""
+        return self._lead()[0]
+
+    def _lead(self) -> tuple[Board, Dispatcher]:
+        """Return the parts that exist once the lease is ours."""
+        if self._leading is None:
+            raise StoreError("this daemon does not lead the schedule yet: it starts, or stands by")
+        return self._leading
+
+    def _dispatcher_of(self, lease: Lease, board: Board) -> Dispatcher:
+        """Make the dispatcher."""
+        return Dispatcher(
             store=self._store,
             lease=lease,
-            runs=self.board,
+            runs=board,
             runner=Runner(self._store, self.recorder, self._observer, self._clock, self._log),
             recorder=self.recorder,
             pool=self.pool,
@@ -103,7 +118,15 @@ class Dispatch:
         self, specs: Mapping[str, JobSpec], managed: Sequence[Managed], unchanged: set[str]
     ) -> None:
         """Run these jobs from now on; those unchanged keep their next run."""
-        removed = set(self.specs) - set(specs)
+        dispatcher = self._lead()[1]
+        last_due = self._remember(specs, managed)
+        dispatcher.adopt(specs)
+        self._enable(specs, last_due, unchanged)
+
+    def _remember(
+        self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]
+    ) -> Mapping[str, datetime | None]:
+        """Tell the store which jobs there are now; return their last due times."""
         now = self._clock.now()
         with self._store.transaction() as tx:
             last_due = job_state.load(
@@ -116,7 +139,16 @@ class Dispatch:
             )
             job_state.forget_others(tx, specs)
             resources.replace_managed(tx, managed)
-        self._dispatcher.adopt(specs)
+        return last_due
+
+    def _enable(
+        self,
+        specs: Mapping[str, JobSpec],
+        last_due: Mapping[str, datetime | None],
+        unchanged: set[str],
+    ) -> None:
+        """Put the jobs into the timetable."""
+        now, removed = self._clock.now(), set(self.specs) - set(specs)
         self.specs = specs
         timed = [s for s in specs.values() if s.trigger_from and s.name not in unchanged]
         plans = [p for spec in timed if (p := _plan(spec, last_due[spec.name], now))]
@@ -125,28 +157,34 @@ class Dispatch:
 
     def trigger(self, job: str, selection: Selection, by: str) -> UUID:
         """Queue a run by hand; return its id."""
-        return self._dispatcher.ask(lambda: self.board.request(job, selection, by))
+        board, dispatcher = self._lead()
+        return dispatcher.ask(lambda: board.request(job, selection, by))
 
     def cancel(self, run_id: UUID, by: str) -> None:
         """Cancel an active run; raises Conflict for another."""
-        self._dispatcher.ask(lambda: self.board.cancel(RunId(run_id), by))
+        board, dispatcher = self._lead()
+        dispatcher.ask(lambda: board.cancel(RunId(run_id), by))
 
     def progress(self) -> dict[str, dict[str, Any]]:
         """Return the progress of the running runs, by run id."""
-        running = dict(self.board.running)
+        running = self._running()
         return {str(run_id): attempt.progress.snapshot() for run_id, attempt in running.items()}
 
     def queue_length(self) -> dict[str, int]:
         """Return how many runs wait, by priority."""
         lengths: dict[str, int] = dict.fromkeys(get_args(Priority), 0)
-        for run in list(self.board.waiting.values()):
+        waiting = list(self._leading[0].waiting.values()) if self._leading else []
+        for run in waiting:
             lengths[run.priority] += 1
         return lengths
 
     def running_jobs(self) -> dict[str, str]:
         """Return the run under way of each job, by job name."""
-        running = dict(self.board.running)
+        running = self._running()
         return {attempt.spec.name: str(run_id) for run_id, attempt in running.items()}
+
+    def _running(self) -> dict[RunId, Attempt]:
+        return dict(self._leading[0].running) if self._leading else {}
 
     def plan(self, job: str, selection: Selection, by: str) -> list[Planned]:
         """Find out what a run would change, in the thread that asks."""
@@ -157,14 +195,14 @@ class Dispatch:
         with self._plans:
             return plan(self._store, spec, context, RunProgress())
 
-    def drain(self, grace: float, hurry: threading.Event, tick: Callable[[], None]) -> None:
+    def drain(self, grace: float, hurry: Hurry, tick: Callable[[], None]) -> None:
         """Start no more runs; wait for those under way, and interrupt them when time is up."""
         self.timetable.stop()
-        self._dispatcher.drain(grace, hurry, tick)
+        self._lead()[1].drain(grace, hurry, tick)
 
     def stop(self) -> None:
         """End the threads and give the lease back."""
-        self._dispatcher.stop()
+        self._lead()[1].stop()
         if not self.pool.stop(2.0):
             self._log.error("a worker did not come back; its run is taken up at the next start")
 

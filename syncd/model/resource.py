@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ State = Literal["running", "stopped", "transient", "isolated", "failed", "unknow
 OPTIONAL: Final = ("data_disks",)
 CARRIED: Final = ("attributes",)
 _MAX_INT: Final = 2**31 - 1
+_LONGEST_ID: Final = 512  # characters: an index holds 2,700 bytes of a whole key
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return the row for the store, checked; raises BadData for what no table can hold."""
         values = msgspec.structs.asdict(self)
         del values["resource_id"]
-        compared = _encode([values[name] for name in COMPARED])
+        compared = _encode(_compared(values))
         disks = None if self.data_disks is None else _encode(self.data_disks)
         values["data_disks"] = disks
         _refuse_unstorable(self, compared)
@@ -79,12 +81,14 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 COLUMNS: Final = tuple(name for name in Resource.__struct_fields__ if name != "resource_id")
 COMPARED: Final = tuple(name for name in COLUMNS if name not in OPTIONAL + CARRIED)
+_compared: Final = itemgetter(*COMPARED)
+_json: Final = msgspec.json.Encoder(order="deterministic")
 
 
 def _encode(value: object) -> bytes:
     """Encode a value so that equal ones give equal bytes; raises BadData for a lone surrogate."""
     try:
-        return msgspec.json.encode(value, order="deterministic")
+        return _json.encode(value)
     except UnicodeEncodeError as error:
         raise BadData("a text is not valid Unicode") from error
 
@@ -94,6 +98,8 @@ def _refuse_unstorable(resource: Resource, compared: bytes) -> None:
 
     https://www.postgresql.org/docs/current/datatype-json.html
     """
+    if len(resource.resource_id) > _LONGEST_ID:
+        raise BadData("the id is too long")
     if _has_nul(compared) or _has_nul(resource.attributes):
         raise BadData("a text holds NUL, which PostgreSQL refuses")
     for number in (resource.cpu, resource.memory_mib):

@@ -5,6 +5,7 @@ and a tenth of a second.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Final, cast
 
@@ -30,11 +31,14 @@ def build(
 ) -> Provider:
     """Return the provider of an account, which any number of threads may use.
 
-    It holds the account's limiters, so there should be one for each account and process. `http`
-    must use the account's proxy. ConfigurationError for a provider that does not exist.
+    It holds the account's limiters, so there should be one for each account and process, built
+    when the account is first used. `http` must use the account's proxy. ConfigurationError for a
+    provider that does not exist.
     """
     if access.provider not in PROVIDERS:
         raise ConfigurationError(f"account {access.name}: no provider {access.provider!r}")
+    if access.endpoint:
+        access = replace(access, endpoint=access.endpoint.rstrip("/"))
     package, name = PROVIDERS[access.provider]
     client = import_module(f"{package}.client")
     make = cast(Callable[[Caller], Provider], getattr(import_module(f"{package}.provider"), name))

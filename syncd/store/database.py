@@ -18,6 +18,8 @@ Transaction = Connection[TupleRow]
 
 _STATEMENT_LIMIT = 60.0  # seconds, for statements that belong to no run
 _CANCEL_WAIT = 3.0
+_TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+"""A key too long for an index, a document nested too deep: operational errors to the driver."""
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each failed try; we tell once
 
@@ -112,7 +114,7 @@ class Store:
             raise TimedOut("a statement of the store passed its time limit") from error
         except psycopg.errors.UniqueViolation as error:
             raise Conflict(f"the store refused a second one: {_first_line(error)}") from error
-        except psycopg.DataError as error:
+        except (psycopg.DataError, *_TOO_LARGE) as error:
             raise BadData(f"the store can't hold a value: {_first_line(error)}") from error
         except (PoolTimeout, PoolClosed) as error:
             raise StoreError(f"the store can't be reached: {_first_line(error)}") from error

@@ -75,6 +75,10 @@ def _compose(shape: Shape) -> Statements:
         "key": Identifier(shape.key),
         "label": Identifier(shape.label),
         "in_scope": in_scope,
+        "same_key": _list(
+            (SQL("t.{c} = r.{c}").format(c=Identifier(c)) for c in (*shape.scope, shape.key)),
+            " and ",
+        ),
         "scope": _named(shape.scope),
         "scope_of_r": _named(shape.scope, "r"),
         "scope_values": _list(Placeholder(c) for c in shape.scope),
@@ -206,7 +210,12 @@ _TEXTS = {
         select change, count(*) from recorded group by change""",
     "changes": """
         select r.change, r.{key}, t.{label}, r.fields
-        from {change_table} r
-        left join {table} t using ({scope}, {key})
-        where {in_scope} and r.run_id = %(run_id)s order by r.id limit %(limit)s""",
+        from (
+            select r.* from {change_table} r
+            where {in_scope} and r.run_id = %(run_id)s order by r.id limit %(limit)s
+        ) r
+        left join lateral (
+            select t.{label} from {table} t where {same_key} limit 1
+        ) t on true
+        order by r.id""",
 }

@@ -309,6 +309,10 @@ class ProviderContract:
             assert [entry.key for entry in entries] == list(self.truth(region))
         assert self.emulator.log.peak > 1
 
+    def test_an_endpoint_may_end_in_a_slash(self) -> None:
+        self.provider = self.make(endpoint=f"{self.emulator.url}/")
+        assert self.provider.regions(context())
+
     def test_a_wrong_secret_is_an_authentication_error(self) -> None:
         self.provider = self.make(key_secret=lambda: "not the secret")
         with pytest.raises(Authentication):

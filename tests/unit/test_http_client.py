@@ -5,6 +5,7 @@ import datetime
 import ipaddress
 import socket
 import ssl
+import sys
 import threading
 import time
 import traceback
@@ -133,6 +134,15 @@ def test_the_time_limit_is_for_the_whole_call(client: HttpClient, script: Script
         assert 0.55 < time.monotonic() - started < 0.9
 
 
+def wait_until_reading(thread: threading.Thread) -> None:
+    deadline = time.monotonic() + 5
+    while True:
+        frame = sys._current_frames().get(thread.ident or 0)
+        if frame is not None and frame.f_code.co_name == "readinto":
+            return
+        assert time.monotonic() < deadline
+
+
 @pytest.mark.parametrize("script", SLOW)
 def test_cancelling_ends_a_call_with_the_error_of_the_token(
     client: HttpClient, script: Script
@@ -149,7 +159,7 @@ def test_cancelling_ends_a_call_with_the_error_of_the_token(
 
         thread = threading.Thread(target=call)
         thread.start()
-        assert server.busy.wait(5)
+        wait_until_reading(thread)
         error = Cancelled("by hand")
         started = time.monotonic()
         source.cancel(error)

@@ -265,6 +265,7 @@ comment on view syncd.hosts is 'The living hosts; unmanaged ones are of no job''
 create function syncd.resources_as_of(moment timestamptz)
 returns setof syncd.resource
 language sql stable
+set enable_nestloop = off  -- statistics that are older than a first listing would mislead
 as $$
     with later as (
         select c.*, row_number() over (

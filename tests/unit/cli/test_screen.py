@@ -1,9 +1,8 @@
 """What is printed on a terminal and in a pipe."""
 
-import io
 import json
-import pty
 import os
+import pty
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,6 +12,7 @@ import pytest
 
 from syncd.cli.cells import Cell, before_and_after, cell, clean, plain_table
 from syncd.cli.moments import ago, moment_cell, parse_moment
+from syncd.cli.screen import print_json
 
 EAST = timezone(timedelta(hours=8))
 
@@ -101,7 +101,7 @@ def on_terminal(command, columns):
     done = subprocess.run(command, stdout=theirs, env=environ, check=True, timeout=30)
     assert done.returncode == 0
     os.close(theirs)
-    with io.open(ours, "rb", buffering=0) as stream:
+    with os.fdopen(ours, "rb", buffering=0) as stream:
         pieces = []
         try:
             while piece := stream.read(4096):
@@ -112,8 +112,6 @@ def on_terminal(command, columns):
 
 
 def test_json_of_hostile_texts_is_still_the_same_json(capsys):
-    from syncd.cli.screen import print_json
-
     document = {"a": "\x1b\x9b\u202e\u2066", "b": ["é", 1, None]}
     print_json(document)
     written = capsys.readouterr().out

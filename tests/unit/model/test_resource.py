@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from syncd.errors import BadData
-from syncd.model.resource import COLUMNS, COMPARED, Resource, as_set
+from syncd.model.resource import COLUMNS, COMPARED, Resource
 
 SEAL = b"12345678"
 WHOLE: dict[str, Any] = {
@@ -84,6 +84,7 @@ def test_data_disks_and_attributes_have_parts_of_their_own():
         {"tags": {"a\0b": "note"}},
         {"attributes": b'{"Note": "a\\u0000b"}'},
         {"name": "lone \ud800"},
+        {"resource_id": "i" * 513},
         {"cpu": -1},
         {"cpu": 2**31},
         {"memory_mib": 2**31},
@@ -96,14 +97,3 @@ def test_what_no_table_can_hold_is_bad_data(bad):
 
 def test_a_backslash_before_u0000_is_no_nul():
     assert row(name="\\u0000", attributes=rb'{"Note": "\\u0000"}').values["name"] == "\\u0000"
-
-
-def test_a_list_is_a_sorted_set_without_what_is_empty():
-    assert as_set(["b", "a", "", "b"]) == ("a", "b")
-    assert as_set(None) == ()
-
-
-@pytest.mark.parametrize("bad", ["a", {"a": 1}, [1], [None], 7])
-def test_a_set_of_something_else_is_bad_data(bad):
-    with pytest.raises(BadData):
-        as_set(bad)

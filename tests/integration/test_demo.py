@@ -1,0 +1,160 @@
+"""The demonstration as a newcomer starts it, in a pipe: it shows, ends, and leaves nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from databases import reachable_directory
+
+LIMIT = 90.0  # seconds for the slowest machine; each test takes a few
+READY = "syncd is ready"
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give the directory for all temporary files of a demonstration."""
+    with reachable_directory() as directory:
+        yield directory
+
+
+@contextmanager
+def demo(place: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the demonstration with its output in a pipe; kill it where it takes too long."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "syncd", "demo", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"TMPDIR": str(place), "PYTHONWARNINGS": "error"},
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        for pid in processes(place):
+            os.kill(pid, signal.SIGKILL)
+        if process.stdout:
+            process.stdout.close()
+
+
+def read_until(process: subprocess.Popen[str], enough: Callable[[str], bool]) -> str:
+    """Return the output up to the line with which there is enough of it, or to its end."""
+    text = ""
+    for line in process.stdout or ():
+        text += line
+        if enough(text):
+            break
+    return text
+
+
+def rest(process: subprocess.Popen[str]) -> tuple[str, int]:
+    """Return the rest of the output, and the exit status."""
+    text = process.stdout.read() if process.stdout and not process.stdout.closed else ""
+    return text, process.wait(LIMIT)
+
+
+def processes(place: Path) -> list[int]:
+    """Return the processes that run with anything of a directory on their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.fsencode(place) in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def daemon(place: Path) -> int:
+    """Return the process id of the daemon."""
+    (lock,) = place.glob("syncd-demo-*/state/lock")
+    return int(lock.read_text())
+
+
+def assert_nothing_is_left(place: Path) -> None:
+    assert processes(place) == []
+    assert list(place.iterdir()) == []
+
+
+def test_hosts_arrive_and_change_and_are_recorded(place: Path) -> None:
+    def enough(text: str) -> bool:
+        return all(f"  {kind:<8} " in text.partition(READY)[2] for kind in ("run", "updated"))
+
+    with demo(place, "--seed", "3") as process:
+        shown = read_until(process, enough)
+        assert shown.count("40 hosts in ") == 6, shown
+        assert "aliyun-hosts: 120 hosts in" in shown
+        assert "tencent-hosts: 120 hosts in" in shown
+        assert "/metrics" in shown
+        (config,) = place.glob("syncd-demo-*/syncd.toml")
+        assert config.stat().st_mode & 0o777 == 0o600
+        runs = subprocess.run(
+            [sys.executable, "-m", "syncd", "--config", config, "runs", "--json"],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        assert '"added": 120' in runs.stdout or '"added":120' in runs.stdout
+        process.send_signal(signal.SIGINT)
+        text, status = rest(process)
+    assert status == 0, text
+    assert "\x1b" not in shown + text
+    assert_nothing_is_left(place)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything(place: Path, number: signal.Signals) -> None:
+    with demo(place) as process:
+        assert READY in read_until(process, lambda text: READY in text)
+        process.send_signal(number)
+        text, status = rest(process)
+    assert status == 0, text
+    assert_nothing_is_left(place)
+
+
+def test_it_ends_by_itself_after_the_seconds_asked_for(place: Path) -> None:
+    with demo(place, "--seconds", "1") as process:
+        text, status = rest(process)
+    assert status == 0, text
+    assert_nothing_is_left(place)
+
+
+def test_a_reader_that_goes_away_ends_it(place: Path) -> None:
+    with demo(place) as process:
+        assert READY in read_until(process, lambda text: READY in text)
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(LIMIT) == 0
+    assert_nothing_is_left(place)
+
+
+def test_a_daemon_that_is_killed_is_told_and_its_store_stopped(place: Path) -> None:
+    with demo(place) as process:
+        assert READY in read_until(process, lambda text: READY in text)
+        os.kill(daemon(place), signal.SIGKILL)
+        text, status = rest(process)
+    assert status != 0
+    assert "the daemon ended with status -9" in text
+    assert_nothing_is_left(place)
+
+
+def test_a_directory_that_is_named_is_kept_and_taken_up_again(place: Path) -> None:
+    kept = place / "kept"
+    for _ in range(2):
+        with demo(place, "--state-dir", str(kept)) as process:
+            assert READY in read_until(process, lambda text: READY in text)
+            process.send_signal(signal.SIGTERM)
+            text, status = rest(process)
+        assert status == 0, text
+        assert processes(place) == []
+    assert (kept / "state" / "postgresql" / "data").is_dir()
+    assert (kept / "syncd.toml").is_file()

@@ -1,0 +1,23 @@
+"""The configuration that the README shows is a valid one, and the files that it names exist."""
+
+import re
+from pathlib import Path
+
+from syncd.config.load import load
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "syncd.toml"
+    file.write_text(shown)
+    config = load(file)
+    assert list(config.enabled_jobs()) == ["hosts"]
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    linked = re.findall(r"\]\(([^):]+)\)", README)
+    assert linked
+    assert [name for name in linked if not (ROOT / name).exists()] == []
