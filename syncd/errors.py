@@ -142,9 +142,15 @@ def retryable_classes() -> list[ErrorClass]:
 def describe(error: BaseException) -> str:
     """Return the text of an error for the records: one class name at most, cut at 2,000 characters.
 
-    NUL is replaced, since PostgreSQL's text refuses it.
+    What PostgreSQL's text refuses is replaced.
     """
     text = str(error) or type(error).__name__
     if not isinstance(error, SyncdError):
         text = f"{type(error).__name__}: {text}"
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:TEXT_LIMIT]
+    return storable(text)[:TEXT_LIMIT]
+
+
+def storable(text: str) -> str:
+    """Return a text as PostgreSQL takes it: NUL and lone surrogates are replaced."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")

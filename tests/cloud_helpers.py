@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import structlog
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -16,6 +17,7 @@ from syncd import assembly
 from syncd.config.configuration import Config, Tables
 from syncd.context import CancelSource, Clock, Deadline
 from syncd.demo.emulator import Emulator, Fault, World
+from syncd.demo.emulator.world import REGIONS
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
@@ -32,6 +34,8 @@ from syncd.store.outbox import Outbox
 from syncd.telemetry.metrics import Metrics
 
 HASTE = Patience(tries=3, throttled_tries=3, base=0.001, cap=0.001, quota=0.001)
+HOSTS = 30  # in each of two regions of each cloud
+BOTH = pytest.mark.parametrize("provider", ["aliyun", "tencent"])
 COUNTS = ("total", "added", "updated", "deleted", "unchanged", "errors")
 Row = dict[str, Any]
 
@@ -254,6 +258,36 @@ def emulated_clouds(world: World, dsn: str, directory: Path) -> Iterator[Clouds]
             yield clouds
         finally:
             clouds.close()
+
+
+class Place:
+    """The first region of a provider's account, in the emulator and in the store."""
+
+    def __init__(self, clouds: Clouds, provider: str) -> None:
+        self.clouds, self.account = clouds, f"{provider}-demo"
+        self.name, self.second = REGIONS[provider][:2]
+        self.region = clouds.world.region(self.account, self.name)
+        self.target = f"{self.account}/{self.name}/host"
+
+    @property
+    def where(self) -> dict[str, str]:
+        return {"account": self.account, "region": self.name}
+
+    def living(self) -> dict[str, dict]:
+        return self.clouds.living(self.account, self.name)
+
+    def run(self):
+        """Run the job; return this region's item and the others' statuses."""
+        result = self.clouds.run()
+        return result.items[self.target], result
+
+    def others_are_well(self, result) -> None:
+        for target, item in result.items.items():
+            if target != self.target:
+                assert (item["status"], item["errors"], item["deleted"]) == ("success", 0, 0)
+
+    def equals_the_cloud(self) -> None:
+        assert set(self.living()) == set(self.region.ids())
 
 
 def _warnings() -> Any:

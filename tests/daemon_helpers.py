@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,7 +83,7 @@ class Site:
     def state_dir(self) -> Path:
         return self.directory / "state"
 
-    @property
+    @cached_property
     def server(self) -> EmbeddedPostgres:
         """The embedded store, as another process sees it."""
         return EmbeddedPostgres(self.state_dir)

@@ -123,15 +123,11 @@ def _print_jobs(rows: list[Json], settings: Settings) -> None:
         last = job["last"] or {"status": None, "finished_at": None, "error_class": None}
         ended = cell(ago(last["finished_at"])) if last["status"] else Cell("-", "dim")
         cells.append([
-            cell(job["name"]), cell(job["kind"]), cell(_schedule(job)),
+            cell(job["name"]), cell(job["kind"]), cell(job["schedule"] or "by hand"),
             moment_cell(job["next_run"], settings.zone), word(last["status"]), ended,
             cell(job["running"], "cyan"), cell(error_text(last), "red"),
         ])  # fmt: skip
     print_table(headers, cells, "no enabled job")
-
-
-def _schedule(job: Json) -> str:
-    return f"{job['schedule']} ({job['timezone']})" if job["schedule"] else "by hand"
 
 
 def _print_inventory(rows: list[Json]) -> None:

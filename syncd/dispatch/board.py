@@ -5,7 +5,7 @@ first, so that the board never knows more than the store does.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -50,7 +50,7 @@ class Board:
         """Take the jobs of a configuration over; cancel what waits of jobs that are gone."""
         now = self._clock.now()
         waiting: dict[RunId, Waiting] = {}
-        for run in runs.pending(tx):
+        for run in runs.waiting(tx, self._lease.holder, self._lease.epoch):
             if run.id in self.running:
                 continue
             if run.job in specs:
@@ -115,12 +115,14 @@ class Board:
                 run.max_attempts, run.selection,
             )  # fmt: skip
 
-    def begin(self, free: int, next_due: NextDue, observer: Observer) -> list[Attempt]:
-        """Start the runs that are next, at most `free`; return their attempts."""
+    def begin(self, free: int, next_due: NextDue, observer: Observer) -> Iterator[Attempt]:
+        """Start the runs that are next, at most `free`; give each attempt once it is recorded.
+
+        One by one, since the store may be lost between two of them.
+        """
         now = self._clock.now()
         self._cancel_jobless(now)
         busy = {attempt.spec.name for attempt in self.running.values()}
-        begun = []
         for run in next_runs(self.waiting.values(), busy, free, now):
             try:
                 with self._store.transaction() as tx:
@@ -133,6 +135,7 @@ class Board:
                 continue
             if claim is None:
                 del self.waiting[run.run_id]
+                self._notify()
                 continue
             attempt = self._attempt(run, claim, next_due)
             self.running[run.run_id] = attempt  # first, so that the run is active throughout
@@ -140,8 +143,7 @@ class Board:
             first = claim.attempt == 1
             delay = (now - run.ready_at).total_seconds() if first else None
             observer.run_started(run.job, now, delay)
-            begun.append(attempt)
-        return begun
+            yield attempt
 
     def _cancel_jobless(self, now: datetime) -> None:
         """Cancel what waits of jobs that went while its last attempt ran."""
@@ -186,15 +188,20 @@ class Board:
                 attempt.source.cancel(TimedOut(f"the time limit of {limit} passed"))
 
     def cancel(self, run_id: RunId, by: str) -> None:
-        """Cancel a run that waits or runs; raises Conflict for one that does neither."""
+        """Cancel a run that waits or runs; raises Conflict for one that does neither.
+
+        Nor can one be cancelled of which a record is owed: the store does not have it as waiting.
+        """
         if run_id in self.running:
             self.running[run_id].source.cancel(Cancelled(f"cancelled by {by}"))
             return
         if run_id not in self.waiting:
             raise Conflict(f"run {run_id} is not active")
         with self._store.transaction() as tx:
-            runs.cancel_pending(tx, run_id, f"cancelled by {by}", self._clock.now())
-        self.waiting.pop(run_id)
+            self._lease.check(tx)
+            if not runs.cancel_pending(tx, run_id, f"cancelled by {by}", self._clock.now()):
+                raise Conflict(f"run {run_id} does not wait in the store: try again")
+        del self.waiting[run_id]
         self._notify()
 
     def wait_final(self, run_id: RunId, seconds: float) -> bool:

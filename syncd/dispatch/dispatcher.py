@@ -82,6 +82,7 @@ class Dispatcher:
         self._dues: list[Due] = []
         self._back_to: datetime | None = None
         self._draining = False
+        self._settled = threading.Event()
         self._store_fails = False
         self._renewed = time.monotonic()
         self._retry_at = 0.0
@@ -122,7 +123,9 @@ class Dispatcher:
         """Take over the jobs of another configuration; runs under way keep theirs."""
 
         def act() -> None:
+            self._recorder.flush()
             with self._store.transaction() as tx:
+                self._lease.check(tx)
                 self._board.adopt(tx, specs)
 
         self.ask(act)
@@ -133,6 +136,7 @@ class Dispatcher:
         `tick` is called each half second; `hurry` ends the grace.
         """
         self._draining = True
+        self._inbox.put(self._settled.set)  # the turn under way may begin a run still
         self._wait_idle(grace, hurry, tick)
         for attempt in list(self._board.running.values()):
             attempt.source.cancel(Interrupted("the daemon stops"))
@@ -140,16 +144,23 @@ class Dispatcher:
 
     def _wait_idle(self, seconds: float, hurry: Hurry, tick: Callable[[], None]) -> None:
         end = time.monotonic() + seconds
-        while self._pool.busy and time.monotonic() < end and not hurry.wait(min(_TURN, seconds)):
+        while self._at_work() and time.monotonic() < end and not hurry.wait(min(_TURN, seconds)):
             tick()
+
+    def _at_work(self) -> bool:
+        beginning = self._thread.is_alive() and not self._settled.is_set()
+        return beginning or self._pool.busy > 0
 
     def stop(self) -> None:
         """End the thread and give the lease back."""
         self._inbox.put(None)
         self._thread.join(10)
+        if self._thread.is_alive():
+            self._log.warning("the store hangs; the lease runs out by itself")
+            return
         try:
             self._lease.release(self._store)
-        except StoreError as error:
+        except (StoreError, TimedOut) as error:
             self._log.warning("the lease runs out by itself", error=describe(error))
 
     def _loop(self) -> None:

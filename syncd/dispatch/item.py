@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from syncd.errors import (
     error_class,
     retryable,
 )
-from syncd.jobs.base import Change, Job
+from syncd.jobs.base import Change, Job, Staged
 from syncd.model.run import (
     Claim,
     Counts,
@@ -78,7 +78,7 @@ class Tally:
         if target.account in self.stopped:
             raise Authentication(f"not tried: {self.stopped[target.account]}")
 
-    def note(self, target: Target, outcome: Outcome, error: SyncdError | Exception) -> None:
+    def note(self, target: Target, outcome: Outcome, error: BaseException) -> None:
         """Note that an item failed."""
         with self.lock:
             self.failed[target.name] = outcome
@@ -120,7 +120,7 @@ class ItemWork:
         except Fenced as error:
             self.tally.fenced = error
             return
-        except Exception as error:  # noqa: BLE001 - whatever happens to an item ends it alone
+        except BaseException as error:  # noqa: BLE001 - even a library's sys.exit ends it alone
             done = self._failed(end, error)
         self.progress.note(self.target.name, state=done.outcome.status)
         self._tell_metrics(done)
@@ -152,15 +152,22 @@ class ItemWork:
                 done = end(outcome, applied.counts)
                 write(tx, Owed(self.claim, item=done))
         except BaseException:
-            staged.discard()
+            self._discard(staged)
             raise
         if applied.failure:
             self.tally.note(self.target, outcome, applied.failure)
         _log_changes(ctx.log, changes)
         return done
 
+    def _discard(self, staged: Staged) -> None:
+        """Drop what was staged; what that raises must not hide why it is dropped."""
+        try:
+            staged.discard()
+        except Exception as error:  # noqa: BLE001 - told in the log alone
+            tell(self.ctx.log, "staged rows were left behind", error)
+
     def _failed(
-        self, end: Callable[[Outcome, Counts], items.ItemEnd], error: Exception
+        self, end: Callable[[Outcome, Counts], items.ItemEnd], error: BaseException
     ) -> items.ItemEnd:
         """Record an item whose work raised."""
         tell(self.ctx.log, "item failed", error)
@@ -168,10 +175,21 @@ class ItemWork:
         done = end(outcome, Counts())
         self.tally.note(self.target, outcome, error)
         try:
-            self.recorder.record(Owed(self.claim, item=done))
+            self._record(done)
         except Fenced as fenced:
             self.tally.fenced = fenced
         return done
+
+    def _record(self, done: items.ItemEnd) -> None:
+        """Record an end; without what the job reported when that is what can't be recorded."""
+        try:
+            self.recorder.record(Owed(self.claim, item=done))
+        except Fenced:
+            raise
+        except Exception as error:  # noqa: BLE001 - an item always ends
+            tell(self.ctx.log, "an item's report can't be recorded", error)
+            bare = replace(done, details={}, errors=())
+            self.recorder.record(Owed(self.claim, item=bare))
 
 
 def failure(error: BaseException) -> Outcome:
@@ -180,7 +198,7 @@ def failure(error: BaseException) -> Outcome:
     return Outcome(status, error_class(error), describe(error))
 
 
-def tell(log: BoundLogger, event: str, error: Exception) -> None:
+def tell(log: BoundLogger, event: str, error: BaseException) -> None:
     """Log an error: the foreseen ones in a line, a bug with its traceback."""
     if isinstance(error, SyncdError):
         log.error(event, error_class=error.error_class, error=describe(error))

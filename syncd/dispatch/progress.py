@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from syncd.errors import SyncdError, describe, error_class
+from syncd.errors import SyncdError, describe, error_class, storable
 from syncd.store.items import ResourceError
 
 _ERRORS_KEPT: Final = 1_000  # of one item: the rest is counted
@@ -72,17 +72,12 @@ class ItemReport:
         """Record the error of one resource; the item goes on."""
         if len(self.errors) < _ERRORS_KEPT:
             self.errors.append(
-                ResourceError(_storable(resource_id), error_class(error), describe(error))
+                ResourceError(storable(resource_id), error_class(error), describe(error))
             )
 
     def detail(self, name: str, value: object) -> None:
         """Keep a fact of the item in its `details`."""
-        self.details[name] = _storable(value) if isinstance(value, str) else value
-
-
-def _storable(text: str) -> str:
-    """Return a text of a cloud's as PostgreSQL takes it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        self.details[name] = storable(value) if isinstance(value, str) else value
 
 
 def snapshots(active: Mapping[str, RunProgress]) -> dict[str, dict[str, Any]]:

@@ -33,7 +33,7 @@ def next_runs(
     A job never has two runs at once: of several that wait, the first is taken.
     """
     taken: dict[str, Waiting] = {}
-    for run in sorted(waiting, key=lambda r: (_ORDER[r.priority], r.created_at, r.run_id.int)):
+    for run in sorted(waiting, key=_place):
         if len(taken) >= free:
             break
         if run.ready_at <= now and run.job not in running_jobs and run.job not in taken:
@@ -41,6 +41,6 @@ def next_runs(
     return list(taken.values())
 
 
-def next_ready(waiting: Iterable[Waiting], now: datetime) -> datetime | None:
-    """Return the moment at which a run that is not ready yet will be, None when none is."""
-    return min((run.ready_at for run in waiting if run.ready_at > now), default=None)
+def _place(run: Waiting) -> tuple[int, datetime, datetime, int]:
+    """Return where a run stands: of those made at once, the one that was due first is first."""
+    return _ORDER[run.priority], run.created_at, run.scheduled_for, run.run_id.int

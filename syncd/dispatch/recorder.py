@@ -1,7 +1,7 @@
 """Records how items and runs ended: in the store, or in the outbox while the store is gone."""
 
 from syncd.context import BoundLogger
-from syncd.errors import Fenced, StoreError, TimedOut, describe
+from syncd.errors import TEXT_LIMIT, Fenced, StoreError, TimedOut, describe
 from syncd.store import items, runs
 from syncd.store.database import Store, Transaction
 from syncd.store.outbox import Outbox, Owed
@@ -59,10 +59,18 @@ class Recorder:
                     raise
 
     def _late(self, owed: Owed) -> None:
-        """Record an owed end; one that fencing refuses becomes an error of its run."""
+        """Record an owed end; one that is refused becomes an error of its run.
+
+        Whatever refuses it: one that can't be recorded would hold up all behind it for good.
+        """
         try:
             self._write(owed)
-        except Fenced as error:
+        except (StoreError, TimedOut):
+            raise
+        except Exception as error:  # noqa: BLE001 - kept as an error
+            self._log.error(
+                "a record was refused", run=str(owed.claim.run_id), error=describe(error)
+            )
             with self._store.transaction() as tx:
                 _keep_refused(tx, owed, error)
 
@@ -75,25 +83,35 @@ def write(tx: Transaction, owed: Owed) -> None:
         runs.end_run(tx, owed.claim, owed.run)
 
 
-def _keep_refused(tx: Transaction, owed: Owed, error: Fenced) -> None:
+def _keep_refused(tx: Transaction, owed: Owed, error: Exception) -> None:
     """Keep a refused record as an error of its run, if the store has the run."""
     claim, end = owed.claim, owed.item or owed.run
     if end is None:
         return
-    text = f"refused, since {error}: {end.outcome.status} {end.outcome.error or ''}".strip()
-    refused = items.ResourceError(None, "conflict", text[:2000])
+    what = f"item {owed.item.item_id}" if owed.item else "run"
+    said = f"{end.outcome.status} {end.outcome.error or ''}".strip()
+    text = f"record refused ({describe(error)}): {what} {said}"
+    refused = items.ResourceError(None, "conflict", text[:TEXT_LIMIT])
     if tx.execute("select from syncd.run where id = %s", (claim.run_id,)).fetchone() is not None:
         items.add_errors(tx, claim.run_id, None, claim.attempt, [refused], end.finished_at)
 
 
 def _stands(tx: Transaction, owed: Owed) -> bool:
-    """Tell whether the item, or the attempt, has ended in the store already."""
+    """Tell whether the store has this very end, or that the item succeeded after all.
+
+    What recovery closed in the place of a process that it took for dead has no duration.
+    """
     claim = owed.claim
     if owed.item:
         query = """select from syncd.run_item where id = %s and attempt = %s
-                   and status not in ('pending', 'running')"""
-        return tx.execute(query, (owed.item.item_id, claim.attempt)).fetchone() is not None
+                   and (status = 'success' or status = %s and duration_seconds = %s)"""
+        item = owed.item
+        values = (item.item_id, claim.attempt, item.outcome.status, item.seconds)
+        return tx.execute(query, values).fetchone() is not None
+    if owed.run is None:
+        return False
     query = """select from syncd.run where id = %s and owner = %s and owner_epoch = %s
-               and attempt = %s and status <> 'running'"""
-    row = tx.execute(query, (claim.run_id, claim.owner, claim.epoch, claim.attempt)).fetchone()
-    return row is not None
+               and attempt = %s and status = %s and duration_seconds = %s"""
+    end = owed.run
+    key = (claim.run_id, claim.owner, claim.epoch, claim.attempt, end.outcome.status, end.seconds)
+    return tx.execute(query, key).fetchone() is not None

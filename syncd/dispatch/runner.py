@@ -96,14 +96,16 @@ class Runner:
         tally = Tally()
         try:
             items_total = self._items(attempt, ctx, tally)
-            ctx.cancel.check()
+            if tally.failed:  # else all was done before it was told to stop
+                ctx.cancel.check()
         except Fenced:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a job raises ends its run alone
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises ends its run alone
             tell(ctx.log, "run failed", error)
             return failure(error), retryable(error)
-        if tally.fenced:
-            raise tally.fenced
+        finally:
+            if tally.fenced:
+                raise tally.fenced
         return _judge(tally.failed, items_total), tally.again
 
     def _items(self, attempt: Attempt, ctx: RunContext, tally: Tally) -> int:
@@ -139,16 +141,13 @@ class Runner:
     def _end(self, attempt: Attempt, outcome: Outcome, seconds: float, *, again: bool) -> RunEnd:
         """Decide what comes after an attempt: nothing, or a further one."""
         ended = self._clock.now()
-        stopped = attempt.source.error
+        stopped = attempt.source.error if outcome.status != "success" else None
         if isinstance(stopped, Interrupted) and stopped.retryable:  # the daemon stops
             waiting = replace(failure(stopped), status="pending")
             return RunEnd(waiting, ended, seconds, next_attempt_at=ended, free=True)
         if outcome.status == "failed" and again:
-            ladder = attempt.spec.retries
-            given_back = attempt.max_attempts - len(ladder) - 1
-            following = next_attempt(
-                ladder, attempt.claim.attempt - given_back, ended, attempt.next_due()
-            )
+            left = attempt.max_attempts - attempt.claim.attempt
+            following = next_attempt(attempt.spec.retries, left, ended, attempt.next_due())
             if following:
                 waiting = replace(outcome, status="pending")
                 return RunEnd(waiting, ended, seconds, next_attempt_at=following)

@@ -51,8 +51,8 @@ class Dispatch:
         self.timetable = Timetable(
             clock,
             log,
-            due=lambda dues: self._lead()[1].due(dues),
-            set_back=lambda now: self._lead()[1].clock_set_back(now),
+            due=lambda dues: self._lead()[1].due(dues),  # noqa: PLW0108 - made with the lease
+            set_back=lambda now: self._lead()[1].clock_set_back(now),  # noqa: PLW0108
             tick=tick,
         )
         self.specs: Mapping[str, JobSpec] = {}
@@ -129,6 +129,7 @@ class Dispatch:
         """Tell the store which jobs there are now; return their last due times."""
         now = self._clock.now()
         with self._store.transaction() as tx:
+            job_state.pull_back(tx, now)  # the clock may have gone back while nobody looked
             last_due = job_state.load(
                 tx,
                 {

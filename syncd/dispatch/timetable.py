@@ -18,7 +18,7 @@ import schedule
 from syncd.context import BoundLogger, Clock
 from syncd.model.run import TriggerName
 from syncd.triggers.base import Trigger
-from syncd.triggers.catch_up import Policy, missed
+from syncd.triggers.catch_up import Policy, latest_due, missed
 
 LATE: Final = timedelta(seconds=60)
 """A due time noticed later than this was missed: the machine slept, or the clock was set."""
@@ -55,15 +55,20 @@ class _Job(schedule.Job):
         super().__init__(1)
         self.plan = plan
         self.table = table
+        self.due = self.since = plan.last_due
         self.restart(plan.last_due)
 
     def restart(self, moment: datetime) -> None:
         """Be due next at the first due time after a moment."""
-        self.due = moment
+        self.since = moment
         self._schedule_next_run()
 
     def _schedule_next_run(self) -> None:
-        self.due = self.plan.trigger.next_after(self.due) or _NEVER
+        try:
+            self.due = self.plan.trigger.next_after(self.since) or _NEVER
+        except Exception:  # a trigger's bug must not stop the others
+            self.table.log.exception("a trigger failed; the job is not due", job=self.plan.job)
+            self.due = _NEVER
         self.next_run = self.due  # by which the library sorts
 
     @property
@@ -72,15 +77,22 @@ class _Job(schedule.Job):
 
     def run(self) -> None:
         """Advance first, then hand over what was due; a due time long past was missed."""
-        due, now = self.due, self.table.now
+        before, now = self.due - timedelta.resolution, self.table.now
         self.restart(now)
-        after = self.plan.trigger.next_after(due)
-        if now - due <= LATE and (after is None or after > now):
-            self.table.dues.append(Due(self.plan.job, due, "schedule"))
-            return
-        before = due - timedelta.resolution
-        for moment in missed(self.plan.trigger, before, now, self.plan.catch_up, self.plan.window):
-            self.table.dues.append(Due(self.plan.job, moment, "catch_up"))
+        try:
+            self.table.dues.extend(self._dues(before, now))
+        except Exception:
+            self.table.log.exception("a trigger failed; a due time is lost", job=self.plan.job)
+
+    def _dues(self, before: datetime, now: datetime) -> list[Due]:
+        """Return what was due after a moment; where nothing is made up for, the last if fresh."""
+        plan = self.plan
+        last = latest_due(plan.trigger, before, now) or now
+        alone = plan.catch_up == "none" or last - before <= timedelta.resolution
+        if alone and now - last <= LATE:
+            return [Due(plan.job, last, "schedule")]
+        moments = missed(plan.trigger, before, now, plan.catch_up, plan.window)
+        return [Due(plan.job, moment, "catch_up") for moment in moments]
 
 
 class _Scheduler(schedule.Scheduler):
@@ -88,8 +100,9 @@ class _Scheduler(schedule.Scheduler):
 
     jobs: list[_Job]  # type: ignore[assignment]  # all of ours are of this class
 
-    def __init__(self) -> None:
+    def __init__(self, log: BoundLogger) -> None:
         super().__init__()
+        self.log = log
         self.now = datetime.min.replace(tzinfo=UTC)
         self.dues: list[Due] = []
 
@@ -113,7 +126,7 @@ class Timetable:
     ) -> None:
         self._clock, self._log = clock, log
         self._due, self._set_back, self._tick = due, set_back, tick
-        self._scheduler = _Scheduler()
+        self._scheduler = _Scheduler(log)
         self._posted: SimpleQueue[tuple[Sequence[Plan], Collection[str]] | None] = SimpleQueue()
         self._seen: tuple[datetime, float] | None = None
         self._thread = threading.Thread(target=self._loop, name="syncd-timetable", daemon=True)

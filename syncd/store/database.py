@@ -1,8 +1,11 @@
 """Connections to the store: one pool, used only while a statement runs, every wait bounded."""
 
 import logging
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +20,7 @@ from syncd.errors import BadData, Conflict, StoreError, TimedOut
 Transaction = Connection[TupleRow]
 
 _STATEMENT_LIMIT = 60.0  # seconds, for statements that belong to no run
+_LONGEST = 86_400.0  # seconds, for those of a run: PostgreSQL takes no more than 24 days
 _CANCEL_WAIT = 3.0
 _TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 """A key too long for an index, a document nested too deep: operational errors to the driver."""
@@ -85,7 +89,9 @@ class Store:
         once, and the token's error.
         """
         with self._errors_mapped(cancel), self._connection(deadline) as connection:
-            limit = _STATEMENT_LIMIT if deadline is None else max(deadline.remaining(), 0.001)
+            limit = _STATEMENT_LIMIT
+            if deadline is not None:
+                limit = min(max(deadline.remaining(), 0.001), _LONGEST)
             with connection.transaction(force_rollback=rehearse):
                 connection.execute(
                     "select set_config('statement_timeout', %s, true)", (str(round(limit * 1e3)),)
@@ -93,7 +99,7 @@ class Store:
                 if cancel is None:
                     yield connection
                 else:
-                    with cancel.watch(lambda: _cancel(connection)):
+                    with _cancelled_by(cancel, connection):
                         yield connection
 
     @contextmanager
@@ -124,12 +130,37 @@ class Store:
             raise StoreError(f"the store failed: {_first_line(error)}") from error
 
 
+@contextmanager
+def _cancelled_by(cancel: CancelToken, connection: Connection[Any]) -> Iterator[None]:
+    """Let the token cancel what the connection does in this block, and nothing after it.
+
+    A token that is set when the block ends would else hit whoever has the connection next.
+    """
+    ours, at_work = threading.Lock(), True
+
+    def wake() -> None:
+        with ours:
+            if at_work:
+                _cancel(connection)
+
+    with cancel.watch(wake):
+        try:
+            yield
+        finally:
+            with ours:
+                at_work = False
+
+
 def _cancel(connection: Connection[Any]) -> None:
     """Cancel the statement of another thread's connection, if one runs."""
     try:
         connection.cancel_safe(timeout=_CANCEL_WAIT)
-    except psycopg.Error:
-        connection.close()  # unreachable: closing ends the statement's wait at once
+    except psycopg.Error:  # unreachable: the end of the socket ends the statement's wait
+        with (
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as copy,
+        ):
+            copy.shutdown(socket.SHUT_RDWR)
 
 
 def _first_line(error: BaseException) -> str:

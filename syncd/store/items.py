@@ -89,13 +89,15 @@ def open_items(
 
 
 def start_item(tx: Transaction, claim: Claim, item_id: int, now: datetime) -> None:
-    """Mark an item as running."""
+    """Mark an item as running; raises Fenced when it is not this attempt's to start."""
     fence(tx, claim)
-    tx.execute(
+    row = tx.execute(
         """update syncd.run_item set status = 'running', started_at = %s
-           where id = %s and status = any (%s)""",
-        (now, item_id, moving_to(ITEM_MOVES, "running")),
-    )
+           where id = %s and run_id = %s and attempt = %s and status = any (%s) returning id""",
+        (now, item_id, claim.run_id, claim.attempt, moving_to(ITEM_MOVES, "running")),
+    ).fetchone()
+    if row is None:
+        raise Fenced(f"item {item_id} of run {claim.run_id} does not wait for this attempt")
 
 
 def end_item(tx: Transaction, claim: Claim, end: ItemEnd) -> None:

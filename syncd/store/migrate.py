@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from syncd import __version__
-from syncd.errors import ConfigurationError, StoreError
+from syncd.errors import ConfigurationError
 from syncd.store.database import Store, Transaction
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -67,8 +67,8 @@ def shipped() -> list[Migration]:
 def migrate(store: Store, migrations: list[Migration] | None = None) -> list[Migration]:
     """Bring the store's schema up to date; return the migrations that were applied.
 
-    Raises ConfigurationError when the store needs a newer program, StoreError when a migration that
-    was applied differs from the one shipped, or fails.
+    Raises ConfigurationError when the store needs a newer program, or when a migration that was
+    applied differs from the one shipped; StoreError when one fails.
     """
     pending = shipped() if migrations is None else migrations
     with store.transaction() as tx:
@@ -102,7 +102,7 @@ def _apply(store: Store, migration: Migration) -> bool:
                 (*migration.identity, __version__),
             )
         elif known[0] != migration.digest:
-            raise StoreError(
+            raise ConfigurationError(
                 f"migration {migration.number:04} ({migration.name}) of the store is not the one"
                 f" of this program, version {__version__}: the schema can't be trusted"
             )

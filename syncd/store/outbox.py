@@ -66,8 +66,7 @@ class Outbox:
         with self._lock:
             self._owed.append(owed)  # kept in memory whatever the disk says
             try:
-                os.pwrite(self._file, line, self._end)
-                os.fsync(self._file)
+                self._write(line, self._end)
             except OSError as error:
                 raise StoreError(f"{self._path}: {error.strerror}") from error
             self._end += len(line)
@@ -97,9 +96,18 @@ class Outbox:
         with self._lock:
             del self._owed[:count]
             if count and not self._owed:
-                os.pwrite(self._file, bytes(max(self._end, 1)), 0)
-                os.fsync(self._file)
+                try:
+                    self._write(bytes(max(self._end, 1)), 0)
+                except OSError as error:
+                    raise StoreError(f"{self._path}: {error.strerror}") from error
                 self._end = 0
+
+    def _write(self, content: bytes, place: int) -> None:
+        """Write all of it, and wait until the disk has it; a full disk takes a part only."""
+        done = 0
+        while done < len(content):
+            done += os.pwrite(self._file, content[done:], place + done)
+        os.fsync(self._file)
 
     def _read(self) -> tuple[list[Owed], int]:
         """Return the records in the file and where the next one goes."""
@@ -110,6 +118,9 @@ class Outbox:
             checksum, _, document = line.rstrip(b"\n").partition(b" ")
             if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(document):
                 break
-            found.append(msgspec.json.decode(document, type=Owed))
+            try:
+                found.append(msgspec.json.decode(document, type=Owed))
+            except msgspec.DecodeError as error:  # whole, but of another version of the program
+                raise StoreError(f"{self._path}: a record can't be read: {error}") from error
             position += len(line)
         return found, position

@@ -110,13 +110,19 @@ def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]
     return inserted
 
 
-def pending(tx: Transaction) -> list[PendingRun]:
-    """Return all runs that wait, oldest first."""
+def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:
+    """Return all runs that wait, oldest first, and those that run under this owner and epoch.
+
+    One of those of which the owner knows nothing was begun, and the answer was lost.
+    """
     cursor = tx.cursor(row_factory=class_row(PendingRun))
     return cursor.execute(
         """select id, job, trigger, priority, attempt, max_attempts, scheduled_for, created_at,
                   next_attempt_at, selection
-           from syncd.run where status = 'pending' order by created_at, id"""
+           from syncd.run
+           where status = 'pending' or status = 'running' and owner = %s and owner_epoch = %s
+           order by created_at, id""",
+        (owner, epoch),
     ).fetchall()
 
 

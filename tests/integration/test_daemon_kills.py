@@ -1,0 +1,206 @@
+"""What is killed, stopped or cut off under the daemon: no record is lost, none doubled."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon_helpers import (
+    Site,
+    check_records,
+    inventory,
+    job,
+    site,
+    truth,
+    until,
+)
+from databases import reachable_directory
+
+from syncd.model.run import Selection
+from syncd.store.embedded import EmbeddedPostgres
+
+ROUNDS = 30
+FINAL = ("success", "failed", "cancelled")
+
+
+@pytest.fixture
+def seed() -> int:
+    """Give the seed of a test's random choices, which is printed when it fails."""
+    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
+    print(f"SYNCD_TEST_SEED={chosen}")
+    return chosen
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedPostgres]:
+    """Give a PostgreSQL that is somebody else's: reached by a DSN, stopped and started here."""
+    with reachable_directory() as directory:
+        server = EmbeddedPostgres(directory)
+        server.start(60)
+        try:
+            yield server
+        finally:
+            server.stop(20)
+
+
+def churn(place: Site, rng: random.Random) -> None:
+    for account in place.emulator.world.accounts.values():
+        for region in account.regions.values():
+            region.churn(rng, adds=1, changes=1, releases=rng.randrange(2))
+
+
+def kill_postmaster(place: Site) -> None:
+    pid = place.server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_kills_at_random_moments_lose_no_record_and_double_none(seed: int) -> None:
+    rng = random.Random(seed)
+    with site(hosts=20) as place:
+        place.configure({"hosts": job(every="1s", retries=["1m"] * 20)})
+        place.up().kill()
+        place.fault("latency", seconds=0.06)
+        ended: dict[object, object] = {}
+        owed: set[object] = set()
+        epoch = 0
+        for number in range(ROUNDS):
+            process = place.start()
+            if rng.random() < 0.7:
+                process.await_line("run started")
+            time.sleep(rng.uniform(0, 0.7))  # the moment is what is random here
+            process.kill()
+            place.server.start(30)  # where the kill came before the daemon had started it again
+            rows = place.runs()
+            known = {row["id"]: row["status"] for row in rows}
+            assert {i: known.get(i) for i in ended} == ended, f"round {number}"
+            assert owed <= known.keys(), f"round {number}"
+            ended = {i: status for i, status in known.items() if status in FINAL}
+            owed = set(known)
+            check_records(place)
+            (lease,) = place.rows("select epoch from syncd.leader")
+            assert lease["epoch"] >= epoch
+            epoch = lease["epoch"]
+            churn(place, rng)
+            if number % 10 == 9:
+                kill_postmaster(place)
+        place.emulator.faults.clear()
+        _check_the_last_start(place, epoch)
+
+
+def _check_the_last_start(place: Site, epoch: int) -> None:
+    """Check that a start finishes what was left, and that the records tell what happened."""
+    process = place.up()
+    run = place.client.trigger("hosts", Selection(), "me")
+    until(lambda: place.client.wait(run, 5), 30, "a complete run")
+    assert inventory(place) == truth(place.emulator)
+    assert process.stop() == 0
+    place.server.start(30)
+    check_records(place)
+    runs = place.runs()
+    assert {row["status"] for row in runs} <= {"success", "pending"}
+    assert [row["job"] for row in runs if row["status"] == "pending"][1:] == []
+    assert place.rows("select epoch from syncd.leader")[0]["epoch"] > epoch
+    (sums,) = place.rows("select sum(added) - sum(deleted) as living from syncd.run")
+    assert sums["living"] == len(inventory(place))
+
+
+def test_a_killed_postgresql_is_started_again_and_readiness_tells(seed: int) -> None:
+    rng = random.Random(seed)
+    with site() as place:
+        place.configure({"hosts": job(every="1s", retries=["1s"] * 3)})
+        process = place.up()
+        place.fault("latency", seconds=0.05)
+        for _ in range(3):
+            process.await_line("run started")
+            before = place.server.pid
+            kill_postmaster(place)
+            status, answer = until(
+                lambda: (a := process.ready_answer())[0] == 503 and a, 15, "not ready"
+            )
+            assert status == 503
+            assert "store" in answer["reason"]
+            until(lambda: process.ready_answer()[0] == 200, 30, "ready again")
+            assert place.server.pid not in (None, before)
+            churn(place, rng)
+        place.emulator.faults.clear()
+        run = place.client.trigger("hosts", Selection(), "me")
+        until(lambda: place.client.wait(run, 5), 20, "a complete run")
+        assert inventory(place) == truth(place.emulator)
+        assert process.stop() == 0
+        place.server.start(30)
+        check_records(place)
+        assert place.runs("status = 'running'") == []
+        assert "Traceback" not in process.text
+
+
+def test_a_store_that_is_stopped_in_a_run_gets_its_records_when_it_is_back(
+    server: EmbeddedPostgres,
+) -> None:
+    with site(server.dsn, regions=2) as place:
+        place.configure({"hosts": job(every="1s"), "other": job()})
+        process = place.up()
+        until(lambda: place.runs("status = 'success'"), 20, "a run")
+        number = place.fault("hang", action="DescribeInstances")
+        waiting = "select from syncd.run_item where status = 'running'"
+        until(lambda: len(place.rows(waiting)) == 4, 15, "a run in the middle of its work")
+        (run,) = place.runs("status = 'running'")
+        server.stop(20)
+        process.await_line("the store is lost")
+        place.emulator.faults.clear(number)
+        process.await_line("outbox", "level=warning")
+        until(lambda: process.metric("syncd_outbox_records") >= 4, 15, "records in the outbox")
+        assert process.metric("syncd_records_incomplete") >= 1
+        assert process.ready_answer()[0] == 503
+        assert process.get("/healthz")[0] == 200
+        server.start(60)
+        process.await_line("the store is back")
+        until(lambda: process.metric("syncd_outbox_records") == 0, 10, "an empty outbox")
+        until(lambda: process.ready_answer()[0] == 200, 10, "ready")
+        (late,) = place.runs("id = %s", run["id"])
+        assert late["status"] == "failed"
+        later = "status = 'success' and scheduled_for > %s"
+        until(lambda: place.runs(later, run["scheduled_for"]), 20, "the next run")
+        assert inventory(place) == truth(place.emulator)
+        assert process.stop() == 0
+        check_records(place)
+        assert "Traceback" not in process.text
+
+
+def test_what_is_owed_survives_a_kill(server: EmbeddedPostgres) -> None:
+    with site(server.dsn) as place:
+        place.configure({"hosts": job()})
+        process = place.up()
+        number = place.fault("hang", action="DescribeInstances")
+        run = place.client.trigger("hosts", Selection(), "me")
+        waiting = "select from syncd.run_item where status = 'running'"
+        until(lambda: len(place.rows(waiting)) == 2, 15, "items")
+        server.stop(20)
+        place.emulator.faults.clear(number)
+        until(lambda: process.metric("syncd_outbox_records") == 3, 15, "records in the outbox")
+        process.kill()
+        assert (Path(place.state_dir) / "outbox" / "records").read_bytes()[:1] != b"\0"
+        server.start(60)
+        place.up()
+        (record,) = place.runs("id = %s", run)
+        assert (record["status"], record["error_class"]) == ("failed", "store")
+        check_records(place)
+
+
+def test_a_store_that_is_away_at_the_start_is_waited_for(server: EmbeddedPostgres) -> None:
+    dsn = server.dsn
+    server.stop(20)
+    with site(dsn) as place:
+        place.configure({"hosts": job(every="1s")})
+        process = place.start()
+        process.await_line("event=waiting", "out of reach")
+        status, answer = process.ready_answer()
+        assert status == 503
+        assert "store" in answer["reason"]
+        server.start(60)
+        process.await_ready()
+        until(lambda: place.runs("status = 'success'"), 20, "a run")
+        assert process.stop() == 0
