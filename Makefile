@@ -35,7 +35,7 @@ format: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	@set -e; for script in tests/benchmarks/[a-z]*.py; do \
-		echo "== $$script"; $(BIN)/python $$script; done
+		echo "== $$script"; $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
 
 .venv/bin/python:
 	@test -n '$(PYTHON)' || { echo 'syncd needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -13,7 +13,7 @@ from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import StoreError, TimedOut, describe
+from syncd.errors import StoreError, SyncdError, TimedOut, describe
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -167,7 +167,7 @@ class Daemon:
             return False
         self._signals.leader.report(detail="leader")
         self._metrics.leads(leader=True)
-        self._took_over(self.config, specs)
+        self._took_over(self.config, specs, specs)
         return True
 
     def _prepare_store(self) -> bool:
@@ -199,8 +199,10 @@ class Daemon:
             self._stopping.wait(_TURN)
         return False
 
-    def _took_over(self, config: Config, specs: Mapping[str, JobSpec]) -> None:
-        """Say which jobs are in force."""
+    def _took_over(
+        self, config: Config, specs: Mapping[str, JobSpec], told: Iterable[str]
+    ) -> None:
+        """Say which jobs are in force; the log names those of `told`."""
         self._signals.configuration.report(detail=f"{len(specs)} jobs")
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
@@ -216,11 +218,12 @@ class Daemon:
         for warning in config.warnings:
             self._log.warning(warning)
         self._log.info("jobs enabled", count=len(specs))
-        for spec in specs.values():
-            due = next(iter(spec.next_dues(self._clock.now(), 1)), None)
+        for name in told:
+            spec, due = specs[name], self.dispatch.first_due.get(name)
+            next_run = max(due, self._clock.now()).isoformat() if due else None
             self._log.info(
-                "job enabled", job=spec.name, kind=spec.kind,
-                schedule=spec.schedule or "by hand", next_run=due.isoformat() if due else "by hand",
+                "job enabled", job=name, kind=spec.kind, schedule=spec.schedule or "by hand",
+                next_run=next_run,
             )  # fmt: skip
 
     def _serve(self) -> int:
@@ -255,8 +258,10 @@ class Daemon:
         """Reload for a signal, whose sender can't be answered: the log tells."""
         try:
             self.reload("a signal")
-        except Exception as error:  # noqa: BLE001 - told by reload; the daemon goes on
-            self._log.error("the configuration was not taken over", error=describe(error))
+        except SyncdError:
+            return  # told, line by line
+        except Exception:  # noqa: BLE001 - a bug here must not end the daemon
+            self._log.exception("the reload failed")
 
     def reload(self, by: str) -> tuple[str, ...]:
         """Read the configuration again and take it over as a whole; return what needs a restart.
@@ -271,7 +276,7 @@ class Daemon:
             except BaseException as error:
                 self._metrics.reloaded(self._clock.now(), successful=False)
                 self._status.problem = "the last reload failed"
-                for line in describe(error).splitlines():
+                for line in str(error).splitlines():
                     self._log.error("reload failed", error=line)
                 raise
             finally:
@@ -284,7 +289,7 @@ class Daemon:
         self.dispatch.change(specs, self._assembly.managed(config), set(change.unchanged))
         self.config = config
         self._status.problem = ""
-        self._took_over(config, specs)
+        self._took_over(config, specs, change.added + change.changed)
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
         self._log.info(

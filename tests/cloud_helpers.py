@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 import structlog
 from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
@@ -207,10 +209,10 @@ class Clouds:
         assert result.run["added"] == changes.get("added", 0) + changes.get("restored", 0)
         assert result.run["updated"] == changes.get("updated", 0)
         assert result.run["deleted"] == changes.get("deleted", 0)
-        assert self.rows("select 1 from syncd.resource_stage") == []
 
     def rows(self, query: str, *arguments: object) -> list[Row]:
         with psycopg.connect(self.dsn, row_factory=dict_row) as connection:
+            set_json_loads(msgspec.json.decode, connection)
             return connection.execute(query.encode(), arguments or None).fetchall()
 
     def execute(self, query: str, *arguments: object) -> int:
@@ -256,6 +258,7 @@ def emulated_clouds(world: World, dsn: str, directory: Path) -> Iterator[Clouds]
         clouds.store.open()
         try:
             yield clouds
+            assert clouds.rows("select 1 from syncd.resource_stage") == []
         finally:
             clouds.close()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from syncd.context import CancelSource, Clock, Deadline, RunContext
+from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
@@ -25,6 +25,16 @@ from syncd.store.runs import NewRun, RunEnd
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = "daemon:test"
 SECONDS = 20.0
+
+def plain_log() -> BoundLogger:
+    """Return a log whose tracebacks are cheap."""
+    log: BoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(),
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )
+    return log
+
 
 Work = Callable[[RunContext], Applied | None]
 
@@ -150,11 +160,11 @@ class Bench:
     """A store with the parts that run attempts, without a dispatcher."""
 
     def __init__(self, dsn: str, directory: Path, clock: Clock | None = None) -> None:
-        self.store = Store(dsn)
+        self.store = Store(dsn, connect_timeout=timedelta(seconds=1))
         self.store.open()
         self.clock = clock or HandClock()
         self.outbox = Outbox(directory / "outbox")
-        self.log = structlog.get_logger()
+        self.log = plain_log()
         self.watcher = Watcher()
         self.recorder = Recorder(self.store, self.outbox, self.log)
         self.runner = Runner(self.store, self.recorder, self.watcher, self.clock, self.log)

@@ -77,7 +77,7 @@ SCENES: Final = (
         _fault("gone", share=0.6),
     ),
     Scene(
-        "{region} answers 503: its item fails, the other regions go on",
+        "{region} answers with server errors: its item fails, the other regions go on",
         "{region} answers again",
         11,
         _fault("unavailable"),

@@ -63,7 +63,7 @@ class Plain:
 
     def introduce(self, hints: Sequence[tuple[str, str]]) -> None:
         """Write a line for each."""
-        self.tell(Line("look", f"{what:<13} {how}") for what, how in hints)
+        self.tell(_hints(hints))
 
     def tell(self, lines: Iterable[Line]) -> None:
         """Write lines, to be seen at once."""
@@ -95,9 +95,10 @@ class Lively:
         self._live.stop()
 
     def introduce(self, hints: Sequence[tuple[str, str]]) -> None:
-        """Keep the hints in sight, under the overview."""
+        """Keep the hints in sight under the overview; the story begins with them whole."""
+        self.tell(_hints(hints))
         for what, how in hints:
-            self._hints.add_row(Text(what, "cyan"), Text(how, overflow="fold"))
+            self._hints.add_row(Text(what, "cyan"), Text(how, no_wrap=True, overflow="ellipsis"))
 
     def tell(self, lines: Iterable[Line]) -> None:
         """Let lines scroll by above the overview."""
@@ -127,6 +128,10 @@ def screen() -> Screen:
     if sys.stdout.isatty():
         return Lively(Console())
     return Plain()
+
+
+def _hints(hints: Sequence[tuple[str, str]]) -> list[Line]:
+    return [Line("look", f"{what:<8} {how}") for what, how in hints]
 
 
 def _inventory(story: Story) -> Table:

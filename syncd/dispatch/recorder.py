@@ -1,7 +1,7 @@
 """Records how items and runs ended: in the store, or in the outbox while the store is gone."""
 
 from syncd.context import BoundLogger
-from syncd.errors import TEXT_LIMIT, Fenced, StoreError, TimedOut, describe
+from syncd.errors import TEXT_LIMIT, Fenced, StoreError, TimedOut, describe, storable
 from syncd.store import items, runs
 from syncd.store.database import Store, Transaction
 from syncd.store.outbox import Outbox, Owed
@@ -91,7 +91,7 @@ def _keep_refused(tx: Transaction, owed: Owed, error: Exception) -> None:
     what = f"item {owed.item.item_id}" if owed.item else "run"
     said = f"{end.outcome.status} {end.outcome.error or ''}".strip()
     text = f"record refused ({describe(error)}): {what} {said}"
-    refused = items.ResourceError(None, "conflict", text[:TEXT_LIMIT])
+    refused = items.ResourceError(None, "conflict", storable(text)[:TEXT_LIMIT])
     if tx.execute("select from syncd.run where id = %s", (claim.run_id,)).fetchone() is not None:
         items.add_errors(tx, claim.run_id, None, claim.attempt, [refused], end.finished_at)
 

@@ -56,6 +56,8 @@ class Dispatch:
             tick=tick,
         )
         self.specs: Mapping[str, JobSpec] = {}
+        self.first_due: Mapping[str, datetime | None] = {}
+        """When the jobs that were put into the timetable last are due first; past: at once."""
         self._leading: tuple[Board, Dispatcher] | None = None
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
@@ -153,6 +155,7 @@ class Dispatch:
         self.specs = specs
         timed = [s for s in specs.values() if s.trigger_from and s.name not in unchanged]
         plans = [p for spec in timed if (p := _plan(spec, last_due[spec.name], now))]
+        self.first_due = {p.job: p.trigger.next_after(p.last_due) for p in plans}
         by_hand = {spec.name for spec in specs.values() if not spec.trigger_from}
         self.timetable.change(plans, removed | by_hand)
 

@@ -176,17 +176,7 @@ class CloudJob:
             policy=self._settings.policy,
             now=listing.standing.now,
         )
-        if listing.plan.delete and not account.check_owner(ctx, again=True):
-            self._doubt_owner(listing)
-
-    def _doubt_owner(self, listing: Listing) -> None:
-        """Delete nothing where the account may be another one: no resource of old is left."""
-        if len(listing.standing.comparison.unseen()) == listing.standing.size:
-            listing.plan = DeletionPlan()
-            listing.doubt = (
-                "the access key is another one, whose owner could not be told, and none of the"
-                " resources that stood here is left"
-            )
+        _check_owner(ctx, account, listing)
 
     def apply(self, tx: Transaction, ctx: RunContext, staged: Listing) -> Applied:
         """Write what differs, what is gone and what is held back; say how many of each."""
@@ -251,6 +241,21 @@ def _problem(ctx: RunContext, error: Exception) -> SyncdError:
     problem = SyncdError(describe(error))
     problem.__cause__ = error
     return problem
+
+
+def _check_owner(ctx: RunContext, account: CloudAccount, listing: Listing) -> None:
+    """Raise Guarded where the list may be another account's: not only to delete would be wrong.
+
+    Where the owner can't be told, a resource that stood here before tells the account too. What is
+    added must not be stored either, since it would look like such a resource in the next run.
+    """
+    gone = len(listing.standing.comparison.unseen())
+    sure = not gone or account.check_owner(ctx, again=bool(listing.plan.delete))
+    if not sure and gone == listing.standing.size:
+        raise Guarded(
+            f"none of the {gone} resources is left, and the access key is another one, whose owner"
+            " can't be told: allow GetCallerIdentity, or give another account another name"
+        )
 
 
 def _doubt_empty(ctx: RunContext, provider: Provider, scope: Scope) -> str | None:

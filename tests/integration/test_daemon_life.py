@@ -78,17 +78,7 @@ def test_a_start_from_nothing_becomes_ready_and_a_stop_leaves_nothing_running() 
         assert process.lines("level=error") + process.lines("level=critical") == []
 
 
-PROMISED = """
-    build_info start_timestamp_seconds scheduler_last_tick_timestamp_seconds
-    config_last_reload_successful config_last_reload_success_timestamp_seconds leader ready job_info
-    job_next_run_timestamp_seconds job_expected_interval_seconds job_last_success_timestamp_seconds
-    job_last_completion_timestamp_seconds job_running_since_timestamp_seconds job_timeout_seconds
-    job_runs_total job_retries_total job_skipped_total job_run_duration_seconds_bucket
-    job_start_delay_seconds_bucket items_total errors_total resources resource_changes_total
-    api_requests_total api_request_duration_seconds_bucket api_throttled_total
-    store_pool_connections workers queue_length disk_free_bytes load_per_cpu
-    memory_available_bytes records_incomplete outbox_records
-""".split()
+PROMISED = ["build_info", "start_timestamp_seconds", "scheduler_last_tick_timestamp_seconds", "config_last_reload_successful", "config_last_reload_success_timestamp_seconds", "leader", "ready", "job_info", "job_next_run_timestamp_seconds", "job_expected_interval_seconds", "job_last_success_timestamp_seconds", "job_last_completion_timestamp_seconds", "job_running_since_timestamp_seconds", "job_timeout_seconds", "job_runs_total", "job_retries_total", "job_skipped_total", "job_run_duration_seconds_bucket", "job_start_delay_seconds_bucket", "items_total", "errors_total", "resources", "resource_changes_total", "api_requests_total", "api_request_duration_seconds_bucket", "api_throttled_total", "store_pool_connections", "workers", "queue_length", "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete", "outbox_records"]
 
 
 def test_every_promised_metric_is_there_and_true(place: Site) -> None:

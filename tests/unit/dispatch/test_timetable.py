@@ -8,8 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import structlog
-from dispatch_helpers import NOON, SECONDS, HandClock
+from dispatch_helpers import NOON, SECONDS, HandClock, plain_log
 
 from syncd.dispatch.timetable import Due, Plan, Timetable
 from syncd.triggers.base import Trigger
@@ -29,7 +28,7 @@ class Table:
         self.backs: list[datetime] = []
         self.ticks = 0
         self.made = Timetable(
-            clock, structlog.get_logger(), due=self.dues.extend, set_back=self.backs.append,
+            clock, plain_log(), due=self.dues.extend, set_back=self.backs.append,
             tick=self._tick,
         )  # fmt: skip
 
@@ -160,7 +159,7 @@ def test_the_thread_starts_hands_over_and_stops() -> None:
         handed.set()
 
     made = Timetable(
-        HandClock(), structlog.get_logger(), due=due, set_back=lambda now: None, tick=lambda: None
+        HandClock(), plain_log(), due=due, set_back=lambda now: None, tick=lambda: None
     )
     made.start()
     made.change([plan(last_due=NOON - MINUTE)])

@@ -2,14 +2,13 @@
 
 import threading
 
-import structlog
-from dispatch_helpers import SECONDS
+from dispatch_helpers import SECONDS, plain_log
 
 from syncd.dispatch.workers import WorkerPool, in_parallel
 
 
 def test_a_worker_outlives_work_that_raises_or_exits() -> None:
-    pool, done = WorkerPool(1, structlog.get_logger()), threading.Event()
+    pool, done = WorkerPool(1, plain_log()), threading.Event()
 
     def leave() -> None:
         raise SystemExit(3)
@@ -21,7 +20,7 @@ def test_a_worker_outlives_work_that_raises_or_exits() -> None:
 
 
 def test_busy_and_idle_follow_the_work_and_the_size() -> None:
-    pool, gate, entered = WorkerPool(2, structlog.get_logger()), threading.Event(), []
+    pool, gate, entered = WorkerPool(2, plain_log()), threading.Event(), []
 
     def work() -> None:
         entered.append(threading.current_thread().name)
@@ -38,7 +37,7 @@ def test_busy_and_idle_follow_the_work_and_the_size() -> None:
 
 
 def test_a_worker_that_does_not_come_back_is_told() -> None:
-    pool, gate = WorkerPool(1, structlog.get_logger()), threading.Event()
+    pool, gate = WorkerPool(1, plain_log()), threading.Event()
     pool.submit(lambda: gate.wait(SECONDS) and None)
     assert not pool.stop(0.01)
     gate.set()

@@ -1,0 +1,443 @@
+"""When the cloud job deletes, and above all when it does not."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cloud_helpers import BOTH, HOSTS, Place
+
+HOUR = timedelta(hours=1)
+MANY = HOSTS * 2 // 3  # more than the threshold lets go
+
+
+def guarded(place):
+    rows = place.clouds.rows("select * from syncd.guarded_deletion order by resource_id")
+    return {row["resource_id"] for row in rows}
+
+
+def missing(place):
+    return {key for key, row in place.living().items() if row["missing_since"]}
+
+
+# What is missing is looked up first
+
+
+@BOTH
+def test_a_host_that_pages_lack_and_a_lookup_finds_stays(place):
+    lost = place.region.ids()[4]
+    place.region.change(lost, "name")
+    place.clouds.fault("missing", hosts=(lost,), **place.where)
+    item, result = place.run()
+    place.others_are_well(result)
+    assert item["deleted"] == 0
+    assert lost in place.living()
+    if place.account.startswith("aliyun"):
+        assert (item["status"], item["updated"]) == ("success", 1)
+        assert item["details"] == {"lossy": 1}
+        assert item["total"] == HOSTS
+        (scope,) = place.clouds.rows("select * from syncd.scope where lossy")
+        assert scope["region"] == place.name
+
+
+@BOTH
+def test_half_of_the_hosts_lacking_in_pages_are_all_found(place):
+    place.clouds.fault("missing", share=0.5, **place.where)
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 0)
+    assert item["details"]["lossy"] > 5
+    assert item["unchanged"] == HOSTS
+    assert missing(place) == set()
+
+
+@pytest.mark.parametrize("clouds", [210], indirect=True)
+@BOTH
+def test_a_host_that_hides_behind_a_release_between_pages_stays(place):
+    ids = place.region.ids()
+    once = iter([ids[0]])  # all others move up: with offsets, one is passed over
+    place.clouds.emulator.on_page.append(
+        lambda call: (
+            place.region.release([key for key in [next(once, "")] if key])
+            if call.region == place.name
+            else None
+        )
+    )
+    item, result = place.run()
+    assert item["status"] == "success"
+    place.others_are_well(result)
+    assert set(place.living()) >= set(place.region.ids())
+    place.run()
+    place.equals_the_cloud()
+
+
+@pytest.mark.parametrize("clouds", [210], indirect=True)
+@pytest.mark.parametrize("provider", ["tencent"])
+def test_a_list_that_never_stands_still_is_incomplete_and_deletes_nothing(place):
+    place.clouds.configure(retries=["1m"])
+    before = set(place.living())
+    place.clouds.fault("churn", releases=1, **place.where)
+    run_id = place.clouds.record()
+    item = place.clouds.attempt(run_id).items[place.target]
+    assert (item["status"], item["error_class"]) == ("failed", "conflict")
+    assert "in each of 3 readings" in item["error"]
+    assert set(place.living()) == before
+    place.clouds.emulator.faults.clear()
+    item = place.clouds.attempt(run_id).items[place.target]
+    assert (item["status"], item["error"]) == ("success", None)
+    place.equals_the_cloud()
+
+
+@pytest.mark.parametrize("provider", ["tencent"])
+@pytest.mark.parametrize("by", [-3, 3])
+def test_a_count_that_does_not_agree_deletes_nothing(place, by):
+    place.region.release(place.region.ids()[:3])
+    place.clouds.fault("total_count", by=by, **place.where)
+    item, _ = place.run()
+    assert (item["error_class"], item["deleted"]) == ("conflict", 0)
+    assert len(place.living()) == HOSTS
+
+
+@BOTH
+def test_a_lookup_that_does_not_even_find_what_is_listed_is_no_ground(place, monkeypatch):
+    place.region.release(place.region.ids()[:3])
+    provider = place.clouds.specs["hosts"].build()._settings.accounts[place.account].provider
+    monkeypatch.setattr(type(provider), "lookup", lambda self, ctx, scope, ids: dict.fromkeys(ids))
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 0)
+    assert "does not find what is listed" in item["details"]["incomplete"]
+    assert missing(place) == set()
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["permission", "unavailable", "throttled"])
+def test_a_lookup_that_fails_fails_the_region(place, kind):
+    place.region.release(place.region.ids()[:3])
+    place.clouds.emulator.on_page.append(
+        lambda call: place.clouds.fault(kind, **place.where) if call.region == place.name else None
+    )
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("failed", 0)
+    assert len(place.living()) == HOSTS
+
+
+@BOTH
+def test_ids_that_the_cloud_refuses_to_know_are_gone(place):
+    place.region.release(place.region.ids()[:3])
+    place.clouds.fault("unknown_ids", **place.where)
+    assert place.run()[0]["deleted"] == 3
+    place.equals_the_cloud()
+
+
+# Empty answers
+
+
+@BOTH
+def test_an_empty_answer_for_lack_of_permission_fails_and_deletes_nothing(place):
+    place.clouds.fault("denied_empty", **place.where)
+    item, result = place.run()
+    assert (item["status"], item["error_class"]) == ("failed", "permission")
+    place.others_are_well(result)
+    assert len(place.living()) == HOSTS
+    assert missing(place) == set()
+
+
+@BOTH
+def test_an_empty_answer_that_cannot_be_confirmed_deletes_nothing(place):
+    region = place.region
+    region.release(region.ids())
+    place.clouds.fault("unsupported_action", action="DescribeInstancesStatus", **place.where)
+    place.clouds.fault("dry_run_unsupported", **place.where)
+    item, result = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 0)
+    assert "could not be confirmed" in item["details"]["incomplete"]
+    place.others_are_well(result)
+    assert len(place.living()) == HOSTS
+
+
+@pytest.mark.parametrize("provider", ["aliyun"])
+def test_an_empty_answer_is_not_confirmed_by_a_dry_run_that_is_none(place):
+    place.clouds.fault("denied_empty", action="DescribeInstances", **place.where)
+    place.clouds.fault("dry_run_ignored", **place.where)
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 0)
+    assert len(place.living()) == HOSTS
+
+
+@BOTH
+def test_an_emptied_region_is_confirmed_and_guarded_until_it_is_approved(place):
+    place.region.release(place.region.ids())
+    item, _ = place.run()
+    assert (item["status"], item["error_class"], item["deleted"]) == ("failed", "guard", 0)
+    assert len(missing(place)) == HOSTS
+    assert place.clouds.approve() == HOSTS
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", HOSTS)
+    place.equals_the_cloud()
+    assert guarded(place) == set()
+
+
+@pytest.mark.parametrize("clouds", [8], indirect=True)
+@BOTH
+def test_a_small_region_that_is_emptied_goes_at_once(place):
+    place.region.release(place.region.ids())
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 8)
+    assert place.living() == {}
+    again, _ = place.run()
+    assert (again["status"], again["total"], again["deleted"]) == ("success", 0, 0)
+
+
+# The threshold and its approval
+
+
+@BOTH
+def test_too_many_at_once_are_guarded_and_the_rest_is_kept(place):
+    gone = place.region.ids()[:MANY]
+    place.region.release(gone)
+    place.region.add(3)
+    changed = place.region.ids()[-1]
+    place.region.change(changed, "status")
+    item, result = place.run()
+    assert (item["status"], item["error_class"]) == ("failed", "guard")
+    assert (item["added"], item["updated"], item["deleted"]) == (3, 1, 0)
+    assert f"{MANY} of {HOSTS} resources" in item["error"]
+    assert item["details"]["guarded"] == MANY
+    assert guarded(place) == missing(place) == set(gone)
+    assert result.run["error_class"] == "guard"
+    place.others_are_well(result)
+    again, _ = place.run()
+    assert (again["error_class"], again["deleted"]) == ("guard", 0)
+
+
+@BOTH
+def test_an_approval_lets_exactly_those_go(place):
+    gone = place.region.ids()[:MANY]
+    place.region.release(gone)
+    place.run()
+    place.region.add(MANY)  # so that another as many can go
+    assert place.run()[0]["deleted"] == 0
+    assert place.clouds.approve() == MANY
+    more = place.region.ids()[: MANY + 5]
+    place.region.release(more)
+    item, _ = place.run()
+    assert (item["error_class"], item["deleted"]) == ("guard", MANY)
+    assert guarded(place) == set(more)
+    rows = place.clouds.rows("select resource_id from syncd.resource where deleted_at is not null")
+    assert {row["resource_id"] for row in rows} == set(gone)
+
+
+@BOTH
+@pytest.mark.parametrize(("hours", "deleted"), [(23, MANY), (25, 0)])
+def test_an_approval_holds_for_a_day(place, hours, deleted):
+    place.region.release(place.region.ids()[:MANY])
+    place.run()
+    place.clouds.approve()
+    place.clouds.execute(
+        "update syncd.guarded_deletion set approved_at = approved_at - %s", hours * HOUR
+    )
+    assert place.run()[0]["deleted"] == deleted
+    if not deleted:
+        rows = place.clouds.rows("select distinct approved_at from syncd.guarded_deletion")
+        assert [row["approved_at"] for row in rows] == [None]
+        place.clouds.approve()
+        assert place.run()[0]["deleted"] == MANY
+
+
+@BOTH
+def test_an_approved_host_that_is_back_stays_and_its_approval_is_used_up(place):
+    gone = tuple(place.region.ids()[:MANY])
+    number = place.clouds.fault("gone", hosts=gone, **place.where)
+    place.run()
+    assert guarded(place) == set(gone)
+    place.clouds.approve()
+    place.clouds.emulator.faults.clear(number)
+    item, _ = place.run()
+    assert (item["status"], item["deleted"], item["unchanged"]) == ("success", 0, HOSTS)
+    assert guarded(place) == missing(place) == set()
+    place.clouds.fault("gone", hosts=gone, **place.where)
+    assert place.run()[0]["deleted"] == 0
+
+
+@BOTH
+def test_an_approval_waits_through_a_listing_that_proves_nothing(place):
+    place.region.release(place.region.ids()[:MANY])
+    place.run()
+    place.clouds.approve()
+    place.clouds.fault("no_id", times=1, **place.where)
+    assert place.run()[0]["deleted"] == 0
+    assert place.run()[0]["deleted"] == MANY
+
+
+@BOTH
+def test_an_approval_that_comes_while_the_region_is_listed_counts_for_the_next_run(place):
+    place.region.release(place.region.ids()[:MANY])
+    place.run()
+    build = place.clouds.specs["hosts"].build
+
+    class Late:
+        """The job, with somebody who approves just before a region is written."""
+
+        def __init__(self):
+            self.job = build()
+
+        def __getattr__(self, name):
+            return getattr(self.job, name)
+
+        def apply(self, tx, ctx, staged):
+            if staged.scope.region == place.name:
+                place.clouds.approve()
+            return self.job.apply(tx, ctx, staged)
+
+    place.clouds.specs = {"hosts": replace(place.clouds.specs["hosts"], build=Late)}
+    assert place.run()[0]["deleted"] == 0
+    place.clouds.configure()
+    assert place.run()[0]["deleted"] == MANY
+
+
+# Patience
+
+
+@BOTH
+def test_a_host_is_missing_in_so_many_runs_first(place):
+    place.clouds.configure(delete_after_runs=3)
+    (gone,) = place.region.ids()[:1]
+    place.region.release([gone])
+    for _ in range(2):
+        item, _ = place.run()
+        assert (item["status"], item["deleted"]) == ("success", 0)
+        assert missing(place) == {gone}
+    place.clouds.fault("no_id", times=1, **place.where)
+    assert place.run()[0]["deleted"] == 0  # proves nothing, so it does not count
+    assert place.run()[0]["deleted"] == 1
+    place.equals_the_cloud()
+
+
+@BOTH
+def test_a_host_is_missing_for_so_long_first(place):
+    place.clouds.configure(delete_after="2h")
+    place.region.release(place.region.ids()[:2])
+    place.run()
+    place.clouds.execute("update syncd.resource set missing_since = missing_since - %s", 1.9 * HOUR)
+    assert place.run()[0]["deleted"] == 0
+    place.clouds.execute("update syncd.resource set missing_since = missing_since - %s", 0.2 * HOUR)
+    assert place.run()[0]["deleted"] == 2
+
+
+@BOTH
+def test_a_deleted_host_that_comes_back_is_restored(place):
+    gone = tuple(place.region.ids()[:2])
+    first = place.living()[gone[0]]["first_seen_at"]
+    number = place.clouds.fault("gone", hosts=gone, **place.where)
+    assert place.run()[0]["deleted"] == 2
+    place.clouds.emulator.faults.clear(number)
+    item, _ = place.run()
+    assert (item["added"], item["status"]) == (2, "success")
+    row = place.living()[gone[0]]
+    assert (row["first_seen_at"], row["missing_since"], row["missing_runs"]) == (first, None, 0)
+    assert isinstance(row["data_disks"], list)
+
+
+# Whose account it is
+
+
+@BOTH
+@pytest.mark.parametrize("fresh", [True, False])
+def test_another_account_behind_the_name_is_guarded(place, fresh):
+    if not fresh:
+        place.clouds.execute("update syncd.account_state set owner_at = owner_at - %s", 25 * HOUR)
+    place.region.release(place.region.ids()[:3])
+    place.clouds.fault("other_owner", account=place.account)
+    result = place.clouds.run()
+    target = place.target if fresh else f"{place.account}/*"
+    assert result.of(target) == ("failed", "guard")
+    assert "9999999999999999" in result.items[target]["error"]
+    assert result.counts["deleted"] == 0
+    assert len(place.living()) == HOSTS
+
+
+def another_key(place):
+    """Give the account another access key."""
+    account = place.clouds.world.accounts[place.account]
+    account.key_id = f"{account.key_id}2"
+    place.clouds.configure()
+
+
+@BOTH
+def test_a_rotated_key_of_the_same_account_is_no_trouble(place):
+    another_key(place)
+    place.region.release(place.region.ids()[:3])
+    item, _ = place.run()
+    assert (item["status"], item["deleted"]) == ("success", 3)
+
+
+@BOTH
+@pytest.mark.parametrize("told_before", [True, False])
+def test_another_key_whose_owner_cannot_be_told_deletes_with_evidence_alone(
+    clouds, provider, told_before
+):
+    place = Place(clouds, provider)
+    if not told_before:
+        clouds.fault("unsupported_action", action="GetCallerIdentity")
+    assert clouds.run().run["status"] == "success"
+    if told_before:
+        clouds.fault("unsupported_action", action="GetCallerIdentity")
+    clouds.configure(max_delete_percent=100)
+    another_key(place)
+    place.region.release(place.region.ids()[:3])  # the others are those of before: the same account
+    second = clouds.world.region(place.account, place.second)
+    second.release(second.ids())  # another account's region would look the same
+    second.add(4)
+    place.clouds.configure(max_delete_percent=100)
+    for _ in range(2):
+        _, result = place.run()
+        other = result.items[f"{place.account}/{place.second}/host"]
+        assert (other["status"], other["error_class"]) == ("failed", "guard")
+        assert "owner can't be told" in other["error"]
+    assert len(clouds.living(place.account, place.second)) == HOSTS
+    place.equals_the_cloud()
+
+
+@BOTH
+def test_the_owner_is_asked_for_once_in_a_run_that_deletes(place):
+    place.clouds.configure(max_concurrent_items=1)
+    asked = place.clouds.emulator.log.calls("GetCallerIdentity")
+    for region in place.clouds.world.accounts[place.account].regions.values():
+        region.release(region.ids()[:2])
+    _, result = place.run()
+    assert result.counts["deleted"] == 4
+    assert place.clouds.emulator.log.calls("GetCallerIdentity") == asked + 1
+
+
+# Two runs over the same scope
+
+
+@BOTH
+def test_a_run_that_another_has_overtaken_writes_nothing(place):
+    jobs = {"late": {}, "hosts": {}}
+    place.clouds.configure(jobs=jobs)
+    listing, done = place.clouds.specs["late"].build(), []
+    read = type(listing).read
+    region = place.region
+    host = region.ids()[0]
+    region.change(host, "name")
+    region.add(1)
+
+    def overtaken(self, ctx, target):
+        staged = read(self, ctx, target)
+        if ctx.job_name == "late" and target.name == place.target and not done:
+            done.append(True)
+            region.release([host, *region.ids()[-2:]])
+            assert place.clouds.run("hosts").run["status"] == "success"
+        return staged
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(listing), "read", overtaken)
+        result = place.clouds.run("late")
+    assert result.of(place.target) == ("failed", "conflict")
+    place.equals_the_cloud()
+
+
+def test_the_owner_of_an_account_is_remembered(clouds):
+    clouds.run()
+    rows = clouds.rows("select account, owner_id from syncd.account_state order by 1")
+    owners = [account.owner_id for account in clouds.world.accounts.values()]
+    assert [row["owner_id"] for row in rows] == owners

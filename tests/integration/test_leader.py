@@ -1,0 +1,65 @@
+"""The lease on the schedule."""
+
+import pytest
+from dispatch_helpers import Bench
+
+from syncd.errors import Fenced
+from syncd.store import leader
+from syncd.store.leader import Lease
+
+
+def expire(bench: Bench) -> None:
+    bench.execute("update syncd.leader set expires_at = now() - interval '1 s'")
+
+
+def check(bench: Bench, lease: Lease) -> None:
+    with bench.store.transaction() as tx:
+        lease.check(tx)
+
+
+def test_one_leads_at_a_time(bench: Bench) -> None:
+    assert leader.current_holder(bench.store) is None
+    lease = leader.acquire(bench.store, "a")
+    assert lease == Lease("a", 1)
+    assert leader.acquire(bench.store, "b") is None
+    assert leader.current_holder(bench.store) == "a"
+    check(bench, lease)
+
+
+def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: Bench) -> None:
+    old = leader.acquire(bench.store, "a")
+    assert old is not None
+    expire(bench)
+    assert leader.current_holder(bench.store) is None
+    assert leader.acquire(bench.store, "b") == Lease("b", 2)
+    with pytest.raises(Fenced):
+        check(bench, old)
+    with pytest.raises(Fenced):
+        old.renew(bench.store)
+    old.release(bench.store)
+    assert leader.current_holder(bench.store) == "b"
+
+
+def test_the_same_holder_takes_its_dead_predecessors_lease(bench: Bench) -> None:
+    old = leader.acquire(bench.store, "a")
+    assert old is not None
+    assert leader.acquire(bench.store, "a") == Lease("a", 2)
+    with pytest.raises(Fenced):
+        old.renew(bench.store)
+
+
+def test_renewing_extends_even_a_lease_that_ran_out_while_nobody_wanted_it(bench: Bench) -> None:
+    lease = leader.acquire(bench.store, "a")
+    assert lease is not None
+    expire(bench)
+    lease.renew(bench.store)
+    assert leader.current_holder(bench.store) == "a"
+    left = bench.one("select extract(epoch from expires_at - now()) from syncd.leader")
+    assert 5 < left <= leader.LEASE_SECONDS
+
+
+def test_a_released_lease_is_free_at_once(bench: Bench) -> None:
+    lease = leader.acquire(bench.store, "a")
+    assert lease is not None
+    lease.release(bench.store)
+    assert leader.acquire(bench.store, "b") == Lease("b", 2)

@@ -1,0 +1,72 @@
+"""What a new leader does with what dead processes left behind."""
+
+import pytest
+from dispatch_helpers import NOON, OWNER, Bench
+
+from syncd.model.run import RunId, Target
+from syncd.store import items, recovery
+
+LOCAL = "cli:test"
+
+
+def left_behind(bench: Bench, job: str, owner: str, *, attempt: int = 1, epoch: int = 1) -> RunId:
+    """Make a run with an item that runs and one that waits, whose process is gone."""
+    new = bench.new_run(job)
+    bench.insert(new)
+    claim = bench.start(new.id, owner, epoch)
+    with bench.store.transaction() as tx:
+        (item, _), _given_up = items.open_items(tx, claim, [Target("1"), Target("2")], [])
+        items.start_item(tx, claim, item.id, NOON)
+    bench.execute("update syncd.run set attempt = %s where id = %s", attempt, new.id)
+    return new.id
+
+
+def recover(bench: Bench) -> set[RunId]:
+    with bench.store.transaction() as tx:
+        return set(recovery.recover(tx, owner=OWNER, epoch=2, local=LOCAL, now=NOON))
+
+
+@pytest.mark.parametrize(
+    ("owner", "attempt", "status", "next_attempt_at"),
+    [
+        (OWNER, 1, "pending", NOON),
+        ("daemon:other", 3, "pending", NOON),
+        (OWNER, 4, "failed", None),
+        (LOCAL, 1, "failed", None),
+    ],
+    ids=["attempts left", "of another daemon", "last attempt", "of a command of ours"],
+)
+def test_a_run_of_a_dead_process_goes_on_or_is_over(
+    bench: Bench, owner: str, attempt: int, status: str, next_attempt_at: object
+) -> None:
+    run_id = left_behind(bench, "j", owner, attempt=attempt)
+    assert recover(bench) == {run_id}
+    assert bench.one(
+        "select status, next_attempt_at, error_class, items_failed from syncd.run"
+    ) == (status, next_attempt_at, "interrupted", 2)
+    assert [row[:2] for row in bench.items().values()] == [("failed", "interrupted")] * 2
+    finished = bench.one("select finished_at from syncd.run")
+    assert (finished is None) == (status == "pending")
+
+
+def test_what_is_ours_now_and_what_may_live_is_left_alone(bench: Bench) -> None:
+    left_behind(bench, "ours", OWNER, epoch=2)
+    left_behind(bench, "a command elsewhere", "cli:other", epoch=0)
+    bench.insert(bench.new_run("waits"))
+    assert recover(bench) == set()
+    assert bench.execute("select job, status from syncd.run order by job") == [
+        ("a command elsewhere", "running"), ("ours", "running"), ("waits", "pending"),
+    ]  # fmt: skip
+
+
+def test_a_command_closes_what_commands_of_its_state_directory_left(bench: Bench) -> None:
+    ours = left_behind(bench, "a", LOCAL, epoch=0)
+    left_behind(bench, "b", "cli:other", epoch=0)
+    left_behind(bench, "c", OWNER)
+    with bench.store.transaction() as tx:
+        assert recovery.close_commands(tx, LOCAL, NOON) == [ours]
+    assert bench.execute("select job, status from syncd.run order by job") == [
+        ("a", "failed"), ("b", "running"), ("c", "running"),
+    ]  # fmt: skip
+    open_items = "select count(*) from syncd.run_item where status in ('pending', 'running')"
+    assert bench.one(f"{open_items} and run_id = %s", ours) == 0
