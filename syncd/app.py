@@ -34,6 +34,7 @@ from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
+_STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
 _SERVER_START: Final = 60.0  # seconds
 _SERVER_STOP: Final = 30.0
 
@@ -178,7 +179,7 @@ def _daemon(
     signals = Signals(
         Signal("timetable", clock, _LOOP_STALE),
         Signal("configuration", clock),
-        Signal("store", clock),
+        Signal("store", clock, _STORE_STALE),
         Signal("leader", clock),
     )
     health = Health(

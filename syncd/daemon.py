@@ -173,7 +173,6 @@ class Daemon:
     def _prepare_store(self) -> bool:
         for migration in migrate(self._store):
             self._log.info("migrated", number=migration.number, name=migration.name)
-        self._signals.store.report()
         return True
 
     def _patiently(self, act: Callable[[], bool], waiting: str = "") -> bool:
@@ -181,7 +180,9 @@ class Daemon:
         told = ""
         while not self._stopping.is_set():
             try:
-                if act():
+                done = act()
+                self._signals.store.report()
+                if done:
                     self._status.problem = ""
                     return True
                 reason = waiting
@@ -199,9 +200,7 @@ class Daemon:
             self._stopping.wait(_TURN)
         return False
 
-    def _took_over(
-        self, config: Config, specs: Mapping[str, JobSpec], told: Iterable[str]
-    ) -> None:
+    def _took_over(self, config: Config, specs: Mapping[str, JobSpec], told: Iterable[str]) -> None:
         """Say which jobs are in force; the log names those of `told`."""
         self._signals.configuration.report(detail=f"{len(specs)} jobs")
         self._metrics.reloaded(self._clock.now(), successful=True)
@@ -302,11 +301,18 @@ class Daemon:
         self._log.info("stopping")
         self._stopping.set()
         self._notifier.stopping("draining")
+        self._signals.leader.report(ok=False, detail="stopping")
         grace = 0.0 if lost else self.config.daemon.shutdown_grace.total_seconds()
-        self.dispatch.drain(grace, self._hurry, lambda: self._notifier.extend(_DRAIN_EXTENSION))
+        self.dispatch.drain(grace, self._hurry, self._note_draining)
         self.dispatch.stop()
         self._log.info("stopped")
         return 1 if lost else 0
+
+    def _note_draining(self) -> None:
+        """Ask for more time, and show life in place of the timetable, which has ended."""
+        self._notifier.extend(_DRAIN_EXTENSION)
+        self._notifier.watchdog()
+        self._signals.timetable.report(detail="stopping")
 
     # What the dispatcher tells (in its thread, and the workers')
 
@@ -321,7 +327,7 @@ class Daemon:
             self._log.error("the embedded store does not start", error=describe(problem))
 
     def store_back(self) -> None:
-        """Note that the store answers again."""
+        """Note that the store answers."""
         self._signals.store.report()
 
     def leadership_lost(self) -> None:

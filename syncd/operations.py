@@ -77,7 +77,7 @@ class Operations:
         return planned_documents(self._daemon.dispatch.plan(job, selection, by))
 
     def cancel(self, run_id: UUID, by: str) -> None:
-        """Cancel an active run; raises NotFound when there never was one, Conflict when it ended."""
+        """Cancel an active run; NotFound for one that never was, Conflict for an ended one."""
         with self._store.transaction() as tx:
             views.run(tx, run_id)
         self._daemon.dispatch.cancel(run_id, by)

@@ -364,7 +364,8 @@ def check_records(site: Site) -> None:
     )
     assert doubled == []
     open_items = site.rows(
-        """select i.status, r.status as run from syncd.run_item i join syncd.run r on r.id = i.run_id
+        """select i.status, r.status as run
+           from syncd.run_item i join syncd.run r on r.id = i.run_id
            where i.status in ('pending', 'running')
              and (r.status in ('success', 'failed', 'cancelled') or i.status = 'running')
              and r.status <> 'running'"""

@@ -26,6 +26,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OWNER = "daemon:test"
 SECONDS = 20.0
 
+
 def plain_log() -> BoundLogger:
     """Return a log whose tracebacks are cheap."""
     log: BoundLogger = structlog.wrap_logger(

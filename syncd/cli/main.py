@@ -61,7 +61,7 @@ class _Commands(click.Group):
 @click.option(
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # said by the loader, as all else about it
     default=DEFAULT_FILE,
     show_default=True,
     help="The main configuration file; conf.d beside it is read too.",

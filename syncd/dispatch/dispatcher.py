@@ -41,7 +41,7 @@ class Keeper(Protocol):
         """Do what can be done to bring the store back; must not raise."""
 
     def store_back(self) -> None:
-        """Note that the store answers again."""
+        """Note that the store answers: told each time that the lease was renewed, too."""
 
     def run_ended(self, job: str, end: RunEnd | None) -> None:
         """Note how an attempt of a job ended; called in the worker's thread."""
@@ -137,6 +137,7 @@ class Dispatcher:
         """
         self._draining = True
         self._inbox.put(self._settled.set)  # the turn under way may begin a run still
+        self._settled.wait(_TURN)
         self._wait_idle(grace, hurry, tick)
         for attempt in list(self._board.running.values()):
             attempt.source.cancel(Interrupted("the daemon stops"))
@@ -202,6 +203,7 @@ class Dispatcher:
         if time.monotonic() - self._renewed >= RENEW_SECONDS:
             self._lease.renew(self._store)
             self._renewed = time.monotonic()
+            self._keeper.store_back()
         self._recorder.flush()
         if self._back_to:
             self._pull_back(self._back_to)

@@ -122,6 +122,8 @@ class Store:
             raise Conflict(f"the store refused a second one: {_first_line(error)}") from error
         except (psycopg.DataError, *_TOO_LARGE) as error:
             raise BadData(f"the store can't hold a value: {_first_line(error)}") from error
+        except psycopg.errors.DiskFull as error:
+            raise StoreError(f"the disk of the store is full: {_first_line(error)}") from error
         except (PoolTimeout, PoolClosed) as error:
             raise StoreError(f"the store can't be reached: {_first_line(error)}") from error
         except psycopg.Error as error:

@@ -73,16 +73,22 @@ def migrate(store: Store, migrations: list[Migration] | None = None) -> list[Mig
     pending = shipped() if migrations is None else migrations
     with store.transaction() as tx:
         tx.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-        tx.execute(_PREPARE)
+        if not _is_prepared(tx):  # a role that may not create schemas can use one that stands
+            tx.execute(_PREPARE)
     return [migration for migration in pending if _apply(store, migration)]
 
 
 def is_current(tx: Transaction) -> bool:
     """Tell whether every migration that this program brings was applied."""
-    if tx.execute("select to_regclass('syncd.migration')").fetchone() == (None,):
+    if not _is_prepared(tx):
         return False
     rows = tx.execute("select number from syncd.migration").fetchall()
     return {migration.number for migration in shipped()} <= {row[0] for row in rows}
+
+
+def _is_prepared(tx: Transaction) -> bool:
+    """Tell whether the store remembers migrations."""
+    return tx.execute("select to_regclass('syncd.migration')").fetchone() != (None,)
 
 
 def _apply(store: Store, migration: Migration) -> bool:

@@ -137,6 +137,27 @@ def test_a_killed_postgresql_is_started_again_and_readiness_tells(seed: int) -> 
         assert "Traceback" not in process.text
 
 
+def test_a_stop_with_the_store_gone_keeps_what_it_can_not_record() -> None:
+    with site() as place:
+        place.configure({"hosts": job()}, shutdown_grace="1s")
+        process = place.up()
+        place.fault("hang", action="DescribeInstances")
+        run = place.client.trigger("hosts", Selection(), "me")
+        waiting = "select from syncd.run_item where status = 'running'"
+        until(lambda: len(place.rows(waiting)) == 2, 15, "items")
+        process.send(signal.SIGTERM)
+        process.await_line("event=stopping")
+        kill_postmaster(place)
+        assert process.wait() == 0
+        assert "Traceback" not in process.text
+        assert place.leftovers() == []
+        place.emulator.faults.clear()
+        place.up()
+        until(lambda: place.runs("id = %s and status = 'success'", run), 20, "the run")
+        assert inventory(place) == truth(place.emulator)
+        check_records(place)
+
+
 def test_a_store_that_is_stopped_in_a_run_gets_its_records_when_it_is_back(
     server: EmbeddedPostgres,
 ) -> None:
@@ -168,6 +189,37 @@ def test_a_store_that_is_stopped_in_a_run_gets_its_records_when_it_is_back(
         assert process.stop() == 0
         check_records(place)
         assert "Traceback" not in process.text
+
+
+def test_a_store_that_hangs_makes_the_daemon_not_ready_but_does_not_stop_its_clock(
+    server: EmbeddedPostgres,
+) -> None:
+    with site(server.dsn) as place:
+        place.configure({"hosts": job(every="1s")})
+        process = place.up()
+        until(lambda: place.runs("status = 'success'"), 20, "a run")
+        frozen = _processes_of(server)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            until(lambda: process.ready_answer()[0] == 503, 25, "not ready")
+            assert "store" in process.ready_answer()[1]["reason"]
+            assert process.get("/healthz")[0] == 200
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        until(lambda: process.ready_answer()[0] == 200, 20, "ready again")
+        last = place.rows("select max(scheduled_for) at from syncd.run")[0]["at"]
+        until(lambda: place.runs("status = 'success' and scheduled_for > %s", last), 20, "a run")
+        assert process.stop() == 0
+        check_records(place)
+
+
+def _processes_of(server: EmbeddedPostgres) -> list[int]:
+    """Return the postmaster and its children."""
+    assert server.pid is not None
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+    return [server.pid, *map(int, children.split())]
 
 
 def test_what_is_owed_survives_a_kill(server: EmbeddedPostgres) -> None:

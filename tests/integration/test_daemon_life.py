@@ -78,7 +78,42 @@ def test_a_start_from_nothing_becomes_ready_and_a_stop_leaves_nothing_running() 
         assert process.lines("level=error") + process.lines("level=critical") == []
 
 
-PROMISED = ["build_info", "start_timestamp_seconds", "scheduler_last_tick_timestamp_seconds", "config_last_reload_successful", "config_last_reload_success_timestamp_seconds", "leader", "ready", "job_info", "job_next_run_timestamp_seconds", "job_expected_interval_seconds", "job_last_success_timestamp_seconds", "job_last_completion_timestamp_seconds", "job_running_since_timestamp_seconds", "job_timeout_seconds", "job_runs_total", "job_retries_total", "job_skipped_total", "job_run_duration_seconds_bucket", "job_start_delay_seconds_bucket", "items_total", "errors_total", "resources", "resource_changes_total", "api_requests_total", "api_request_duration_seconds_bucket", "api_throttled_total", "store_pool_connections", "workers", "queue_length", "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete", "outbox_records"]
+PROMISED = [
+    "build_info",
+    "start_timestamp_seconds",
+    "scheduler_last_tick_timestamp_seconds",
+    "config_last_reload_successful",
+    "config_last_reload_success_timestamp_seconds",
+    "leader",
+    "ready",
+    "job_info",
+    "job_next_run_timestamp_seconds",
+    "job_expected_interval_seconds",
+    "job_last_success_timestamp_seconds",
+    "job_last_completion_timestamp_seconds",
+    "job_running_since_timestamp_seconds",
+    "job_timeout_seconds",
+    "job_runs_total",
+    "job_retries_total",
+    "job_skipped_total",
+    "job_run_duration_seconds_bucket",
+    "job_start_delay_seconds_bucket",
+    "items_total",
+    "errors_total",
+    "resources",
+    "resource_changes_total",
+    "api_requests_total",
+    "api_request_duration_seconds_bucket",
+    "api_throttled_total",
+    "store_pool_connections",
+    "workers",
+    "queue_length",
+    "disk_free_bytes",
+    "load_per_cpu",
+    "memory_available_bytes",
+    "records_incomplete",
+    "outbox_records",
+]
 
 
 def test_every_promised_metric_is_there_and_true(place: Site) -> None:
@@ -196,7 +231,7 @@ def test_another_daemon_on_the_store_stands_by_and_takes_over(place: Site, kille
         beside.configure({"hosts": job(every="1s")})
         second = beside.start()
         second.await_line("another daemon leads")
-        status, answer = until(lambda: second.ready_answer(), 5, "an answer")
+        status, answer = until(second.ready_answer, 5, "an answer")
         assert status == 503
         assert "standing by" in answer["reason"]
         assert second.get("/healthz")[0] == 200
@@ -214,6 +249,50 @@ def test_another_daemon_on_the_store_stands_by_and_takes_over(place: Site, kille
         assert len(epochs) == 2
         assert second.stop() == 0
     check_records(place)
+
+
+def test_a_daemon_that_was_frozen_does_no_harm_when_it_goes_on(place: Site) -> None:
+    place.configure({"hosts": job(every="1s", retries=["1m"])})
+    first = place.up()
+    number = place.fault("hang", action="DescribeInstances")
+    until(lambda: place.rows("select from syncd.run_item where status = 'running'"), 10, "an item")
+    (run,) = place.runs("status = 'running'")
+    with neighbour(place) as beside:
+        beside.configure({"hosts": job(every="1s", retries=["1m"])})
+        second = beside.start()
+        second.await_line("another daemon leads")
+        first.send(signal.SIGSTOP)
+        place.emulator.faults.clear(number)
+        second.await_ready(20)
+        until(lambda: place.runs("id = %s and status = 'success'", run["id"]), 15, "its run")
+        first.send(signal.SIGCONT)
+        assert first.wait() == 1
+        assert first.lines("leadership lost")
+        assert "Traceback" not in first.text
+        done = len(place.runs("status = 'success'"))
+        until(lambda: len(place.runs("status = 'success'")) > done, 10, "the second goes on")
+        assert second.ready_answer()[0] == 200
+        assert second.stop() == 0
+    assert inventory(place) == truth(place.emulator)
+    check_records(place)
+
+
+def test_a_stop_while_standing_by_or_waiting_for_the_store_is_quick(place: Site) -> None:
+    place.configure({"hosts": job()})
+    place.up()
+    with neighbour(place) as beside:
+        beside.configure({"hosts": job()})
+        second = beside.start()
+        second.await_line("another daemon leads")
+        assert second.stop() == 0
+        beside.dsn = "host=/nowhere dbname=none"
+        beside.configure({"hosts": job()})
+        third = beside.start()
+        third.await_line("out of reach")
+        asked = time.monotonic()
+        assert third.stop() == 0
+        assert time.monotonic() - asked < 8
+        assert "Traceback" not in second.text + third.text
 
 
 def test_a_time_limit_ends_a_run_that_hangs_and_harms_no_other(place: Site) -> None:

@@ -290,16 +290,17 @@ as $$
     first_later as (
         select * from later where nth = 1
     )
-    select (jsonb_populate_record(
-               r,
-               coalesce(u.fields, '{}')
-               || jsonb_build_object('account', account, 'region', region, 'type', type,
-                                     'resource_id', resource_id,
-                                     'deleted_at', null, 'missing_since', null)
-           )).*
+    select was.*
     from syncd.resource r
     full join first_later f using (account, region, type, resource_id)
     left join undone u using (account, region, type, resource_id)
+    cross join lateral jsonb_populate_record(
+        r,
+        coalesce(u.fields, '{}')
+        || jsonb_build_object('account', account, 'region', region, 'type', type,
+                              'resource_id', resource_id,
+                              'deleted_at', null, 'missing_since', null)
+    ) as was
     where case
               when f.change is null then r.deleted_at is null and r.first_seen_at <= moment
               else f.change in ('updated', 'deleted')

@@ -1,0 +1,64 @@
+"""Transactions: bounded, cancellable, their errors mapped."""
+
+import threading
+import time
+
+import pytest
+from dispatch_helpers import SECONDS, Bench
+
+from syncd.context import CancelSource, Deadline
+from syncd.errors import BadData, Cancelled, Conflict, StoreError, TimedOut
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("select 1 / 0", BadData),
+        ("select E'\\0'", BadData),
+        ("insert into scratch values (null)", StoreError),
+        ("create unique index on scratch ((1)); insert into scratch values (gen_random_uuid()), "
+         "(gen_random_uuid())", Conflict),
+        ("select pg_terminate_backend(pg_backend_pid())", StoreError),
+    ],
+)  # fmt: skip
+def test_errors_of_the_driver_become_ours(
+    bench: Bench, statement: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as caught, bench.store.transaction() as tx:
+        tx.execute(statement)  # type: ignore[call-overload]  # tests' own text
+    assert caught.value.__cause__ is not None
+    assert bench.one("select count(*) from scratch") == 0  # the pool gives one that works
+
+
+def test_a_statement_ends_at_the_deadline(bench: Bench) -> None:
+    with pytest.raises(TimedOut), bench.store.transaction(Deadline.after(0.1)) as tx:
+        tx.execute("select pg_sleep(30)")
+
+
+def test_a_deadline_of_months_is_good(bench: Bench) -> None:
+    with bench.store.transaction(Deadline.after(90 * 86_400)) as tx:
+        assert tx.execute("select 1").fetchone() == (1,)
+
+
+def test_a_cancelled_token_ends_the_statement_with_its_error(bench: Bench) -> None:
+    source = CancelSource()
+
+    def cancel_when_it_sleeps() -> None:
+        end = time.monotonic() + SECONDS
+        query = "select count(*) from pg_stat_activity where query like 'select pg_sleep%%'"
+        while not bench.one(query) and time.monotonic() < end:
+            pass
+        source.cancel(Cancelled("by me"))
+
+    canceller = threading.Thread(target=cancel_when_it_sleeps)
+    canceller.start()
+    deadline = Deadline.after(SECONDS)
+    with (
+        pytest.raises(Cancelled, match="by me"),
+        bench.store.transaction(deadline, source.token) as tx,
+    ):
+        tx.execute("select pg_sleep(30)")
+    canceller.join(SECONDS)
+    with pytest.raises(Cancelled), bench.store.transaction(None, source.token):
+        pytest.fail("a token that is set lets nothing begin")
+    assert bench.one("select 1") == 1
