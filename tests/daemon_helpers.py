@@ -316,6 +316,9 @@ def site(
         made = Site(emulator, directory, dsn)
         try:
             yield made
+        except BaseException:
+            print(*(process.text for process in made.processes), sep="\n")
+            raise
         finally:
             made.put_away()
             until(lambda: not made.leftovers(), 10, "every process of the site has ended")

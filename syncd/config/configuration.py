@@ -99,10 +99,17 @@ def _warnings(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> list[
     enabled = {name: job for name, job in jobs.items() if job.enabled}
     if not enabled:
         return ["no enabled job: nothing will run"]
-    return [
+    warnings = [
         f'job "{name}" has no enabled target'
         for name, job in enabled.items()
         if not job.has_targets(accounts)
+    ]
+    owners: dict[str, str] = {}
+    return warnings + [
+        f'jobs "{first}" and "{name}" both sync {scope}: one should'
+        for name, job in enabled.items()
+        for scope in job.scopes(accounts)
+        if (first := owners.setdefault(scope, name)) != name
     ]
 
 

@@ -64,6 +64,10 @@ class Job(Defaults):
         """Tell whether anything that is enabled is left to work on."""
         return True
 
+    def scopes(self, accounts: Mapping[str, Account]) -> list[str]:  # noqa: ARG002
+        """Return in words what only one job should keep true."""
+        return []
+
 
 class CloudJob(Job):
     """Keep the inventory of cloud accounts true."""
@@ -96,7 +100,10 @@ class CloudJob(Job):
         "wait for `syncd approve`.",
     )
     max_delete_count: int = Field(
-        default=10, ge=0, description="Guard: this many deletions of a region always may happen."
+        default=10,
+        ge=0,
+        description="Guard: this many deletions of a region may always happen, "
+        "unless they empty a region of several resources.",
     )
 
     def enabled_accounts(self, accounts: Mapping[str, Account]) -> tuple[str, ...]:
@@ -106,6 +113,14 @@ class CloudJob(Job):
     def has_targets(self, accounts: Mapping[str, Account]) -> bool:
         """Tell whether one of the accounts is enabled."""
         return bool(self.enabled_accounts(accounts))
+
+    def scopes(self, accounts: Mapping[str, Account]) -> list[str]:
+        """Return each resource type of each account."""
+        return [
+            f'{t}s of account "{a}"'
+            for a in self.enabled_accounts(accounts)
+            for t in self.resources
+        ]
 
 
 KINDS: Final[dict[str, type[Job]]] = {

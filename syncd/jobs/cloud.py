@@ -46,6 +46,7 @@ class Listing:
     reconcile: Reconcile
     standing: Standing
     doubt: str | None = None
+    skipped: bool = False  # the account has not opened the region
     failure: SyncdError | None = None
     found: int = 0
     nameless: int = 0
@@ -134,7 +135,7 @@ class CloudJob:
                     listing.doubt = "the list holds resources without an id"
                     listing.nameless += page.nameless
         except RegionNotOpen as error:
-            listing.doubt = f"skipped: {error}"
+            listing.doubt, listing.skipped = str(error), True
             return
         if listing.standing.comparison.total == 0 and not listing.doubt:
             listing.doubt = _doubt_empty(ctx, account.provider, listing.scope)
@@ -272,7 +273,10 @@ def _report(ctx: RunContext, listing: Listing) -> None:
         ctx.report.error(resource_id, error)
     if listing.nameless:
         ctx.report.error("", BadData(f"{listing.nameless} resources have no id"))
-    if listing.doubt:
+    if listing.skipped:
+        ctx.report.detail("skipped", listing.doubt)
+        ctx.log.info("region skipped", why=listing.doubt)
+    elif listing.doubt:
         ctx.report.detail("incomplete", listing.doubt)
         ctx.log.warning("no deletion: the listing is not certified", why=listing.doubt)
     if listing.found:

@@ -62,5 +62,12 @@ def _is_due(before: Missing | None, policy: DeletionPolicy, now: datetime) -> bo
 
 
 def _is_too_many(deletions: int, standing: int, policy: DeletionPolicy) -> bool:
-    """Tell whether the threshold is passed: by the percentage and by the count, both."""
-    return deletions > policy.max_count and deletions * 100 > policy.max_percent * standing
+    """Tell whether the threshold is passed: by the percentage, and by the count or by being all.
+
+    A source that is suddenly empty is rather an error than a deletion, however small it was; a
+    single resource may go.
+    """
+    emptied = deletions == standing > 1
+    return deletions * 100 > policy.max_percent * standing and (
+        emptied or deletions > policy.max_count
+    )

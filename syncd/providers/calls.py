@@ -7,11 +7,14 @@ cloud says. Nothing waits beyond the run's deadline: the error itself is raised 
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeVar
+
+import msgspec
 
 from syncd.context import Deadline, RunContext
 from syncd.errors import BadData, Network, SyncdError, Throttled, TimedOut
@@ -144,6 +147,27 @@ class Caller:
         if final or delay >= ctx.deadline.remaining():
             raise error
         ctx.pause(delay)
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
+    """Return a decoded answer; raises BadData for one that can't be read.
+
+    Half a surrogate pair, as is left of a name that was cut inside an emoji, is no Unicode; it is
+    replaced (U+FFFD) rather than costing the whole page.
+    """
+    try:
+        return decoder.decode(body)
+    except (ValueError, RecursionError) as error:
+        mended = _ESCAPES.sub(lambda found: found[1] or rb"\ufffd", body)
+        if mended == body:
+            raise BadData(f"{what}: the answer can't be read: {error}") from error
+    return decoded(decoder, mended, what)
+
+
+_ESCAPES: Final = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u])"  # a pair, or no number
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 
 
 def classified(

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import msgspec
 
 from syncd.errors import BadData
-from syncd.model.diff import Entry, Row
+from syncd.model.diff import Entry, Row, short_hash
 from syncd.model.resource import Resource
 from syncd.providers.calls import Refused
 
@@ -21,6 +21,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 NEVER: Final = 2099
 """Clouds write "never expires" as this year or a later one."""
+
+
+_NORMALISED: Final = b"1"
+"""Raise it when a normaliser changes, so that every row is looked at again."""
+
+
+def seal(raw: bytes, beside: bytes = b"") -> bytes:
+    """Return the seal of a raw object and of what another call told about it."""
+    return short_hash(raw + beside + _NORMALISED)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,8 @@ def test_a_store_that_hangs_makes_the_daemon_not_ready_but_does_not_stop_its_clo
             assert process.get("/healthz")[0] == 200
         finally:
             for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):  # told to end meanwhile
+                    os.kill(pid, signal.SIGCONT)
         until(lambda: process.ready_answer()[0] == 200, 20, "ready again")
         last = place.rows("select max(scheduled_for) at from syncd.run")[0]["at"]
         until(lambda: place.runs("status = 'success' and scheduled_for > %s", last), 20, "a run")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import given
@@ -19,6 +20,7 @@ from syncd.providers.calls import (
     Patience,
     Refused,
     classified,
+    decoded,
     from_status,
     retry_after,
 )
@@ -254,3 +256,21 @@ def test_other_refusals_of_a_lookup_are_raised() -> None:
 
     with pytest.raises(Refused):
         find_each(["a"], find, 10, "NotFound")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r'"web \ud83d"', "web \ufffd"),
+        (r'"\udc00 web"', "\ufffd web"),
+        (r'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+        (r'"\\ud83d \ud83d"', "\\ud83d \ufffd"),  # the first is a backslash and letters
+    ],
+)
+def test_half_a_surrogate_pair_costs_a_character_not_the_page(written, read):
+    assert decoded(msgspec.json.Decoder(str), written.encode(), "test") == read
+
+
+def test_what_is_no_json_for_another_reason_is_bad_data():
+    with pytest.raises(BadData, match="can't be read"):
+        decoded(msgspec.json.Decoder(str), rb'"\ud83d', "test")

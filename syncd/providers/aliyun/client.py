@@ -10,10 +10,17 @@ from aliyunsdkcore.auth.credentials import AccessKeyCredential
 from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 
 from syncd.context import Deadline, RunContext
-from syncd.errors import Authentication, BadData, Network, Permission, SyncdError, Throttled
+from syncd.errors import Authentication, Network, Permission, SyncdError, Throttled
 from syncd.http_client import Response
 from syncd.providers.base import RegionNotOpen
-from syncd.providers.calls import Caller, ErrorTable, classified, from_status, retry_after
+from syncd.providers.calls import (
+    Caller,
+    ErrorTable,
+    classified,
+    decoded,
+    from_status,
+    retry_after,
+)
 
 T = TypeVar("T")
 
@@ -72,10 +79,7 @@ class Client:
             response = self._send(ctx, deadline, request, region)
             if response.status != 200:
                 raise _failure(response, what)
-            try:
-                return answer.decode(response.body)
-            except (ValueError, RecursionError) as error:
-                raise BadData(f"{what}: the answer can't be read: {error}") from error
+            return decoded(answer, response.body, what)
 
         return self._caller.call(ctx, api, region, attempt)
 

@@ -8,13 +8,13 @@ from aliyunsdkecs.request.v20140526.DescribeInstancesRequest import DescribeInst
 
 from syncd.context import RunContext
 from syncd.errors import BadData
-from syncd.model.diff import Entry, short_hash
+from syncd.model.diff import Entry
 from syncd.model.resource import Resource, State
 from syncd.providers.aliyun import disks
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
 from syncd.providers.base import Page
-from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, utf8
+from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
 
 PAGE: Final = 100
 UNKNOWN_ID: Final = "InvalidInstanceId.NotFound"
@@ -195,8 +195,8 @@ def _page(answer: _Answer, packed: disks.PackedDisks | None) -> Page:
     entries = []
     for key, raw in ids_of(raws, lambda raw: _id.decode(raw).instance_id):
         beside = None if packed is None else packed.get(key, b"")
-        seal = short_hash(raw + (_UNKNOWN_DISKS if beside is None else beside))
-        entries.append(RawEntry(key, seal, raw, beside, normalise))
+        sealed = seal(raw, _UNKNOWN_DISKS if beside is None else beside)
+        entries.append(RawEntry(key, sealed, raw, beside, normalise))
     return Page(entries, nameless=len(raws) - len(entries))
 
 

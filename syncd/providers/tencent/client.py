@@ -19,7 +19,14 @@ from syncd.context import Deadline, RunContext
 from syncd.errors import Authentication, BadData, Network, Permission, SyncdError, Throttled
 from syncd.http_client import Response
 from syncd.providers.base import AccountAccess, RegionNotOpen
-from syncd.providers.calls import Caller, ErrorTable, classified, from_status, retry_after
+from syncd.providers.calls import (
+    Caller,
+    ErrorTable,
+    classified,
+    decoded,
+    from_status,
+    retry_after,
+)
 
 REQUESTS_PER_SECOND: Final = 20.0
 """Half of what CVM allows by its documentation, since other tools call too."""
@@ -114,10 +121,7 @@ class Client:
             response = self._send(ctx, deadline, service, action, parameters, region)
             if response.status != 200:
                 raise from_status(response, what)
-            try:
-                said = answer.decode(response.body).response
-            except (ValueError, RecursionError) as error:
-                raise BadData(f"{what}: the answer can't be read: {error}") from error
+            said = decoded(answer, response.body, what).response
             if said.error is not None:
                 raise _failure(said.error, response, what)
             if lacking := said.lacking():

@@ -13,11 +13,11 @@ from tencentcloud.cvm.v20170312.models import (
 
 from syncd.context import RunContext
 from syncd.errors import Permission
-from syncd.model.diff import Entry, short_hash
+from syncd.model.diff import Entry
 from syncd.model.resource import Resource, State
 from syncd.providers.base import ListMoved, Page
 from syncd.providers.calls import Refused
-from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, utf8
+from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
 from syncd.providers.tencent.client import ABSENT, CVM, Client, Enclosed, Said
 
 PAGE: Final = 100
@@ -190,7 +190,7 @@ class Hosts:
 
 def _page(total: int, raws: Sequence[msgspec.Raw]) -> Page:
     entries = [
-        RawEntry(key, short_hash(raw), raw, None, normalise)
+        RawEntry(key, seal(raw), raw, None, normalise)
         for key, raw in ids_of(raws, lambda raw: _id.decode(raw).instance_id)
     ]
     return Page(entries, total, nameless=len(raws) - len(entries))

@@ -178,8 +178,12 @@ def test_an_empty_answer_is_not_confirmed_by_a_dry_run_that_is_none(place):
 
 @pytest.mark.parametrize("clouds", [8], indirect=True)
 @BOTH
-def test_a_small_region_that_is_emptied_goes_at_once(place):
+def test_a_small_region_that_is_emptied_is_held_back_unless_all_may_go(place):
     place.region.release(place.region.ids())
+    item, _ = place.run()
+    assert (item["status"], item["error_class"], item["deleted"]) == ("failed", "guard", 0)
+    assert len(place.living()) == 8
+    place.clouds.configure(max_delete_percent=100)
     item, _ = place.run()
     assert (item["status"], item["deleted"]) == ("success", 8)
     assert place.living() == {}

@@ -141,6 +141,12 @@ def test_what_is_disabled_is_out_and_a_job_without_target_warns(folder):
     assert config.warnings == ('job "hosts" has no enabled target',)
 
 
+def test_two_jobs_over_one_account_warn(folder):
+    folder.write(ACCOUNT + JOB + '[jobs.twice]\nkind="cloud"\naccounts=["a"]\n')
+    warning = 'jobs "hosts" and "twice" both sync hosts of account "a": one should'
+    assert folder.load().warnings == (warning,)
+
+
 def test_accounts_are_found_by_name(folder):
     folder.write(ACCOUNT)
     config = folder.load()

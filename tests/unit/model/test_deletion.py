@@ -38,7 +38,11 @@ def test_by_default_what_is_gone_is_deleted_at_once():
 @pytest.mark.parametrize(
     ("gone", "standing", "percent", "count", "guarded"),
     [
-        (10, 10, 30, 10, False),  # all of them, but not more than the count
+        (10, 10, 30, 10, True),  # not more than the count, but all of them
+        (10, 11, 30, 10, False),
+        (2, 2, 30, 10, True),
+        (1, 1, 30, 10, False),  # a single one may go
+        (10, 10, 100, 10, False),  # emptying is allowed
         (11, 11, 30, 10, True),
         (11, 37, 30, 10, False),  # 29.7 percent
         (11, 36, 30, 10, True),  # 30.6 percent
