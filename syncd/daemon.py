@@ -219,10 +219,10 @@ class Daemon:
         self._log.info("jobs enabled", count=len(specs))
         for name in told:
             spec, due = specs[name], self.dispatch.first_due.get(name)
-            next_run = max(due, self._clock.now()).isoformat() if due else None
+            more = {"next_run": max(due, self._clock.now()).isoformat()} if due else {}
             self._log.info(
                 "job enabled", job=name, kind=spec.kind, schedule=spec.schedule or "by hand",
-                next_run=next_run,
+                **more,
             )  # fmt: skip
 
     def _serve(self) -> int:
@@ -292,7 +292,10 @@ class Daemon:
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
         self._log.info(
-            "reloaded", added=change.added, changed=change.changed, removed=change.removed
+            "reloaded",
+            added=", ".join(change.added),
+            changed=", ".join(change.changed),
+            removed=", ".join(change.removed),
         )
         return change.restart_needed
 
@@ -339,6 +342,8 @@ class Daemon:
     def run_ended(self, job: str, end: RunEnd | None) -> None:
         """Note a failure for the status line, and measure the inventory."""
         self._status.ended(job, failed=end is not None and end.outcome.status == "failed")
+        if self._stopping.is_set():
+            return
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
 

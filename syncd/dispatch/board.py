@@ -40,6 +40,7 @@ class Board:
         self.specs: Mapping[str, JobSpec] = {}
         self.waiting: dict[RunId, Waiting] = {}
         self.running: dict[RunId, Attempt] = {}
+        self._begun: dict[RunId, Waiting] = {}  # the running runs, as they waited
         self._final = threading.Condition()
 
     def active(self, run_id: RunId) -> bool:
@@ -66,13 +67,13 @@ class Board:
         busy = {run.job for run in self.waiting.values()}
         busy |= {attempt.spec.name for attempt in self.running.values()}
         made: list[NewRun] = []
-        skipped: list[tuple[str, SkipReason]] = []
+        skipped: list[tuple[str, datetime, SkipReason]] = []
         for due in dues:
             spec = self.specs.get(due.job)
             if spec is None:
                 continue
             if due.job in busy:
-                skipped.append((due.job, "overlap"))
+                skipped.append((due.job, due.at, "overlap"))
                 continue
             if due.trigger == "schedule":  # those that were missed are made up for one by one
                 busy.add(due.job)
@@ -81,9 +82,10 @@ class Board:
             self._lease.check(tx)
             inserted = runs.insert(tx, made, now)
             job_state.advance(tx, {due.job: due.at for due in sorted(dues, key=lambda d: d.at)})
-        skipped += [(run.job, "already_made") for run in made if run.id not in inserted]
-        for job, reason in skipped:
-            self._log.warning("due time skipped", job=job, reason=reason)
+        again = [run for run in made if run.id not in inserted]
+        skipped += [(run.job, run.scheduled_for, "already_made") for run in again]
+        for job, at, reason in skipped:
+            self._log.warning("due time skipped", job=job, due=at.isoformat(), reason=reason)
             observer.skipped(job, reason)
         self._put(run for run in made if run.id in inserted)
 
@@ -138,6 +140,7 @@ class Board:
                 self._notify()
                 continue
             attempt = self._attempt(run, claim, next_due)
+            self._begun[run.run_id] = run
             self.running[run.run_id] = attempt  # first, so that the run is active throughout
             del self.waiting[run.run_id]
             first = claim.attempt == 1
@@ -171,12 +174,11 @@ class Board:
     def ended(self, attempt: Attempt, end: RunEnd | None) -> None:
         """Take an attempt off the board; its run waits for the next one, or is over."""
         run_id = attempt.claim.run_id
+        run = self._begun.pop(run_id)
         if end is not None and end.next_attempt_at is not None:
-            self.waiting[run_id] = Waiting(
-                run_id, attempt.spec.name, "schedule", "normal", attempt.scheduled_for,
-                self._clock.now(), end.next_attempt_at, attempt.max_attempts + end.free,
-                attempt.selection,
-            )  # fmt: skip
+            self.waiting[run_id] = replace(
+                run, ready_at=end.next_attempt_at, max_attempts=run.max_attempts + end.free
+            )
         del self.running[run_id]
         self._notify()
 

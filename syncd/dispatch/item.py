@@ -14,6 +14,7 @@ from syncd.errors import (
     Cancelled,
     ErrorClass,
     Fenced,
+    Interrupted,
     SyncdError,
     describe,
     error_class,
@@ -199,9 +200,10 @@ def failure(error: BaseException) -> Outcome:
 
 
 def tell(log: BoundLogger, event: str, error: BaseException) -> None:
-    """Log an error: the foreseen ones in a line, a bug with its traceback."""
+    """Log an error: what was asked for as a warning, the foreseen in a line, a bug in full."""
     if isinstance(error, SyncdError):
-        log.error(event, error_class=error.error_class, error=describe(error))
+        say = log.warning if isinstance(error, Interrupted) else log.error
+        say(event, error_class=error.error_class, error=describe(error))
     else:
         log.error(event, error_class="internal", error=describe(error), exc_info=error)
 

@@ -177,6 +177,8 @@ def _names(target: Target) -> dict[str, str]:
 def _log_end(log: BoundLogger, end: RunEnd) -> None:
     """Log how an attempt ended."""
     say = log.info if end.outcome.status == "success" else log.error
+    if end.outcome.error_class == "interrupted":  # asked for, by a stop or a person
+        say = log.warning
     more = {"next_attempt_at": end.next_attempt_at.isoformat()} if end.next_attempt_at else {}
     if end.outcome.error:
         more |= {"error_class": str(end.outcome.error_class), "error": end.outcome.error}
