@@ -1,9 +1,9 @@
 """Peak memory of a run over many hosts, against what the process holds at rest.
 
-Each size gets a process of its own, which runs the job twice by hand: all hosts are new, then 1% are
-changed. The peak is the kernel's (VmHWM, reset before each run; proc(5)), over the resting memory of
-the same process; the goal is a bound for each resource, from the difference between two sizes, so
-that what any run needs does not count.
+Each size gets a process of its own, which runs the job twice by hand: all hosts are new, then 1%
+are changed. The peak is the kernel's (VmHWM, reset before each run; proc(5)), over the resting
+memory of the same process; the goal is a bound for each resource, from the difference between two
+sizes, so that what any run needs does not count.
 
     python -m tests.benchmarks.memory [--sizes 10000 200000]
 """
@@ -18,10 +18,13 @@ import urllib.request
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from syncd import app
+from syncd.config.load import load
+from syncd.demo.emulator.world import KEYS, REGIONS
+from syncd.model.run import Selection
+from syncd.telemetry.logging import configure
 from tests.benchmarks.listing import emulator
 from tests.databases import reachable_directory
-
-from syncd.demo.emulator.world import KEYS, REGIONS
 
 GOAL = 250  # bytes a resource
 
@@ -61,11 +64,6 @@ def configuration(directory: Path, url: str) -> Path:
 
 def work(file: Path, pipe: Connection) -> None:
     """Run the job whenever told, and tell the peak over rest and the seconds of each run."""
-    from syncd import app
-    from syncd.config.load import load
-    from syncd.model.run import Selection
-    from syncd.telemetry.logging import configure
-
     configure("auto", "error", list)
     with app.local_session(load(file)) as session:
         while pipe.recv() == "run":

@@ -17,8 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import orjson
-from tests.benchmarks.listing import context
-from tests.databases import reachable_directory
 
 from syncd.demo.emulator.world import REGIONS, World
 from syncd.model.diff import Entry, short_hash
@@ -29,6 +27,8 @@ from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.reconcile import Reconcile, Write
 from syncd.store.resources import RESOURCES
+from tests.benchmarks.listing import context
+from tests.databases import reachable_directory
 
 GOAL = 0.6
 PAGE = 100
@@ -73,7 +73,7 @@ def reconcile(store: Store, listing: Sequence[Entry]) -> tuple[float, str]:
 
 
 def copy(store: Store, blocks: Sequence[bytes]) -> float:
-    """COPY the blocks into an empty table like the real one; return the seconds, commit included."""
+    """COPY the blocks into an empty table like the real one; return the seconds to the commit."""
     with store.transaction() as tx:
         tx.execute("create table bench_copy (like syncd.resource including compression)")
         tx.execute("alter table bench_copy add primary key (account, region, type, resource_id)")

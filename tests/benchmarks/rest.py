@@ -1,9 +1,9 @@
 """The daemon at rest: the time until it is ready, and its memory, before and after a first run.
 
-It runs as a process of its own on a store that stands already (that is what "store excluded" means),
-tells by sd_notify when it is ready, and then waits for jobs that are not due. Its peers, in the same
-run: a bare interpreter that imports the libraries it can't do without, for the time; an APScheduler
-3.11 with one idle job, for the memory.
+It runs as a process of its own on a store that stands already (which the goal excludes), tells by
+sd_notify when it is ready, and then waits for jobs that are not due. Its peers, in the same run: a
+bare interpreter that imports the libraries it can't do without, for the time; an APScheduler 3.11
+with one idle job, for the memory.
 
     python -m tests.benchmarks.rest [--rounds 5]
 """
@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.listing import emulator
-from tests.databases import reachable_directory
-
 from syncd.demo.emulator.world import KEYS
 from syncd.store.embedded import EmbeddedPostgres
+from tests.benchmarks.listing import emulator
+from tests.databases import reachable_directory
 
 READY_GOAL = 0.5  # seconds
 REST_GOAL, USED_GOAL = 55, 80  # MiB
