@@ -5,6 +5,7 @@ import pwd
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -176,6 +177,7 @@ def _daemon(
     """Put the daemon together."""
     clock, log = Clock(), get_logger()
     metrics = Metrics(__version__, clock.now())
+    store.observe = metrics.observe_statement
     signals = Signals(
         Signal("timetable", clock, _LOOP_STALE),
         Signal("configuration", clock),
@@ -198,7 +200,10 @@ def _daemon(
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
         offer = Offer(
-            Operations(daemon, store, health), StoreReads(store.transaction), metrics, health
+            Operations(daemon, store, health),
+            StoreReads(partial(store.transaction, operation="read")),
+            metrics,
+            health,
         )
         listen = config.listen
         server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)

@@ -78,7 +78,7 @@ class Board:
             if due.trigger == "schedule":  # those that were missed are made up for one by one
                 busy.add(due.job)
             made.append(_new_run(spec, due, now))
-        with self._store.transaction() as tx:
+        with self._store.transaction(operation="claim") as tx:
             self._lease.check(tx)
             inserted = runs.insert(tx, made, now)
             job_state.advance(tx, {due.job: due.at for due in sorted(dues, key=lambda d: d.at)})
@@ -127,7 +127,7 @@ class Board:
         busy = {attempt.spec.name for attempt in self.running.values()}
         for run in next_runs(self.waiting.values(), busy, free, now):
             try:
-                with self._store.transaction() as tx:
+                with self._store.transaction(operation="begin") as tx:
                     self._lease.check(tx)
                     claim = runs.start(tx, run.run_id, self._lease.holder, self._lease.epoch, now)
             except Fenced:

@@ -146,7 +146,7 @@ class ItemWork:
             items.start_item(tx, self.claim, self.item_id, self.clock.now())
         staged = self.job.read(ctx, self.target)
         try:
-            with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+            with self.store.transaction(ctx.deadline, ctx.cancel, operation="apply") as tx:
                 applied = self.job.apply(tx, ctx, staged)
                 changes = self.job.changes(tx, ctx, staged, _NAMED_IN_LOG + 1)
                 outcome = Outcome("success") if not applied.failure else failure(applied.failure)

@@ -51,7 +51,7 @@ class Recorder:
         It does when the connection broke after its commit, or when the outbox was emptied twice.
         """
         try:
-            with self._store.transaction() as tx:
+            with self._store.transaction(operation="record") as tx:
                 write(tx, owed)
         except Fenced:
             with self._store.transaction() as tx:

@@ -4,10 +4,11 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import Connection
@@ -28,6 +29,14 @@ _TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooCo
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells each failed try; we tell once
 
 
+Operation = Literal["claim", "begin", "load", "stage", "apply", "record", "lease", "read", "other"]
+"""What a transaction is for, as the metrics tell it apart."""
+
+
+def _unobserved(operation: Operation, seconds: float) -> None:
+    """Hear of a transaction and keep it to oneself."""
+
+
 class Store:
     """The store as its rooms see it: transactions under a time limit."""
 
@@ -41,6 +50,7 @@ class Store:
         connect_timeout: timedelta = timedelta(seconds=2),
     ) -> None:
         self._wait = max(connect_timeout.total_seconds(), 1.0)
+        self.observe: Callable[[Operation, float], None] = _unobserved
         self.pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
             dsn,
             min_size=pool_min,
@@ -79,16 +89,22 @@ class Store:
         cancel: CancelToken | None = None,
         *,
         rehearse: bool = False,
+        operation: Operation = "other",
     ) -> Iterator[Transaction]:
         """Give a transaction: committed at the end of the block, rolled back by an exception.
 
-        One that only rehearses is always rolled back.
+        One that only rehearses is always rolled back. `observe` hears how long it took, the wait
+        for a connection included, by the name of the operation.
 
         Raises StoreError when the store is out of reach or refuses a statement, TimedOut when the
         deadline passes, BadData for a value that it can't hold, Conflict for a row that may exist
         once, and the token's error.
         """
-        with self._errors_mapped(cancel), self._connection(deadline) as connection:
+        with (
+            self._timed(operation),
+            self._errors_mapped(cancel),
+            self._connection(deadline) as connection,
+        ):
             limit = _STATEMENT_LIMIT
             if deadline is not None:
                 limit = min(max(deadline.remaining(), 0.001), _LONGEST)
@@ -101,6 +117,15 @@ class Store:
                 else:
                     with _cancelled_by(cancel, connection):
                         yield connection
+
+    @contextmanager
+    def _timed(self, operation: Operation) -> Iterator[None]:
+        """Tell how long the block took."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.observe(operation, time.monotonic() - began)
 
     @contextmanager
     def _connection(self, deadline: Deadline | None) -> Iterator[Transaction]:

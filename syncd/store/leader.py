@@ -32,7 +32,7 @@ class Lease:
 
     def renew(self, store: Store) -> None:
         """Extend the lease; raises Fenced when somebody else has taken over."""
-        with store.transaction() as tx:
+        with store.transaction(operation="lease") as tx:
             row = tx.execute(
                 """update syncd.leader set expires_at = now() + make_interval(secs => %s)
                    where holder = %s and epoch = %s returning epoch""",

@@ -71,7 +71,7 @@ class Reconcile:
 
     def begin(self, ctx: RunContext) -> Standing:
         """Load the living keys of the scope with their digests, and what earlier runs missed."""
-        with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+        with self.store.transaction(ctx.deadline, ctx.cancel, operation="load") as tx:
             rows = tx.cursor(binary=True).execute(self._sql.known, self.scope)
             known: dict[str, bytes] = dict(rows)
             marked = tx.execute(self._sql.marked, self.scope).fetchall()
@@ -89,7 +89,7 @@ class Reconcile:
         if not differences:
             return []
         try:
-            with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+            with self.store.transaction(ctx.deadline, ctx.cancel, operation="stage") as tx:
                 self._copy(tx, differences)
         except (BadData, UnicodeEncodeError) as error:
             if len(differences) == 1:

@@ -55,7 +55,8 @@ def test_the_service_manager_hears_of_start_reload_and_stop(place: Site, manager
     (moment,) = manager.heard("MONOTONIC_USEC")
     assert before <= int(moment) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     place.fault("latency", seconds=1.5)
-    until(lambda: place.runs("status = 'running'"), 10, "a run")
+    place.client.trigger("by-hand", EVERYTHING, "me")
+    until(lambda: place.runs("job = 'by-hand' and status = 'running'"), 10, "a run")
     assert process.stop() == 0
     keys = [next(iter(message)) for message in manager.messages()]
     assert keys.index("RELOADING") < keys.index("STOPPING") < len(keys)
