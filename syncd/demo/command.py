@@ -14,8 +14,8 @@ from typing import Final
 from syncd.control.client import Client
 from syncd.demo.child import Child
 from syncd.demo.churn import Churn
-from syncd.demo.emulator import Emulator, World
-from syncd.demo.place import Place, prepared
+from syncd.demo.emulator import Emulator
+from syncd.demo.place import Place, demo_world, prepared
 from syncd.demo.screen import Screen, screen
 from syncd.demo.story import Line, Story
 from syncd.errors import StoreError, SyncdError, Unreachable
@@ -58,7 +58,7 @@ class _Stage:
 def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
     """Build it all up, look at it, and take it all down again."""
     with ExitStack() as stack:
-        emulator = stack.enter_context(Emulator(World.demo(seed, _HOSTS)))
+        emulator = stack.enter_context(Emulator(demo_world(seed, _HOSTS)))
         place = stack.enter_context(prepared(emulator, keep))
         view = stack.enter_context(screen())
         view.tell([Line("demo", "two emulated clouds stand; starting syncd and its PostgreSQL")])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from syncd.demo.emulator import KEYS, Emulator
+from syncd.demo.emulator import Account, Emulator, World
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.embedded.binaries import find_binaries
 
@@ -55,11 +55,11 @@ accounts = ["tencent-demo"]
 every = "{every}s"
 group = "demo"
 
-[jobs.all-hosts]
+[jobs.staging-hosts]
 kind = "cloud"
-accounts = ["aliyun-demo", "tencent-demo"]
-schedule = "* * * * *"
-group = "demo"
+accounts = ["aliyun-staging"]
+every = "{every}s"
+group = "staging"
 """
 
 
@@ -123,6 +123,21 @@ def prepared(emulator: Emulator, keep: Path | None) -> Iterator[Place]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def demo_world(seed: int, hosts: int) -> World:
+    """Return what the demonstration shows: an account of each cloud, and a small second one."""
+    world = World.demo(seed, hosts)
+    staging = Account(
+        "aliyun-staging",
+        "aliyun",
+        "LTAI5tEmulatedKeyAliyun2",
+        "emulated-secret-staging",
+        "2345678901234567",
+    )
+    staging.open("cn-shenzhen", seed).add(hosts // 2)
+    world.accounts[staging.name] = staging
+    return world
+
+
 def _configuration(place: Place, emulator: Emulator) -> str:
     """Return the text of the configuration."""
     parts = [
@@ -133,11 +148,10 @@ def _configuration(place: Place, emulator: Emulator) -> str:
         )
     ]
     for account in emulator.world.accounts.values():
-        key_id, secret, _ = KEYS[account.provider]
         parts.append(
             _ACCOUNT.format(
                 name=account.name, provider=account.provider,
-                key_id=key_id, secret=secret, url=emulator.url,
+                key_id=account.key_id, secret=account.secret, url=emulator.url,
             )
         )  # fmt: skip
     return "".join([*parts, _JOBS.format(every=EVERY)])
