@@ -140,21 +140,19 @@ def demo_world(seed: int, hosts: int) -> World:
 
 def _configuration(place: Place, emulator: Emulator) -> str:
     """Return the text of the configuration."""
-    parts = [
-        _HEAD.format(
-            state_dir=json.dumps(str(place.directory / "state")),
-            socket=json.dumps(str(place.socket)),
-            port=place.port,
+    head = _HEAD.format(
+        state_dir=json.dumps(str(place.directory / "state")),
+        socket=json.dumps(str(place.socket)),
+        port=place.port,
+    )
+    accounts = [
+        _ACCOUNT.format(
+            name=account.name, provider=account.provider,
+            key_id=account.key_id, secret=account.secret, url=emulator.url,
         )
-    ]
-    for account in emulator.world.accounts.values():
-        parts.append(
-            _ACCOUNT.format(
-                name=account.name, provider=account.provider,
-                key_id=account.key_id, secret=account.secret, url=emulator.url,
-            )
-        )  # fmt: skip
-    return "".join([*parts, _JOBS.format(every=EVERY)])
+        for account in emulator.world.accounts.values()
+    ]  # fmt: skip
+    return "".join([head, *accounts, _JOBS.format(every=EVERY)])
 
 
 def _write(path: Path, text: str) -> None:

@@ -64,6 +64,11 @@ class Store:
             kwargs={
                 "connect_timeout": max(2, round(self._wait)),
                 "application_name": "syncd",
+                # a server that a network no longer reaches is noticed in some 20 s (tcp(7))
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 2,
+                "tcp_user_timeout": 20_000,
                 "options": "-c timezone=UTC -c client_encoding=UTF8",
             },
         )
