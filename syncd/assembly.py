@@ -1,6 +1,7 @@
 """From a configuration to the parts it asks for: the store, the accounts, the jobs to be run."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,20 +31,23 @@ class Accounts:
     def __init__(self, store: Store, observe: ApiObserver) -> None:
         self._store, self._observe = store, observe
         self._providers: dict[tuple[str, str, str, float], Provider] = {}
+        self._lock = threading.Lock()  # two runs that begin at once must share one limiter
 
     def open(self, name: str, account: Account, api_timeout: float) -> CloudAccount:
         """Return an account, its provider made anew only when its configuration or key differ."""
         key_id = secrets.resolve(account.access_key_id).get_secret_value()
         key = (name, digest(account), key_id, api_timeout)
-        if key not in self._providers:
-            self._providers = {
-                k: p for k, p in self._providers.items() if k[0] != name or k[3] != api_timeout
-            }
-            self._providers[key] = self._build(name, account, key_id, api_timeout)
+        with self._lock:
+            if key not in self._providers:
+                self._providers = {
+                    k: p for k, p in self._providers.items() if k[0] != name or k[3] != api_timeout
+                }
+                self._providers[key] = self._build(name, account, key_id, api_timeout)
+            provider = self._providers[key]
         return CloudAccount(
             name=name,
             provider_name=account.provider,
-            provider=self._providers[key],
+            provider=provider,
             key_id=key_id,
             regions=None if account.regions == "all" else account.regions,
             excluded=account.exclude_regions,

@@ -125,7 +125,7 @@ class _Call:
         """
         self._socket = self._spare or sock
         self.check()
-        sock.settimeout(seconds or self.deadline.remaining())
+        sock.settimeout(max(seconds or self.deadline.remaining(), 0.001))  # 0 would not wait at all
 
     def guard(self, sock: socket.socket) -> None:
         """Wait on a copy of `sock`, since TLS takes the socket itself apart to shake hands."""

@@ -5,11 +5,12 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import cell
+from syncd.cli.names import JOB, RUN
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.session import Session, me
 from syncd.cli.settings import Settings
-from syncd.cli.watch import ended_well, watch
+from syncd.cli.watch import ended_well, tell_failure, watch
 from syncd.control.client import Client
 from syncd.model.run import Selection
 
@@ -17,7 +18,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command
-@click.argument("job")
+@click.argument("job", type=JOB)
 @click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
@@ -47,11 +48,12 @@ def trigger(
         print_json(summary(run))
     else:
         print_items(run["items"])
+    tell_failure(run)
     ctx.exit(0 if ended_well([run]) else 1)
 
 
 @click.command
-@click.argument("run")
+@click.argument("run", type=RUN)
 @_JSON
 @click.pass_obj
 def cancel(settings: Settings, run: str, *, as_json: bool) -> None:
@@ -66,7 +68,7 @@ def cancel(settings: Settings, run: str, *, as_json: bool) -> None:
 
 
 @click.command
-@click.argument("job")
+@click.argument("job", type=JOB)
 @_JSON
 @click.pass_obj
 def approve(settings: Settings, job: str, *, as_json: bool) -> None:
@@ -75,7 +77,11 @@ def approve(settings: Settings, job: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"approved": count})
     else:
-        tell(f"{count} deletions of {job} may go in its next run, within 24 hours")
+        tell(
+            f"{count} deletions of {job} may go in its next run, within 24 hours"
+            if count
+            else f"no deletions of {job} are held back"
+        )
 
 
 @click.command

@@ -1,5 +1,6 @@
 """`syncd check`: validates the configuration and prints what would run."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -45,7 +46,7 @@ def check(
         tell(f"warning: {warning}")
     if job is not None and job not in config.enabled_jobs():
         raise NotFound(f"there is no enabled job {job!r}")
-    now = parse_moment(start, settings.zone) if start else datetime.now(UTC)
+    now = parse_moment(start, settings.zone, "--from") if start else datetime.now(UTC)
     jobs = upcoming(config, now, count, job)
     if as_json:
         print_json(document(jobs, []))
@@ -54,9 +55,15 @@ def check(
             [
                 cell(each.name), cell(each.kind), cell(each.schedule or "by hand"),
                 cell(each.timezone),
-                cell(", ".join(moment.isoformat(" ", "minutes") for moment in each.next_runs)),
+                cell(_due_times(each.next_runs)),
             ]
             for each in jobs
         ]  # fmt: skip
         headers = ["job", "kind", "schedule", "timezone", "next runs"]
         print_table(headers, rows, "the configuration is valid, and has no enabled job")
+
+
+def _due_times(moments: Sequence[datetime]) -> str:
+    """Return the moments to the minute, or to the second where one is not on a whole minute."""
+    precision = "seconds" if any(moment.second for moment in moments) else "minutes"
+    return ", ".join(moment.isoformat(" ", precision) for moment in moments)

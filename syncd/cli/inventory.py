@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -13,8 +13,10 @@ from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.reads import Reads
 from syncd.model.queries import RESOURCE_KEY, ChangeQuery, ResourceQuery
+from syncd.model.resource import State
 
 PAGE = 1_000
+_OLD_PAGE = 10_000  # the largest: the store reckons all of the past anew for each page
 _SHOWN = (
     "account", "region", "type", "resource_id", "name", "state", "instance_type", "private_ips",
     "public_ips",
@@ -27,7 +29,7 @@ _ACCOUNT = click.option("--account", metavar="ACCOUNT", help="Only of this accou
 @click.option("--type", "kind", metavar="TYPE", help="Only of this type, such as host.")
 @_ACCOUNT
 @click.option("--region", metavar="REGION", help="Only of this region.")
-@click.option("--state", metavar="STATE", help="Only in this state, such as running.")
+@click.option("--state", type=click.Choice(get_args(State)), help="Only in this state.")
 @click.option("--as-of", metavar="TIME", help="As it was: 10m ago, or at a time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many; all by default.")
 @_JSON
@@ -44,8 +46,9 @@ def resources(  # noqa: PLR0913 - the options
     as_json: bool,
 ) -> None:
     """List the resources that stand, or stood."""
-    moment = parse_moment(as_of, settings.zone) if as_of else None
-    query = ResourceQuery(kind, account, region, state, moment, attributes=as_json, limit=PAGE)
+    moment = parse_moment(as_of, settings.zone, "--as-of") if as_of else None
+    page = _OLD_PAGE if moment else PAGE
+    query = ResourceQuery(kind, account, region, state, moment, attributes=as_json, limit=page)
     with reading(settings) as reads:
         rows = _all(reads, query, limit)
         if as_json:
@@ -75,7 +78,7 @@ def changes(
     as_json: bool,
 ) -> None:
     """List what was added, updated, deleted or restored, the newest first."""
-    moment = parse_moment(since, settings.zone) if since else None
+    moment = parse_moment(since, settings.zone, "--since") if since else None
     with reading(settings) as reads:
         rows = reads.changes(ChangeQuery(moment, job, account, limit))
     if as_json:

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from syncd.cli.cells import Cell, cell, word
-from syncd.cli.moments import ago, moment_cell, parse_moment
+from syncd.cli.moments import ago, how_long, moment_cell, parse_moment
+from syncd.cli.names import RUN
 from syncd.cli.records import error_text, print_run, print_runs
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
@@ -74,7 +75,7 @@ def runs(
     as_json: bool,
 ) -> None:
     """List runs, the newest first."""
-    moment = parse_moment(since, settings.zone) if since else None
+    moment = parse_moment(since, settings.zone, "--since") if since else None
     with reading(settings) as reads:
         rows = reads.runs(RunQuery(job, state, moment, limit))
     if as_json:
@@ -86,7 +87,7 @@ def runs(
 
 
 @click.command
-@click.argument("run")
+@click.argument("run", type=RUN)
 @_JSON
 @click.pass_obj
 def show(settings: Settings, run: str, *, as_json: bool) -> None:
@@ -140,6 +141,6 @@ def _print_inventory(rows: list[Json]) -> None:
 
 def _print_guarded(held: Json) -> None:
     where = f"{held['account']}/{held['region']}/{held['type']}"
-    told = f"{held['count']} deletions of {where} are held back since {ago(held['guarded_at'])}"
+    told = f"{held['count']} deletions of {where} are held back for {how_long(held['guarded_at'])}"
     after = "approved for the next run" if held["approved"] else f"syncd approve {held['job']}"
     print_line(Cell("! ", "red"), cell(f"{told}: {after}"))

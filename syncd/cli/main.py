@@ -3,6 +3,8 @@
 The daemon starts through here too, so nothing heavy is imported before the command is known.
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -77,7 +79,10 @@ def cli(ctx: click.Context, file: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process, also where standard streams were closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - stays open
     cli(prog_name="syncd")
 
 
@@ -99,4 +104,6 @@ def _errors_told(ctx: click.Context) -> Iterator[None]:
         yield
     except SyncdError as error:
         complain(str(error) or type(error).__name__)
+        if isinstance(error, Unreachable) and (doubt := ctx.obj.doubt):
+            complain(f"it may be elsewhere, for the configuration can't be used:\n{doubt}")
         ctx.exit(exit_status(error))

@@ -10,6 +10,13 @@ from syncd.cli.screen import print_line, print_table
 
 Json = dict[str, Any]
 COUNTS = ("total", "added", "updated", "deleted", "unchanged", "errors")
+_DETAILS = {
+    "skipped": "skipped",
+    "incomplete": "incomplete",
+    "lossy": "lacking in the list, found by id",
+    "data_disks": "data disks",
+}
+"""What is known of an item besides, in words; its error tells of what is guarded."""
 
 
 def print_runs(runs: Sequence[Json], zone: tzinfo) -> None:
@@ -35,11 +42,11 @@ def print_items(items: Sequence[Json]) -> None:
     rows = [
         [
             cell(item["target"]), word(item["status"]), *count_cells(item),
-            cell(item["duration_seconds"]), cell(error_text(item)),
+            cell(item["duration_seconds"]), cell(_remarks(item)),
         ]
         for item in items
     ]  # fmt: skip
-    print_table(["target", "status", *COUNTS, "seconds", "error"], rows, "no items")
+    print_table(["target", "status", *COUNTS, "seconds", "remarks"], rows, "no items")
 
 
 def print_run(run: Json, zone: tzinfo) -> None:
@@ -69,6 +76,14 @@ def summary(run: Json) -> Json:
 def error_text(row: Json) -> str | None:
     """Return class and text of the error of a run or item."""
     return f"{row['error_class']}: {row['error']}" if row["error_class"] else None
+
+
+def _remarks(item: Json) -> str | None:
+    """Return what went wrong with an item, and what its counts leave out: a region skipped."""
+    notes = [
+        f"{_DETAILS[name]}: {value}" for name, value in item["details"].items() if name in _DETAILS
+    ]
+    return "; ".join(filter(None, [error_text(item), *notes])) or None
 
 
 def count_cells(row: Json) -> list[Cell]:

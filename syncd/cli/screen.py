@@ -4,8 +4,10 @@ Names come from clouds and may hold anything: no control character, no direction
 in them ever reaches the terminal. In a pipe, tables are as wide as their content.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -43,7 +45,7 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     between = "["
     for row in rows:
         text = msgspec.json.encode(row).decode().translate(_JSON_CONTROLS)
-        click.echo(f"{between}{text}", nl=False)
+        _put(f"{between}{text}", end="")
         between = ",\n"
     _put("]" if between != "[" else "[]")
 
@@ -91,7 +93,16 @@ def _print_rich_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     console.print(table)
 
 
-def _put(text: str) -> None:
-    """Write and flush, so that a reader that is gone is noticed here, where click handles it."""
-    click.echo(text)
-    sys.stdout.flush()
+def _put(text: str, end: str = "\n") -> None:
+    """Write and flush, so that a reader that is gone is noticed here, where click handles it.
+
+    Raises click.ClickException when the text can't be written.
+    """
+    try:
+        click.echo(text + end, nl=False)  # flushes
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # what is left in the buffer would fail again at the exit
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - stays open
+        raise click.ClickException(f"standard output: {error.strerror}") from error

@@ -21,6 +21,7 @@ class Settings:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.doubt: ConfigurationError | None = None  # why `socket` may be wrong
 
     @cached_property
     def config(self) -> Any:  # noqa: ANN401 - Config, whose import would be paid by every command
@@ -34,7 +35,8 @@ class Settings:
         """The control socket of the daemon that uses this configuration."""
         try:
             return Path(self.config.listen.control)
-        except ConfigurationError:
+        except ConfigurationError as error:
+            self.doubt = error
             return Path(_likely_socket(self.file))
 
     @cached_property

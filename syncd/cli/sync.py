@@ -7,10 +7,11 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
+from syncd.cli.names import JOB
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
 from syncd.cli.session import Session, working
-from syncd.cli.watch import ended_well, watch
+from syncd.cli.watch import ended_well, tell_failure, watch
 from syncd.errors import SyncdError
 from syncd.model.run import Selection
 
@@ -18,7 +19,7 @@ Json = dict[str, Any]
 
 
 @click.command
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
+@click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
@@ -60,8 +61,7 @@ def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json
     for run in runs:
         if not as_json:
             print_items(run["items"])
-        if run["status"] != "success":
-            complain(f"{run['job']} {run['status']}: {error_text(run) or 'see its items'}")
+        tell_failure(run)
     if refused:
         raise refused
     return 0 if ended_well(runs) else 1
@@ -73,7 +73,7 @@ def _plan(session: Session, jobs: Sequence[str], selection: Selection, *, as_jso
     if as_json:
         print_json(items)
     for item in items:
-        if not as_json:
+        if not as_json and (item["changes"] or not item["error_class"]):
             _print_item(item)
         if item["error_class"]:
             complain(f"{item['target']}: {error_text(item)}")

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from syncd.cli.cells import clean
-from syncd.cli.screen import tell
+from syncd.cli.records import error_text
+from syncd.cli.screen import complain, tell
 from syncd.cli.session import Session
 from syncd.errors import Conflict
 
@@ -36,6 +37,12 @@ def watch(session: Session, runs: Mapping[UUID, str]) -> list[Json]:
 def ended_well(runs: Iterable[Json]) -> bool:
     """Tell whether all runs were successful."""
     return all(run["status"] == "success" for run in runs)
+
+
+def tell_failure(run: Json) -> None:
+    """Say why a run was not successful."""
+    if run["status"] != "success":
+        complain(f"{run['job']} {run['status']}: {error_text(run) or 'see its items'}")
 
 
 def _interrupt(session: Session, runs: Mapping[UUID, str]) -> None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -212,18 +212,22 @@ PUBLIC: Final[dict[str, View]] = _BOTH | {
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    wait: float = 0.0
+    wait: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0  # NaN passes no bound
 
 
 def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:
-    """Wait for a run in slices, as long as nobody closes us; only one when too many wait."""
+    """Wait for a run in slices, as long as nobody closes us; only one when too many wait.
+
+    A run of another process, or one whose end the store is owed, is no wait for the daemon: it
+    answers at once, and the rest of the slice is waited for here.
+    """
     with offer.long_call() as free:
         deadline = Deadline.after(seconds if free else min(seconds, _SLICE))
         while True:
-            left = deadline.remaining()
-            if offer.commands.wait(run_id, max(0.0, min(_SLICE, left))):
+            turn = deadline.sooner(_SLICE)
+            if offer.commands.wait(run_id, max(0.0, turn.remaining())):
                 return True
-            if left <= 0 or offer.closing.is_set():
+            if offer.closing.wait(max(0.0, turn.remaining())) or deadline.remaining() <= 0:
                 return False
 
 

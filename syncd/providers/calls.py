@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count
 from typing import Final, TypeVar
 
 import msgspec
@@ -92,16 +91,20 @@ class Caller:
         Raises the classes of `syncd.errors`, RegionNotOpen and Refused.
         """
         limiter = self._limiters.of(api, region)
-        for failures in count(1):
+        throttled = failed = 0
+        while True:
             limiter.take(ctx)
             try:
                 result = self._observed(api, lambda: attempt(self._deadline(ctx)))
-            except (Network, TimedOut, BadData, Throttled) as error:
-                self._wait(ctx, error, failures, limiter)
+            except Throttled as error:
+                throttled += 1
+                self._wait(ctx, error, throttled, limiter)
+            except (Network, TimedOut, BadData) as error:
+                failed += 1
+                self._wait(ctx, error, failed, limiter)
             else:
                 limiter.succeeded()
                 return result
-        raise AssertionError("unreachable")
 
     def send(
         self,

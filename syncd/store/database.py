@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import psycopg
 from psycopg import Connection
@@ -37,6 +37,23 @@ def _unobserved(operation: Operation, seconds: float) -> None:
     """Hear of a transaction and keep it to oneself."""
 
 
+def _connecting(note: Callable[[psycopg.Error | None], None]) -> type[Connection[TupleRow]]:
+    """Return a class of connections that tell why one can't be made; the pool does not."""
+
+    class Noting(Connection[TupleRow]):
+        @classmethod
+        def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ANN401 - handed on
+            try:
+                connection = super().connect(conninfo, **options)
+            except psycopg.Error as error:
+                note(error)
+                raise
+            note(None)
+            return connection
+
+    return Noting
+
+
 class Store:
     """The store as its rooms see it: transactions under a time limit."""
 
@@ -51,8 +68,10 @@ class Store:
     ) -> None:
         self._wait = max(connect_timeout.total_seconds(), 1.0)
         self.observe: Callable[[Operation, float], None] = _unobserved
+        self._refused: psycopg.Error | None = None  # why the last try to connect failed
         self.pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
             dsn,
+            connection_class=_connecting(self._note_connect),
             min_size=pool_min,
             max_size=pool_max,
             max_idle=pool_idle.total_seconds(),
@@ -72,6 +91,9 @@ class Store:
                 "options": "-c timezone=UTC -c client_encoding=UTF8",
             },
         )
+
+    def _note_connect(self, error: psycopg.Error | None) -> None:
+        self._refused = error
 
     def open(self) -> None:
         """Start the pool; connections are made in the background."""
@@ -155,7 +177,8 @@ class Store:
         except psycopg.errors.DiskFull as error:
             raise StoreError(f"the disk of the store is full: {_first_line(error)}") from error
         except (PoolTimeout, PoolClosed) as error:
-            raise StoreError(f"the store can't be reached: {_first_line(error)}") from error
+            why = _first_line(self._refused or error)
+            raise StoreError(f"the store can't be reached: {why}") from error
         except psycopg.Error as error:
             if cancel is not None:
                 cancel.check()

@@ -62,7 +62,8 @@ def open_items(
         (claim.attempt, claim.run_id, list(retried)),
     )
     tx.execute(
-        """update syncd.run_item set status = 'cancelled', error = 'the target is gone'
+        """update syncd.run_item
+           set status = 'cancelled', error = 'the target is gone', finished_at = now()
            where run_id = %s and status = 'pending' and target <> all (%s)""",
         (claim.run_id, names),
     )

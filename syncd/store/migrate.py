@@ -67,13 +67,14 @@ def shipped() -> list[Migration]:
 def migrate(store: Store, migrations: list[Migration] | None = None) -> list[Migration]:
     """Bring the store's schema up to date; return the migrations that were applied.
 
-    Raises ConfigurationError when the store needs a newer program, or when a migration that was
-    applied differs from the one shipped; StoreError when one fails.
+    Raises ConfigurationError when the store needs a newer program, can't hold every text, or when a
+    migration that was applied differs from the one shipped; StoreError when one fails.
     """
     pending = shipped() if migrations is None else migrations
     with store.transaction() as tx:
         tx.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         if not _is_prepared(tx):  # a role that may not create schemas can use one that stands
+            _refuse_encoding(tx)
             tx.execute(_PREPARE)
     return [migration for migration in pending if _apply(store, migration)]
 
@@ -113,6 +114,16 @@ def _apply(store: Store, migration: Migration) -> bool:
                 f" of this program, version {__version__}: the schema can't be trusted"
             )
     return known is None
+
+
+def _refuse_encoding(tx: Transaction) -> None:
+    """Raise ConfigurationError for a database that has no room for the names of clouds."""
+    encoding = tx.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the database of store.dsn is encoded in {encoding}: syncd needs one made with"
+            " `create database ... encoding 'UTF8'`"
+        )
 
 
 def _refuse_older_program(tx: Transaction) -> None:

@@ -54,7 +54,7 @@ class Families:
         self.api = count("api_requests", "Requests to clouds.", "provider", "api", "outcome")
         self.throttled = count("api_throttled", "Requests refused as too many.", "provider", "api")
         self.duration = self._histogram(
-            "job_run_duration_seconds", "Time a run took, all attempts.", RUN_SECONDS, "job_name"
+            "job_run_duration_seconds", "Time of a run's last attempt.", RUN_SECONDS, "job_name"
         )
         self.delay = self._histogram(
             "job_start_delay_seconds", "From due time to start.", DELAY_SECONDS, "job_name"

@@ -105,7 +105,7 @@ class Metrics:
         series.retries.inc()
 
     def run_ended(self, job: str, outcome: RunOutcome, now: datetime, seconds: float) -> None:
-        """Count a run that took `seconds`, all its attempts."""
+        """Count a run whose last attempt took `seconds`."""
         self._of(job).ended(outcome, now, seconds)
 
     def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:
@@ -133,7 +133,7 @@ class Metrics:
             self._resources = frozenset(counts)
 
     def observe_api(self, provider: str, api: str, outcome: str, seconds: float) -> None:
-        """Count a request to a cloud; `outcome` is `success` or an error class."""
+        """Count a request to a cloud; `outcome` is `ok` or an error class."""
         self._families.api.labels(provider, api, outcome).inc()
         self._families.api_seconds.labels(provider, api).observe(seconds)
         throttled = self._families.throttled.labels(provider, api)  # known as soon as the api is

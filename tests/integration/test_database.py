@@ -5,9 +5,11 @@ import time
 
 import pytest
 from dispatch_helpers import SECONDS, Bench
+from psycopg.conninfo import make_conninfo
 
 from syncd.context import CancelSource, Deadline
 from syncd.errors import BadData, Cancelled, Conflict, StoreError, TimedOut
+from syncd.store.database import Store
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,16 @@ def test_errors_of_the_driver_become_ours(
         tx.execute(statement)  # type: ignore[call-overload]  # tests' own text
     assert caught.value.__cause__ is not None
     assert bench.one("select count(*) from scratch") == 0  # the pool gives one that works
+
+
+def test_a_store_out_of_reach_is_told_with_the_reason(dsn: str) -> None:
+    store = Store(make_conninfo(dsn, dbname="nowhere"))
+    store.open()
+    try:
+        with pytest.raises(StoreError, match=r'reached: .*database "nowhere" does not exist'):
+            store.transaction().__enter__()
+    finally:
+        store.close()
 
 
 def test_a_statement_ends_at_the_deadline(bench: Bench) -> None:

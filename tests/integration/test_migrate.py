@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from syncd import __version__
 from syncd.errors import ConfigurationError, StoreError
@@ -94,3 +97,21 @@ def test_two_at_a_time_apply_each_migration_once(store: Store) -> None:
             for migration in applied
         ]
     assert done == shipped()
+
+
+def test_a_database_that_can_not_hold_every_text_is_refused(dsn: str) -> None:
+    name = conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as connection:
+        for step in (
+            "drop database {}",
+            "create database {} encoding 'LATIN1' locale_provider libc locale 'C'"
+            " template template0",
+        ):
+            connection.execute(sql.SQL(step).format(sql.Identifier(str(name))))
+    store = Store(dsn)
+    store.open()
+    try:
+        with pytest.raises(ConfigurationError, match="encoded in LATIN1"):
+            migrate(store)
+    finally:
+        store.close()

@@ -214,6 +214,8 @@ def test_a_further_attempt_opens_what_failed_what_is_new_and_drops_what_is_gone(
         "good": "success", "again": "pending", "given up": "failed", "gone": "cancelled",
         "new": "pending",
     }  # fmt: skip
+    ended = "select array_agg(target) from syncd.run_item where finished_at is not null"
+    assert bench.one(ended) == ["gone"]
 
 
 def test_a_selection_comes_back_as_it_was(bench: Bench) -> None:

@@ -93,6 +93,11 @@ def test_tries_come_to_an_end(error: SyncdError, tries: int) -> None:
     assert script.tries == tries
 
 
+def test_throttling_uses_up_no_tries_of_network_errors() -> None:
+    script = Script(*[Throttled("x", 0.0)] * 4, Network("x"))
+    assert run(script) == "fine"
+
+
 def test_no_wait_goes_beyond_the_run() -> None:
     script = Script(Throttled("x", 60.0))
     with pytest.raises(Throttled):

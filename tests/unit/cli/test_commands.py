@@ -42,7 +42,7 @@ def test_status_tells_health_jobs_inventory_and_what_is_held_back(served):
     assert result.exit_code == 0, result.output
     for part in (
         "syncd 0.1.0, ready, pid 1", "1 job, 1 running", "hosts", "failed", "network: down",
-        "12 deletions of prod/r/host", "syncd approve hosts",
+        "12 deletions of prod/r/host are held back for", "syncd approve hosts",
     ):  # fmt: skip
         assert part in result.stdout
 
@@ -217,6 +217,8 @@ def test_a_plan_that_can_not_be_made_fails(served):
     result = syncd(served, "sync", "hosts", "--plan")
     assert result.exit_code == 1
     assert "permission: no" in result.stderr
+    served.commands.planned = [PLANNED | {"error_class": "permission", "error": "", "changes": []}]
+    assert syncd(served, "sync", "hosts", "--plan").stdout == "", "nothing was listed"
 
 
 def test_trigger_prints_the_id_at_once(served):
@@ -229,6 +231,7 @@ def test_trigger_and_wait_tells_the_outcome(served):
     served.reads.run_answer |= {"status": "failed", "error_class": "guard", "error": "held"}
     result = syncd(served, "trigger", "hosts", "--wait")
     assert result.exit_code == 1
+    assert "hosts failed: guard: held" in result.stderr
 
 
 def test_acts_reach_the_daemon(served):
@@ -238,6 +241,11 @@ def test_acts_reach_the_daemon(served):
     assert served.commands.asked == [
         ("cancel", RUN, ME), ("approve", "hosts", ME), ("reload", ME)
     ]  # fmt: skip
+
+
+def test_an_approval_of_nothing_says_so(served, monkeypatch):
+    monkeypatch.setattr(served.commands, "approve", lambda *_: 0)
+    assert syncd(served, "approve", "hosts").stderr == "no deletions of hosts are held back\n"
 
 
 def test_a_refused_reload_prints_every_problem(served):
@@ -279,13 +287,26 @@ def test_without_a_daemon_acts_exit_with_69(served):
         result = syncd(served, *command)
         assert result.exit_code == 69, command
         assert "the daemon does not answer on /tmp/nobody-listens-here" in result.stderr
+        assert "may be elsewhere" not in result.stderr
+
+
+def test_a_socket_that_is_only_guessed_is_said_to_be(served):
+    served.file.write_text('[listen]\ncontrol = "/tmp/nobody-listens-here"\nnonsense = 1\n')
+    result = syncd(served, "status")
+    assert result.exit_code == 69
+    assert "the daemon does not answer on /tmp/nobody-listens-here" in result.stderr
+    assert "may be elsewhere" in result.stderr
+    assert 'unknown key "nonsense"' in result.stderr
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["nosuch"], ["runs", "--since", "yesterday"], ["runs", "--status", "bad"],
-        ["runs", "--limit", "0"], ["sync"], ["resources", "--as-of", "x"],
+        ["runs", "--limit", "0"], ["sync"], ["resources", "--as-of", "x"], ["show", ""],
+        ["cancel", ""], ["trigger", ""], ["approve", ""], ["sync", ""],
+        ["resources", "--state", "runing"], ["changes", "--since", "0001-01-01"],
+        ["check", "--from", "9999-12-31"],
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(served, arguments):

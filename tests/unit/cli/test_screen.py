@@ -60,14 +60,18 @@ def test_columns_are_aligned_by_the_width_of_what_is_seen():
 
 
 def test_moments_are_read_as_durations_ago_or_times():
+    def read(text, zone=UTC):
+        return parse_moment(text, zone, "--since")
+
     now = datetime.now(UTC)
-    assert abs(parse_moment("1h30m", UTC) - (now - timedelta(minutes=90))) < timedelta(minutes=1)
-    assert parse_moment("2026-03-01T12:00+02:00", EAST).hour == 12
-    assert parse_moment("2026-03-01 12:00", EAST) == datetime(2026, 3, 1, 4, tzinfo=UTC)
-    assert parse_moment("2026-03-01", UTC) == datetime(2026, 3, 1, tzinfo=UTC)
-    for wrong in ("", "yesterday", "7", "-1d", "2026-13-01"):
-        with pytest.raises(click.BadParameter):
-            parse_moment(wrong, UTC)
+    assert abs(read("1h30m") - (now - timedelta(minutes=90))) < timedelta(minutes=1)
+    assert read("2026-03-01T12:00+02:00", EAST).hour == 12
+    assert read("2026-03-01 12:00", EAST) == datetime(2026, 3, 1, 4, tzinfo=UTC)
+    assert read("2026-03-01") == datetime(2026, 3, 1, tzinfo=UTC)
+    for wrong in ("", "yesterday", "7", "-1d", "2026-13-01", "0001-01-01", "9999-12-31"):
+        with pytest.raises(click.BadParameter) as caught:
+            read(wrong)
+        assert "'--since'" in caught.value.format_message()
 
 
 def test_moments_are_shown_with_their_offset():

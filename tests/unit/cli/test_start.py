@@ -107,3 +107,21 @@ def test_a_reader_that_leaves_early_is_no_error(file):
     syncd.stdout.close()
     _, errors = syncd.communicate(timeout=30)
     assert errors == b""
+
+
+def test_due_times_between_whole_minutes_are_shown_with_their_seconds(file):
+    file.write_text(GOOD.replace('schedule = "0 3 * * *"', 'every = "20s"'))
+    result = check(file, "--without-secrets", "--next", "2", "--from", "2026-03-01T00:00+08:00")
+    assert "2026-03-01 00:00:00+08:00, 2026-03-01 00:00:20+08:00" in result.output
+
+
+@pytest.mark.parametrize("redirect", [">/dev/full", ">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["", " --json"])
+def test_an_output_that_can_not_be_written_is_no_traceback(file, redirect, arguments):
+    syncd = f"{sys.executable} -m syncd --config {file} check --without-secrets"
+    done = subprocess.run(
+        ["sh", "-c", f"{syncd}{arguments} {redirect}"], capture_output=True, text=True, check=False
+    )
+    full = "full" in redirect
+    assert done.returncode == (1 if full else 0), done.stderr
+    assert done.stderr == ("Error: standard output: No space left on device\n" if full else "")

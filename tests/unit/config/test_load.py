@@ -10,6 +10,7 @@ import pytest
 from config_folder import ACCOUNT, JOB
 from pydantic import ValidationError
 
+from syncd.config import secrets
 from syncd.errors import ConfigurationError
 from syncd.triggers.cron import Cron
 from syncd.triggers.interval import Interval
@@ -76,6 +77,13 @@ def test_the_environment_wins_over_the_files(folder):
     assert (config.store.pool_min, config.store.pool_max) == (3, 9)
     assert config.listen.http is None
     assert config.defaults.retries == (timedelta(seconds=1),)
+
+
+def test_the_word_embedded_is_no_secret_to_be_masked(folder, monkeypatch):
+    monkeypatch.setattr(secrets, "_known", set())
+    folder.write(ACCOUNT)
+    folder.load({"SECRET": "hunter2"}, check_secrets=True)
+    assert secrets.known() == {"id", "hunter2"}
 
 
 def test_a_dsn_may_be_a_reference(folder):

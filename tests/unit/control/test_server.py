@@ -95,6 +95,7 @@ def test_who_asks_can_not_be_claimed_by_a_header(served):
         ("GET", "/resources?as_of=2026-01-01T00:00:00", None, 400, "timezone"),
         ("GET", "/runs/zzz", None, 404, "not_found"),
         ("GET", "/runs/0189?wait=long", None, 400, "wait="),
+        ("GET", "/runs/0189?wait=nan", None, 400, "wait="),
     ],
 )
 def test_what_can_not_be_understood_is_refused_with_what_is_allowed(
@@ -129,6 +130,15 @@ def test_a_run_is_waited_for(served):
     waiting.join(10)
     assert answers[0][0] == 200
     assert len(daemon.reads.asked) == 2
+
+
+def test_a_run_that_the_daemon_can_not_wait_for_is_not_asked_for_without_a_pause(served):
+    daemon, _ = served
+    asked = []
+    daemon.commands.wait = lambda run_id, _: bool(asked.append(run_id))
+    assert ask(daemon.path, "GET", f"/runs/{RUN}/wait?wait=1")[2] == b'{"ended":false}\n'
+    assert 2 <= len(asked) <= 4
+    assert set(asked) == {RUN}
 
 
 def test_many_who_wait_leave_room_for_others(served):

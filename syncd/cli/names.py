@@ -1,0 +1,25 @@
+"""Names that are given as arguments: an empty one, of an unset shell variable, means nothing."""
+
+from typing import Final
+
+import click
+
+
+class _Name(click.ParamType[str]):
+    """A text that is not empty."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(
+        self,
+        value: str,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """Return the text; raises click.BadParameter when there is none."""
+        return value or self.fail("must not be empty", param, ctx)
+
+
+JOB: Final = _Name("job")
+RUN: Final = _Name("run")
