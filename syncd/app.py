@@ -144,8 +144,11 @@ def _served(config: Config) -> Iterator[tuple[Store, EmbeddedPostgres | None]]:
     """Give the store; an embedded server runs as long."""
     server = assembly.embedded_server(config)
     try:
-        dsn = secrets.resolve(config.store.dsn).get_secret_value()
-        store = assembly.open_store(config, server.start(_SERVER_START) if server else dsn)
+        if server:
+            dsn = server.start(_SERVER_START)
+        else:
+            dsn = secrets.resolve(config.store.dsn).get_secret_value()
+        store = assembly.open_store(config, dsn)
         try:
             yield store, server
         finally:

@@ -100,7 +100,6 @@ def _spec(
     return JobSpec(
         name=name,
         kind=job.kind,
-        identity=digest(job),
         schedule=job.schedule_text,
         fixed_rate=job.every is not None,
         trigger_from=job.trigger if job.schedule_text else None,

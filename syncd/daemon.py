@@ -188,7 +188,7 @@ class Daemon:
                 reason = waiting
             except (StoreError, TimedOut) as error:
                 reason = f"the store is out of reach: {describe(error)}"
-                self._signals.store.report(ok=False, detail=describe(error))
+                self.store_lost(StoreError(describe(error)))
             if reason != told:
                 self._log.warning("waiting", reason=reason)
                 told = reason
@@ -341,7 +341,8 @@ class Daemon:
 
     def run_ended(self, job: str, end: RunEnd | None) -> None:
         """Note a failure for the status line, and measure the inventory."""
-        self._status.ended(job, failed=end is not None and end.outcome.status == "failed")
+        if end is not None and end.outcome.status in ("success", "failed"):
+            self._status.ended(job, failed=end.outcome.status == "failed")
         if self._stopping.is_set():
             return
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:

@@ -49,10 +49,11 @@ class LocalSession:
     _active: dict[UUID, _Active] = field(default_factory=dict)
 
     def clear_up(self) -> None:
-        """Record what is owed, and close what a killed command left running."""
+        """Record what is owed, and close what a killed command or daemon left running here."""
         self.recorder.flush()
+        daemon, now = f"daemon:{self.instance}", self.clock.now()
         with self.store.transaction() as tx:
-            recovery.close_commands(tx, self._owner, self.clock.now())
+            recovery.close_own(tx, daemon=daemon, local=self._owner, now=now)
 
     @property
     def _owner(self) -> str:

@@ -150,7 +150,7 @@ class Gate:
 def spec(name: str, job: Any = None, **changes: Any) -> JobSpec:
     """Return a job that runs by hand, with the ladder 1, 5, 15 minutes."""
     made = JobSpec(
-        name=name, kind="fake", identity=name, schedule="", fixed_rate=False, trigger_from=None,
+        name=name, kind="fake", schedule="", fixed_rate=False, trigger_from=None,
         catch_up="latest", catch_up_window=timedelta(days=1), timeout=timedelta(minutes=1),
         retries=minutes(1, 5, 15), parallel=3, config_digest="d", build=lambda: job,
     )  # fmt: skip
@@ -227,3 +227,10 @@ class Bench:
     def scratch(self) -> int:
         count: int = self.one("select count(*) from scratch")
         return count
+
+
+def current_holder(store: Store) -> str | None:
+    """Return who holds an unexpired lease."""
+    with store.transaction() as tx:
+        row = tx.execute("select holder from syncd.leader where expires_at >= now()").fetchone()
+    return row[0] if row else None

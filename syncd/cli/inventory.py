@@ -47,7 +47,7 @@ def resources(  # noqa: PLR0913 - the options
 ) -> None:
     """List the resources that stand, or stood."""
     moment = parse_moment(as_of, settings.zone, "--as-of") if as_of else None
-    page = _OLD_PAGE if moment else PAGE
+    page = _OLD_PAGE if moment and not as_json else PAGE  # raw objects are large
     query = ResourceQuery(kind, account, region, state, moment, attributes=as_json, limit=page)
     with reading(settings) as reads:
         rows = _all(reads, query, limit)

@@ -12,6 +12,8 @@ from syncd.errors import ConfigurationError
 
 SPARE_CONNECTIONS: Final = 2
 """Beside the workers, the dispatcher and the pages each hold a connection at times."""
+EMBEDDED_CONNECTIONS: Final = 36
+"""What the embedded server leaves of its `max_connections` to the daemon: commands need some."""
 
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
@@ -27,11 +29,21 @@ def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
-    needed = tables.daemon.max_concurrent_runs + SPARE_CONNECTIONS
-    if tables.store.pool_max >= needed:
-        return []
-    message = f"must be at least {needed}: daemon.max_concurrent_runs and {SPARE_CONNECTIONS} spare"
-    return [places.problem(("store", "pool_max"), message)]
+    runs = tables.daemon.max_concurrent_runs
+    items = sorted(
+        (j.max_concurrent_items for j in tables.jobs.values() if j.enabled), reverse=True
+    )
+    needed = max(sum(items[:runs]), runs) + SPARE_CONNECTIONS
+    if tables.store.pool_max < needed:
+        message = (
+            f"must be at least {needed}: max_concurrent_items of the daemon.max_concurrent_runs"
+            f" largest jobs, and {SPARE_CONNECTIONS} spare"
+        )
+        return [places.problem(("store", "pool_max"), message)]
+    if tables.store.embedded and tables.store.pool_max > EMBEDDED_CONNECTIONS:
+        message = f"must be at most {EMBEDDED_CONNECTIONS} with the embedded store"
+        return [places.problem(("store", "pool_max"), message)]
+    return []
 
 
 def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) -> list[Problem]:

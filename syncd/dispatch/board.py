@@ -90,14 +90,18 @@ class Board:
         self._put(run for run in made if run.id in inserted)
 
     def request(self, job: str, selection: Selection, by: str) -> RunId:
-        """Record a run by hand; one that waits already with the same selection serves."""
+        """Record a run by hand; one with the same selection that waits for a worker serves.
+
+        One that waits for a further attempt does not: who asks wants it now.
+        """
         spec = self.specs.get(job)
         if spec is None:
             raise NotFound(f"there is no enabled job {job!r}")
-        for run in self.waiting.values():
-            if (run.job, run.trigger, run.selection) == (job, "manual", selection):
-                return run.run_id
         now = self._clock.now()
+        for run in self.waiting.values():
+            wanted = (run.job, run.trigger, run.selection) == (job, "manual", selection)
+            if wanted and run.ready_at <= now:
+                return run.run_id
         new = NewRun(
             new_run_id(now), job, spec.kind, "manual", now, len(spec.retries) + 1,
             spec.config_digest, by, selection,
@@ -134,6 +138,9 @@ class Board:
                 raise
             except Conflict:  # a command line runs the job, on a state directory of its own
                 self.waiting[run.run_id] = replace(run, ready_at=now + _ELSEWHERE)
+                self._log.warning(
+                    "a run waits: another process runs its job", job=run.job, run=str(run.run_id)
+                )
                 continue
             if claim is None:
                 del self.waiting[run.run_id]
@@ -144,7 +151,8 @@ class Board:
             self.running[run.run_id] = attempt  # first, so that the run is active throughout
             del self.waiting[run.run_id]
             first = claim.attempt == 1
-            delay = (now - run.ready_at).total_seconds() if first else None
+            due = run.scheduled_for if run.trigger == "schedule" else run.created_at
+            delay = (now - due).total_seconds() if first else None
             observer.run_started(run.job, now, delay)
             yield attempt
 
@@ -190,7 +198,7 @@ class Board:
                 attempt.source.cancel(TimedOut(f"the time limit of {limit} passed"))
 
     def cancel(self, run_id: RunId, by: str) -> None:
-        """Cancel a run that waits or runs; raises Conflict for one that does neither.
+        """Cancel a run that waits or runs, a command's among them; raises Conflict for others.
 
         Nor can one be cancelled of which a record is owed: the store does not have it as waiting.
         """
@@ -198,7 +206,10 @@ class Board:
             self.running[run_id].source.cancel(Cancelled(f"cancelled by {by}"))
             return
         if run_id not in self.waiting:
-            raise Conflict(f"run {run_id} is not active")
+            with self._store.transaction() as tx:
+                if not runs.cancel_command(tx, run_id, f"cancelled by {by}", self._clock.now()):
+                    raise Conflict(f"run {run_id} is not active")
+            return
         with self._store.transaction() as tx:
             self._lease.check(tx)
             if not runs.cancel_pending(tx, run_id, f"cancelled by {by}", self._clock.now()):

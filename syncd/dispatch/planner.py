@@ -7,9 +7,9 @@ from typing import Any
 from syncd.context import RunContext
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import SyncdError
+from syncd.errors import ConfigurationError, SyncdError, describe
 from syncd.jobs.base import Change, Job
-from syncd.model.run import Counts, Target
+from syncd.model.run import Counts, Selection, Target
 from syncd.store.database import Store
 
 
@@ -33,6 +33,8 @@ def plan(
     ctx = context(ItemReport(progress, spec.name))
     job = spec.build()
     targets = [target for target in job.targets(ctx) if ctx.selection.wants(target)]
+    if not targets and ctx.selection != Selection():
+        raise ConfigurationError("the job has no target in what was asked for")
     progress.open([target.name for target in targets])
     planned = []
     for target in targets:
@@ -45,9 +47,9 @@ def plan(
 
 def _plan_item(store: Store, job: Job[Any], ctx: RunContext, target: Target) -> Planned:
     """Plan one target; what it raises is part of the plan."""
+    if target.problem:
+        return Planned(target.name, Counts(), (), target.problem)
     try:
-        if target.problem:
-            raise target.problem
         staged = job.read(ctx, target)
         try:
             with store.transaction(ctx.deadline, ctx.cancel, rehearse=True) as tx:
@@ -55,7 +57,8 @@ def _plan_item(store: Store, job: Job[Any], ctx: RunContext, target: Target) -> 
                 changes = job.changes(tx, ctx, staged, None)
         finally:
             staged.discard()
-    except SyncdError as error:
+    except Exception as error:  # noqa: BLE001 - whatever befalls one target leaves the others
         ctx.cancel.check()
-        return Planned(target.name, Counts(), (), error)
+        known = error if isinstance(error, SyncdError) else SyncdError(describe(error))
+        return Planned(target.name, Counts(), (), known)
     return Planned(target.name, applied.counts, changes, applied.failure)

@@ -1,7 +1,7 @@
 """How far the active runs are, as anybody may ask while they run; and what an item reports."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,8 +78,3 @@ class ItemReport:
     def detail(self, name: str, value: object) -> None:
         """Keep a fact of the item in its `details`."""
         self.details[name] = storable(value) if isinstance(value, str) else value
-
-
-def snapshots(active: Mapping[str, RunProgress]) -> dict[str, dict[str, Any]]:
-    """Return the snapshots of several runs, by run id."""
-    return {run_id: progress.snapshot() for run_id, progress in active.items()}

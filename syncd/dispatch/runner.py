@@ -17,7 +17,16 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.retry import next_attempt
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.workers import in_parallel
-from syncd.errors import Fenced, Interrupted, retryable, retryable_classes
+from syncd.errors import (
+    TEXT_LIMIT,
+    ConfigurationError,
+    Fenced,
+    Interrupted,
+    SyncdError,
+    describe,
+    retryable,
+    retryable_classes,
+)
 from syncd.jobs.base import Job
 from syncd.model.run import Claim, Outcome, RunOutcome, Selection, Target
 from syncd.store import items
@@ -71,7 +80,7 @@ class Runner:
         try:
             outcome, again = self._work(attempt, ctx)
             end = self._end(attempt, outcome, self._clock.monotonic() - began, again=again)
-            self._recorder.record(Owed(attempt.claim, run=end))
+            end = self._record(attempt.claim, end)
         except Fenced as error:
             ctx.log.warning("run abandoned", error=str(error))
             seconds = self._clock.monotonic() - began
@@ -79,6 +88,19 @@ class Runner:
             return None
         self._tell_metrics(ctx.job_name, end)
         _log_end(ctx.log, end)
+        return end
+
+    def _record(self, claim: Claim, end: RunEnd) -> RunEnd:
+        """Record how an attempt ended; what can't be recorded must not leave the run open."""
+        try:
+            self._recorder.record(Owed(claim, run=end))
+        except Fenced:
+            raise
+        except SyncdError as error:
+            self._log.error("the end of a run can't be recorded as it was", error=describe(error))
+            plain = Outcome("failed", "internal", "how the run ended could not be recorded")
+            end = RunEnd(plain, end.finished_at, end.seconds)
+            self._recorder.record(Owed(claim, run=end))
         return end
 
     def _tell_metrics(self, job: str, end: RunEnd) -> None:
@@ -113,6 +135,8 @@ class Runner:
         job = attempt.spec.build()
         targets = {t.name: t for t in job.targets(ctx) if ctx.selection.wants(t)}
         if not targets:
+            if ctx.selection != Selection():
+                raise ConfigurationError("the job has no target in what was asked for")
             ctx.log.warning("the job has no target")
         with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
             opened, given_up = items.open_items(
@@ -160,7 +184,7 @@ def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:
         return Outcome("success")
     name, first = next(iter(failed.items()))
     text = f"{len(failed)} of {items_total} items failed; {name}: {first.error}"
-    return Outcome("failed", first.error_class, text[:2000])
+    return Outcome("failed", first.error_class, text[:TEXT_LIMIT])
 
 
 def _names(target: Target) -> dict[str, str]:

@@ -13,16 +13,14 @@ from syncd.triggers.catch_up import Policy
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """One enabled job of the configuration in force; equal specs behave the same.
+    """One enabled job of the configuration in force.
 
-    `identity` stands for the job's configuration as a whole, so that a reload can tell a changed
-    job; `trigger_from` makes the trigger from the last due time (None: never was due), and is None
-    for a job that runs by hand alone.
+    `trigger_from` makes the trigger from the last due time (None: never was due) and the moment; it
+    is None for a job that runs by hand alone. `build` makes the job anew for each attempt.
     """
 
     name: str
     kind: str
-    identity: str
     schedule: str
     fixed_rate: bool
     trigger_from: Callable[[datetime | None, datetime], Trigger | None] | None

@@ -69,5 +69,11 @@ class CloudAccount:
             accounts.save_owner(tx, self.name, self.provider_name, owner, self._key_hash)
         return True
 
+    def trust(self, ctx: RunContext) -> None:
+        """Take the account behind the access key for the remembered one: a resource proved it."""
+        owner = self.provider.identity(ctx)
+        with self._saving(ctx) as tx:
+            accounts.save_owner(tx, self.name, self.provider_name, owner, self._key_hash)
+
     def _saving(self, ctx: RunContext) -> AbstractContextManager[Transaction]:
         return self.store.transaction(ctx.deadline, ctx.cancel, rehearse=ctx.rehearsal)

@@ -252,7 +252,11 @@ def _check_owner(ctx: RunContext, account: CloudAccount, listing: Listing) -> No
     """
     gone = len(listing.standing.comparison.unseen())
     sure = not gone or account.check_owner(ctx, again=bool(listing.plan.delete))
-    if not sure and gone == listing.standing.size:
+    if sure:
+        return
+    if gone < listing.standing.size:
+        account.trust(ctx)
+    else:
         raise Guarded(
             f"none of the {gone} resources is left, and the access key is another one, whose owner"
             " can't be told: allow GetCallerIdentity, or give another account another name"

@@ -68,10 +68,3 @@ def acquire(store: Store, holder: str) -> Lease | None:
             {"holder": holder, "lease": LEASE_SECONDS},
         ).fetchone()
     return Lease(holder, row[0]) if row else None
-
-
-def current_holder(store: Store) -> str | None:
-    """Return who holds the lease now."""
-    with store.transaction() as tx:
-        row = tx.execute("select holder from syncd.leader where expires_at >= now()").fetchone()
-    return row[0] if row else None

@@ -1,6 +1,7 @@
 """What a new leader does with the runs that its dead predecessors left behind."""
 
 from datetime import datetime
+from typing import LiteralString
 
 from syncd.model.run import RunId
 from syncd.store.database import Transaction
@@ -15,34 +16,32 @@ def recover(tx: Transaction, *, owner: str, epoch: int, local: str, now: datetim
     Those of a daemon go back to pending while they have attempts left. Those of a command line are
     over; only such of our own state directory (owner `local`) are known to be dead, by its lock.
     """
-    rows = tx.execute(
-        """update syncd.run r
-           set status = case when d.again then 'pending' else 'failed' end,
-               next_attempt_at = case when d.again then %(now)s::timestamptz end,
-               finished_at = case when d.again then null else %(now)s::timestamptz end,
-               error_class = 'interrupted', error = %(reason)s
-           from (select id, owner not like 'cli:%%' and attempt < max_attempts as again
-                 from syncd.run
-                 where status = 'running' and (owner = %(local)s or owner not like 'cli:%%')
-                   and (owner, owner_epoch) is distinct from (%(owner)s, %(epoch)s::bigint)
-                 for update) d
-           where r.id = d.id
-           returning r.id""",
-        {"owner": owner, "epoch": epoch, "local": local, "now": now, "reason": _DIED},
-    ).fetchall()
-    ids = [RunId(row[0]) for row in rows]
-    close_items(tx, ids, "failed", _DIED, now)
-    sum_up(tx, ids)
-    return ids
+    dead = """(owner = %(local)s or owner not like 'cli:%%')
+              and (owner, owner_epoch) is distinct from (%(owner)s, %(epoch)s::bigint)"""
+    return _close(tx, dead, now, owner=owner, epoch=epoch, local=local)
 
 
-def close_commands(tx: Transaction, owner: str, now: datetime) -> list[RunId]:
-    """Close the runs that a killed command line of our state directory left running."""
+def close_own(tx: Transaction, *, daemon: str, local: str, now: datetime) -> list[RunId]:
+    """Close what the killed daemon or command line of our own state directory left running.
+
+    Its lock tells that both are dead; what other daemons run is not looked at.
+    """
+    return _close(tx, "owner in (%(daemon)s, %(local)s)", now, daemon=daemon, local=local)
+
+
+def _close(tx: Transaction, dead: LiteralString, now: datetime, **values: object) -> list[RunId]:
+    """Close the running runs for which a condition holds."""
     rows = tx.execute(
-        """update syncd.run set status = 'failed', finished_at = %s, error_class = 'interrupted',
-               error = %s
-           where status = 'running' and owner = %s returning id""",
-        (now, _DIED, owner),
+        f"""update syncd.run r
+            set status = case when d.again then 'pending' else 'failed' end,
+                next_attempt_at = case when d.again then %(now)s::timestamptz end,
+                finished_at = case when d.again then null else %(now)s::timestamptz end,
+                error_class = 'interrupted', error = %(reason)s
+            from (select id, owner not like 'cli:%%' and attempt < max_attempts as again
+                  from syncd.run where status = 'running' and {dead} for update) d
+            where r.id = d.id
+            returning r.id""",  # noqa: S608 - two conditions of this module
+        {"now": now, "reason": _DIED, **values},
     ).fetchall()
     ids = [RunId(row[0]) for row in rows]
     close_items(tx, ids, "failed", _DIED, now)

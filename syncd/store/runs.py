@@ -216,6 +216,23 @@ def sum_up(tx: Transaction, ids: Sequence[RunId]) -> None:
     )
 
 
+def cancel_command(tx: Transaction, run_id: UUID, reason: str, now: datetime) -> bool:
+    """Cancel a run of a command line, wherever it is; tell whether there was one.
+
+    Nobody can tell whether a command of another state directory lives. If it does, what it still
+    wants to record is fenced off.
+    """
+    row = tx.execute(
+        """update syncd.run set status = 'cancelled', finished_at = %s, error = %s
+           where id = %s and status = 'running' and owner like 'cli:%%' returning id""",
+        (now, reason, run_id),
+    ).fetchone()
+    if row:
+        close_items(tx, [RunId(run_id)], "cancelled", reason, now)
+        sum_up(tx, [RunId(run_id)])
+    return row is not None
+
+
 def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) -> bool:
     """Cancel a run that waits; tell whether it did."""
     row = tx.execute(

@@ -111,3 +111,16 @@ def _items(place: Site) -> bool:
     """Tell whether a run has come to its items."""
     made = place.rows("select to_regclass('syncd.run_item') is not null as made")[0]["made"]
     return made and bool(place.rows("select from syncd.run_item where status = 'running'"))
+
+
+def test_a_command_works_where_a_daemon_was_killed_under_a_run() -> None:
+    with site() as place:
+        place.configure({"hosts": job(every="1s")})
+        number = place.fault("hang", action="DescribeInstances")
+        process = place.up()
+        until(lambda: _items(place), 30, "items")
+        process.kill()
+        place.emulator.faults.clear(number)
+        with sync(place, "hosts") as command:
+            _, errors = command.communicate(timeout=40)
+            assert command.returncode == 0, errors

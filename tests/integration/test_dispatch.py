@@ -111,6 +111,13 @@ def test_a_target_with_a_problem_fails_untried(bench: Bench) -> None:
     assert bench.items()["1"] == ("failed", "network", 1)
 
 
+def test_a_selection_that_fits_nothing_fails(bench: Bench) -> None:
+    job = FakeJob({"1": succeed})
+    end = bench.run(job, bench.begun(), selection=Selection(frozenset({"misspelt"})))
+    assert end is not None
+    assert (end.outcome.status, end.outcome.error_class) == ("failed", "configuration")
+
+
 def test_a_selection_runs_a_part_of_the_targets(bench: Bench) -> None:
     made = {name: Target(name, account=name) for name in "ab"}
     job = FakeJob({"a": succeed, "b": succeed}, made)

@@ -11,7 +11,18 @@ from uuid import UUID
 
 import pytest
 from databases import reachable_directory
-from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, minutes, spec, succeed
+from dispatch_helpers import (
+    NOON,
+    SECONDS,
+    Bench,
+    FakeJob,
+    Gate,
+    current_holder,
+    fail,
+    minutes,
+    spec,
+    succeed,
+)
 
 from syncd.context import Clock
 from syncd.dispatch.board import Board
@@ -173,13 +184,24 @@ def test_a_request_that_waits_already_serves_a_second_one(bench: Bench, desk: Op
     first = at.request()
     assert gate.entered.wait(SECONDS)
     second, third = at.request(), at.request()
-    other = at.request(selection=Selection(frozenset({"a"})))
+    other = at.request(selection=Selection(regions=frozenset({"a"})))
     assert second == third
     assert len({first, second, other}) == 3
     with pytest.raises(NotFound):
         at.request("none")
     gate.open.set()
     assert [at.final(run_id) for run_id in (first, second, other)] == ["success"] * 3
+
+
+def test_a_request_does_not_wait_for_another_attempt(bench: Bench, desk: Open) -> None:
+    works = {"1": fail(Network("x"))}
+    at = desk(spec("j", FakeJob(works)))
+    first = at.request()
+    until(lambda: bench.one("select next_attempt_at from syncd.run") is not None)
+    works["1"] = succeed
+    second = at.request()
+    assert second != first
+    assert at.final(second) == "success"
 
 
 def test_a_run_is_cancelled_whether_it_waits_or_runs(bench: Bench, desk: Open) -> None:
@@ -279,7 +301,7 @@ def test_a_drain_starts_nothing_and_interrupts_what_does_not_end(bench: Bench, d
     at.dispatcher.stop()
     rows = dict(bench.execute("select id, (status, attempt, max_attempts)::text from syncd.run"))
     assert rows == {running: "(pending,1,5)", waiting: "(pending,0,4)"}
-    assert leader.current_holder(bench.store) is None
+    assert current_holder(bench.store) is None
 
 
 def test_a_drain_waits_for_what_ends_in_time(bench: Bench, desk: Open) -> None:

@@ -1,7 +1,7 @@
 """The lease on the schedule."""
 
 import pytest
-from dispatch_helpers import Bench
+from dispatch_helpers import Bench, current_holder
 
 from syncd.errors import Fenced
 from syncd.store import leader
@@ -18,11 +18,11 @@ def check(bench: Bench, lease: Lease) -> None:
 
 
 def test_one_leads_at_a_time(bench: Bench) -> None:
-    assert leader.current_holder(bench.store) is None
+    assert current_holder(bench.store) is None
     lease = leader.acquire(bench.store, "a")
     assert lease == Lease("a", 1)
     assert leader.acquire(bench.store, "b") is None
-    assert leader.current_holder(bench.store) == "a"
+    assert current_holder(bench.store) == "a"
     check(bench, lease)
 
 
@@ -30,14 +30,14 @@ def test_an_expired_lease_is_taken_over_and_its_holder_fenced_off(bench: Bench) 
     old = leader.acquire(bench.store, "a")
     assert old is not None
     expire(bench)
-    assert leader.current_holder(bench.store) is None
+    assert current_holder(bench.store) is None
     assert leader.acquire(bench.store, "b") == Lease("b", 2)
     with pytest.raises(Fenced):
         check(bench, old)
     with pytest.raises(Fenced):
         old.renew(bench.store)
     old.release(bench.store)
-    assert leader.current_holder(bench.store) == "b"
+    assert current_holder(bench.store) == "b"
 
 
 def test_the_same_holder_takes_its_dead_predecessors_lease(bench: Bench) -> None:
@@ -53,7 +53,7 @@ def test_renewing_extends_even_a_lease_that_ran_out_while_nobody_wanted_it(bench
     assert lease is not None
     expire(bench)
     lease.renew(bench.store)
-    assert leader.current_holder(bench.store) == "a"
+    assert current_holder(bench.store) == "a"
     left = bench.one("select extract(epoch from expires_at - now()) from syncd.leader")
     assert 5 < left <= leader.LEASE_SECONDS
 

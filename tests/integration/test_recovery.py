@@ -59,14 +59,15 @@ def test_what_is_ours_now_and_what_may_live_is_left_alone(bench: Bench) -> None:
     ]  # fmt: skip
 
 
-def test_a_command_closes_what_commands_of_its_state_directory_left(bench: Bench) -> None:
+def test_a_command_closes_what_was_left_in_its_state_directory(bench: Bench) -> None:
     ours = left_behind(bench, "a", LOCAL, epoch=0)
     left_behind(bench, "b", "cli:other", epoch=0)
     left_behind(bench, "c", OWNER)
+    left_behind(bench, "d", "daemon:other")
     with bench.store.transaction() as tx:
-        assert recovery.close_commands(tx, LOCAL, NOON) == [ours]
+        assert len(recovery.close_own(tx, daemon=OWNER, local=LOCAL, now=NOON)) == 2
     assert bench.execute("select job, status from syncd.run order by job") == [
-        ("a", "failed"), ("b", "running"), ("c", "running"),
+        ("a", "failed"), ("b", "running"), ("c", "pending"), ("d", "running"),
     ]  # fmt: skip
     open_items = "select count(*) from syncd.run_item where status in ('pending', 'running')"
     assert bench.one(f"{open_items} and run_id = %s", ours) == 0

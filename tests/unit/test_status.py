@@ -17,9 +17,7 @@ class HandClock(Clock):
 
 
 def text(line, *, jobs=4, due=None, progress=None, running=None):
-    return line.text(
-        jobs=jobs, next_runs=due or {}, progress=progress or {}, running=running or {}
-    )
+    return line.text(jobs=jobs, next_runs=due or {}, progress=progress or {}, running=running or {})
 
 
 def test_a_daemon_at_rest_tells_its_jobs_and_the_next_run():

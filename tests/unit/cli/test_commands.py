@@ -76,13 +76,19 @@ def test_runs_ask_what_the_options_say(served):
 def test_a_run_is_shown_with_items_and_errors(served):
     served.reads.run_answer = run_row(status="failed", error_class="network", error="down") | {
         "error_count": 1,
-        "items": [item_row(status="failed", error_class="network", error="refused")],
+        "items": [
+            item_row(status="failed", error_class="network", error="refused"),
+            item_row(target="prod/cn-x/host", details={"skipped": "no such region", "new": 1}),
+        ],
         "errors": [{"resource_id": "i-9", "attempt": 1, "error_class": "bad_data",
                     "error": "NUL", "occurred_at": MOMENT}],
     }  # fmt: skip
     shown = syncd(served, "show", "01890000")
     assert shown.exit_code == 0
-    for part in ("network: down", "prod/cn-hangzhou/host", "network: refused", "i-9", "NUL"):
+    for part in (
+        "network: down", "prod/cn-hangzhou/host", "network: refused", "skipped: no such region",
+        "i-9", "NUL",
+    ):  # fmt: skip
         assert part in shown.stdout
     document = json.loads(syncd(served, "show", str(RUN), "--json").stdout)
     assert document["items"][0]["error"] == "refused"
@@ -104,7 +110,7 @@ def test_resources_pass_their_filters_on(served):
         served, "resources", "--type", "host", "--account", "prod", "--region", "cn-a",
         "--state", "running", "--as-of", "2026-03-01T12:00:00Z",
     )  # fmt: skip
-    query = ResourceQuery("host", "prod", "cn-a", "running", MOMENT, limit=1000)
+    query = ResourceQuery("host", "prod", "cn-a", "running", MOMENT, limit=10_000)
     assert served.reads.asked == [query]
     assert json.loads(syncd(served, "resources", "--json").stdout) == []
 

@@ -195,8 +195,10 @@ def test_secrets_are_looked_for_when_asked_but_not_those_of_disabled_accounts(fo
         ("[store]\npool_min = 9\npool_max = 8",
          ["syncd.toml:1: store: pool_min must not be above pool_max"]),
         ("[daemon]\nmax_concurrent_runs = 19\n",
-         ["syncd.toml: store.pool_max: must be at least 21: daemon.max_concurrent_runs and 2 "
-          "spare"]),
+         ["syncd.toml: store.pool_max: must be at least 21: max_concurrent_items of the "
+          "daemon.max_concurrent_runs largest jobs, and 2 spare"]),
+        ("[store]\npool_max = 37\n",
+         ["syncd.toml:2: store.pool_max: must be at most 36 with the embedded store"]),
         ("[daemon]\nstate_dir = 'relative'",
          ["syncd.toml:2: daemon.state_dir: must be an absolute path"]),
         ("[daemon]\nstate_dir = 5",
