@@ -13,7 +13,7 @@ from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import StoreError, SyncdError, TimedOut, describe
+from syncd.errors import ConfigurationError, StoreError, SyncdError, TimedOut, describe
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -283,6 +283,10 @@ class Daemon:
 
     def _reload(self) -> tuple[str, ...]:
         config = self._assembly.load()
+        if self.config.jobs and not (config.jobs or config.accounts):
+            raise ConfigurationError(  # most likely a file that is just being written
+                "the files define no account and no job any more; to run nothing, stop the daemon"
+            )
         change = difference(self.config, config)
         specs = self._assembly.specs(config)
         self.dispatch.change(specs, self._assembly.managed(config), set(change.unchanged))

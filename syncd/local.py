@@ -28,7 +28,7 @@ _NO_EPOCH = 0  # a command is no leader; its runs are fenced by their owner and 
 @dataclass(slots=True)
 class _Active:
     attempt: Attempt
-    thread: threading.Thread
+    ended: threading.Event  # a join that Ctrl-C breaks off takes the thread for ended (Python 3.11)
 
 
 @dataclass(slots=True)
@@ -95,16 +95,20 @@ class LocalSession:
             progress=RunProgress(),
         )
         runner = Runner(self.store, self.recorder, self.observer, self.clock, self.log)
-        thread = threading.Thread(target=runner.run, args=(attempt,), name="syncd-run", daemon=True)
-        self._active[new.id] = _Active(attempt, thread)
-        thread.start()
+        active = self._active[new.id] = _Active(attempt, threading.Event())
+
+        def run() -> None:
+            try:
+                runner.run(attempt)
+            finally:
+                active.ended.set()
+
+        threading.Thread(target=run, name="syncd-run", daemon=True).start()
         return new.id
 
     def wait(self, run_id: UUID, seconds: float) -> bool:
         """Wait for the end of a run; tell whether it came."""
-        active = self._find(run_id)
-        active.thread.join(seconds)
-        return not active.thread.is_alive()
+        return self._find(run_id).ended.wait(seconds)
 
     def cancel(self, run_id: UUID, by: str) -> None:
         """Cancel a run of this session."""
@@ -127,7 +131,7 @@ class LocalSession:
         for active in self._active.values():
             active.attempt.source.cancel(Cancelled("the command ended"))
         for active in self._active.values():
-            active.thread.join(10)
+            active.ended.wait(10)
 
     def _spec(self, job: str) -> JobSpec:
         if job not in self.specs:

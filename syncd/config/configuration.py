@@ -106,7 +106,7 @@ def _warnings(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> list[
     ]
     owners: dict[str, str] = {}
     return warnings + [
-        f'jobs "{first}" and "{name}" both sync {scope}: one should'
+        f'jobs "{first}" and "{name}" both sync {scope}: only one of them should'
         for name, job in enabled.items()
         for scope in job.scopes(accounts)
         if (first := owners.setdefault(scope, name)) != name

@@ -6,7 +6,15 @@ from typing import Final
 from uuid import UUID
 
 from syncd.context import RunContext
-from syncd.errors import BadData, Conflict, Guarded, Permission, SyncdError, describe
+from syncd.errors import (
+    BadData,
+    ConfigurationError,
+    Conflict,
+    Guarded,
+    Permission,
+    SyncdError,
+    describe,
+)
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.base import Applied, Change
 from syncd.model.deletion import DeletionPlan, DeletionPolicy, plan_deletions
@@ -135,6 +143,8 @@ class CloudJob:
                     listing.doubt = "the list holds resources without an id"
                     listing.nameless += page.nameless
         except RegionNotOpen as error:
+            if account.regions is not None:  # named by the configuration, perhaps misspelt
+                raise ConfigurationError(f"the account can't use this region: {error}") from error
             listing.doubt, listing.skipped = str(error), True
             return
         if listing.standing.comparison.total == 0 and not listing.doubt:
@@ -211,16 +221,18 @@ class CloudJob:
             unchanged=comparison.unchanged + written.same,
             errors=staged.errors,
         )
-        return Applied(counts, staged.failure or self._failure(staged))
+        return Applied(counts, staged.failure or self._failure(ctx.job_name, staged))
 
-    def _failure(self, listing: Listing) -> SyncdError | None:
+    def _failure(self, job: str, listing: Listing) -> SyncdError | None:
         """Return why the item fails although what it found is kept."""
         guarded = len(listing.plan.guarded)
         if guarded:
+            policy = self._settings.policy
             return Guarded(
                 f"{guarded} of {listing.standing.size} resources are gone, more than"
-                " max_delete_percent and max_delete_count allow: none of them was deleted;"
-                " `syncd approve JOB` lets them go in the next run"
+                f" max_delete_percent = {policy.max_percent:g} and max_delete_count ="
+                f" {policy.max_count} allow: none of them was deleted;"
+                f" `syncd approve {job}` lets them go in the next run"
             )
         if listing.errors > self._settings.max_errors:
             return BadData(f"{listing.errors} resources have bad data, more than max_errors")

@@ -23,7 +23,6 @@ class Families:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._of_jobs: list[Counter | Gauge | Histogram] = []
         one, job = self._gauge, self._job_gauge
         self.build = one("build_info", "1, with the version that runs.", "version")
         self.start = one("start_timestamp_seconds", "When the daemon started.")
@@ -73,29 +72,16 @@ class Families:
             "operation",
         )
 
-    def forget_job(self, name: str) -> None:
-        """Remove all series of a job."""
-        for family in self._of_jobs:
-            family.remove_by_labels({"job_name": name})
-
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return self._noted(Gauge(f"syncd_{name}", text, labels, registry=self._registry), labels)
+        return Gauge(f"syncd_{name}", text, labels, registry=self._registry)
 
     def _job_gauge(self, name: str, text: str) -> Gauge:
         return self._gauge(f"job_{name}_timestamp_seconds", text, "job_name")
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
-        family = Counter(f"syncd_{name}_total", text, labels, registry=self._registry)
-        return self._noted(family, labels)
+        return Counter(f"syncd_{name}_total", text, labels, registry=self._registry)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
-        family = Histogram(f"syncd_{name}", text, labels, buckets=buckets, registry=self._registry)
-        return self._noted(family, labels)
-
-    def _noted(self, family: Family, labels: tuple[str, ...]) -> Family:
-        """Return the family, remembered if a job's series are in it."""
-        if "job_name" in labels:
-            self._of_jobs.append(family)
-        return family
+        return Histogram(f"syncd_{name}", text, labels, buckets=buckets, registry=self._registry)

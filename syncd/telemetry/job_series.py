@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
+from prometheus_client import Counter, Gauge, Histogram
+
 from syncd.errors import ErrorClass
 from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
-from syncd.telemetry.families import Families
+from syncd.telemetry.families import Families, Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +30,47 @@ class JobSeries:
     def __init__(self, families: Families, job: str) -> None:
         self._families = families
         self._job = job
-        self.next_run = families.next_run.labels(job)
-        self.last_success = families.last_success.labels(job)
-        self.last_completion = families.last_completion.labels(job)
-        self.running_since = families.running_since.labels(job)
-        self.retries = families.retries.labels(job)
-        self.duration = families.duration.labels(job)
-        self.delay = families.delay.labels(job)
-        self._runs = {name: families.runs.labels(job, name) for name in get_args(RunOutcome)}
-        self._items = {name: families.items.labels(job, name) for name in get_args(ItemOutcome)}
-        self._skips = {name: families.skipped.labels(job, name) for name in get_args(SkipReason)}
-        self._errors = {name: families.errors.labels(job, name) for name in get_args(ErrorClass)}
+        self._kind = ""
+        self._made: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
+        make = self._make
+        self.next_run = make(families.next_run)
+        self.last_success = make(families.last_success)
+        self.last_completion = make(families.last_completion)
+        self.running_since = make(families.running_since)
+        self.retries = make(families.retries)
+        self.duration = make(families.duration)
+        self.delay = make(families.delay)
+        self._timeout = make(families.timeout)
+        self._runs = {name: make(families.runs, name) for name in get_args(RunOutcome)}
+        self._items = {name: make(families.items, name) for name in get_args(ItemOutcome)}
+        self._skips = {name: make(families.skipped, name) for name in get_args(SkipReason)}
+        self._errors = {name: make(families.errors, name) for name in get_args(ErrorClass)}
         self._added, self._updated, self._deleted = (
-            families.changes.labels(job, change) for change in ("added", "updated", "deleted")
+            make(families.changes, change) for change in ("added", "updated", "deleted")
         )
+
+    def _make(self, family: Family, *more: str) -> Family:
+        """Make a series of the job, and remember it: to search for it would take all series."""
+        self._made.append((family, (self._job, *more)))
+        return family.labels(self._job, *more)
 
     def describe(self, job: MeasuredJob) -> None:
         """Show the job's configuration, in place of what was shown of an earlier one."""
-        families, only = self._families, {"job_name": self._job}
-        families.info.remove_by_labels(only)
-        families.info.labels(self._job, job.kind).set(1)
-        families.timeout.labels(self._job).set(job.timeout)
+        self._families.info.remove(self._job, self._kind)
+        self._kind = job.kind
+        self._families.info.labels(self._job, job.kind).set(1)
+        self._timeout.set(job.timeout)
         if job.interval is None:
-            families.interval.remove_by_labels(only)
+            self._families.interval.remove(self._job)
         else:
-            families.interval.labels(self._job).set(job.interval)
+            self._families.interval.labels(self._job).set(job.interval)
+
+    def forget(self) -> None:
+        """Remove all series of the job."""
+        for family, labels in self._made:
+            family.remove(*labels)
+        self._families.info.remove(self._job, self._kind)
+        self._families.interval.remove(self._job)
 
     def ended(self, outcome: RunOutcome, finished: datetime, seconds: float) -> None:
         """Count a run's end; an interrupted run is taken up again, so it is not complete."""

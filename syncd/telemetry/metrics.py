@@ -68,7 +68,7 @@ class Metrics:
         wanted = {job.name: job for job in jobs}
         with self._lock:
             for gone in self._jobs.keys() - wanted.keys():
-                self._families.forget_job(gone)
+                self._jobs[gone].forget()
             self._jobs = {
                 name: self._jobs.get(name) or JobSeries(self._families, name) for name in wanted
             }

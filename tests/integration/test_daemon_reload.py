@@ -96,6 +96,15 @@ def test_a_bad_file_changes_nothing_and_is_told_line_by_line(place: Site) -> Non
     assert "reload" not in place.client.status()["status"]
 
 
+def test_an_emptied_file_is_refused(place: Site) -> None:
+    place.configure({"hosts": job(every="1s")})
+    place.up()
+    place.write("")
+    with pytest.raises(ConfigurationError, match="no account and no job any more"):
+        place.client.reload("me")
+    assert [j["name"] for j in place.client.jobs()] == ["hosts"]
+
+
 def test_unchanged_jobs_keep_their_next_run_and_changed_ones_get_another(place: Site) -> None:
     jobs = {
         "kept": job(every="1h"),

@@ -32,7 +32,7 @@ from syncd.dispatch.timetable import Due
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError
 from syncd.model.run import RunId, Selection
-from syncd.store import leader
+from syncd.store import leader, runs
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.runs import RunEnd
@@ -215,6 +215,19 @@ def test_a_run_is_cancelled_whether_it_waits_or_runs(bench: Bench, desk: Open) -
         assert at.final(run_id) == "cancelled"
     with pytest.raises(Conflict):
         at.dispatcher.ask(lambda: at.board.cancel(running, "me"))
+
+
+def test_a_run_that_a_command_elsewhere_left_behind_can_be_cancelled(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(spec("j", FakeJob({"1": succeed})))
+    new = bench.new_run("j")
+    bench.insert(new)
+    late = bench.start(new.id, "cli:another:1", 0)
+    at.dispatcher.ask(lambda: at.board.cancel(new.id, "me"))
+    assert bench.one("select status from syncd.run") == "cancelled"
+    with pytest.raises(Fenced), bench.store.transaction() as tx:
+        runs.fence(tx, late)
 
 
 def test_a_run_whose_time_is_over_is_stopped_and_waits_for_the_next_attempt(

@@ -62,6 +62,13 @@ def test_no_region_at_all_is_no_success(clouds):
     assert len(clouds.living("aliyun-demo", "cn-hangzhou")) == HOSTS
 
 
+def test_a_region_that_the_configuration_misspells_fails(clouds):
+    clouds.configure(accounts={"aliyun-demo": {"regions": ["cn-hangzhou", "cn-hangzou"]}})
+    result = clouds.run()
+    assert result.of("aliyun-demo/cn-hangzhou/host") == ("success", None)
+    assert result.of("aliyun-demo/cn-hangzou/host") == ("failed", "configuration")
+
+
 def test_a_region_that_is_not_open_is_skipped(clouds):
     clouds.world.accounts["aliyun-demo"].unopened = ("mars-1",)
     result = clouds.run()

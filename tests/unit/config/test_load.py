@@ -151,7 +151,7 @@ def test_what_is_disabled_is_out_and_a_job_without_target_warns(folder):
 
 def test_two_jobs_over_one_account_warn(folder):
     folder.write(ACCOUNT + JOB + '[jobs.twice]\nkind="cloud"\naccounts=["a"]\n')
-    warning = 'jobs "hosts" and "twice" both sync hosts of account "a": one should'
+    warning = 'jobs "hosts" and "twice" both sync hosts of account "a": only one of them should'
     assert folder.load().warnings == (warning,)
 
 
