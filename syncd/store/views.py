@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 from syncd.errors import Conflict, NotFound
 from syncd.model.queries import RESOURCE_KEY, ChangeQuery, ResourceQuery, RunQuery
 from syncd.store.database import Transaction
+from syncd.store.resources import counts_by_state
 
 Rows = list[dict[str, Any]]
 MOST: Final = 10_000
@@ -129,7 +130,11 @@ def last_outcomes(tx: Transaction) -> Rows:
 
 def resource_counts(tx: Transaction) -> Rows:
     """Return how many resources live: account, type, state, count."""
-    return _rows(tx, _RESOURCE_COUNTS, (MOST,))
+    counts = sorted(counts_by_state(tx).items())[:MOST]
+    return [
+        {"account": account, "type": kind, "state": state, "count": count}
+        for (account, kind, state), count in counts
+    ]
 
 
 def guarded(tx: Transaction) -> Rows:
@@ -163,13 +168,6 @@ left join lateral (
 ) s on true
 where k.job is not null
 order by k.job
-limit %s"""
-
-_RESOURCE_COUNTS: Final = """
-select account, type, state, count(*) from syncd.resource
-where deleted_at is null
-group by account, type, state
-order by account, type, state
 limit %s"""
 
 _GUARDED: Final = """

@@ -22,6 +22,7 @@ from syncd.demo.emulator import KEYS, Emulator
 from syncd.demo.emulator.signatures import rpc_signature, rpc_string_to_sign
 
 Raw = dict[str, Any]
+HOSTS = 25  # of each region of the emulator that the tests share
 HANGZHOU = ("aliyun-demo", "cn-hangzhou")
 GUANGZHOU = ("tencent-demo", "ap-guangzhou")
 

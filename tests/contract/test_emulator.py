@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 from aliyunsdkcore.auth.credentials import StsTokenCredential
@@ -11,6 +10,7 @@ from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegion
 from emulator_clients import (
     GUANGZHOU,
     HANGZHOU,
+    HOSTS,
     Ali,
     Tx,
     ali_code,
@@ -21,23 +21,6 @@ from emulator_clients import (
 )
 
 from syncd.demo.emulator import KEYS, Emulator, Fault, World
-
-HOSTS = 25
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[Emulator]:
-    with Emulator(World.demo(hosts_per_region=HOSTS)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(serving: Emulator) -> Iterator[Emulator]:
-    """An emulator without faults and with a fresh log."""
-    serving.log.reset()
-    yield serving
-    serving.faults.clear()
-
 
 # --- what a well-behaved cloud does
 

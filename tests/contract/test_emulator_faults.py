@@ -5,7 +5,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from aliyunsdkcore.acs_exception.exceptions import ServerException
 from emulator_clients import (
     GUANGZHOU,
     HANGZHOU,
+    HOSTS,
     Ali,
     Tx,
     ali_code,
@@ -24,23 +24,6 @@ from emulator_clients import (
 )
 
 from syncd.demo.emulator import Emulator, Fault, World
-
-HOSTS = 25
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[Emulator]:
-    with Emulator(World.demo(hosts_per_region=HOSTS)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(serving: Emulator) -> Iterator[Emulator]:
-    """An emulator without faults and with a fresh log."""
-    serving.log.reset()
-    yield serving
-    serving.faults.clear()
-    serving.on_page.clear()
 
 
 def instances_query(**changes: str) -> dict[str, str]:

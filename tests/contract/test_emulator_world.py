@@ -2,31 +2,14 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import pytest
-from emulator_clients import GUANGZHOU, HANGZHOU, Ali, Raw, Tx, ids, send, tx_code
+from emulator_clients import GUANGZHOU, HANGZHOU, HOSTS, Ali, Raw, Tx, ids, send, tx_code
 
 from syncd.demo.emulator import Emulator, World
 from syncd.demo.emulator.made import CHANGES
-
-HOSTS = 25
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[Emulator]:
-    with Emulator(World.demo(hosts_per_region=HOSTS)) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(serving: Emulator) -> Iterator[Emulator]:
-    """An emulator without faults and with a fresh log."""
-    serving.log.reset()
-    yield serving
-    serving.faults.clear()
 
 
 def control(emulator: Emulator, operation: str, **body: Any) -> Any:
