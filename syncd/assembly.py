@@ -110,6 +110,16 @@ def _spec(
         parallel=job.max_concurrent_items,
         config_digest=config.digest,
         build=build,
+        priority="normal",
+        overlap=job.overlap,
+        start_deadline=None,
+        interruptible=True,
+        isolation="thread",
+        accounts=(),
+        servers=(),
+        closed_until=lambda _: None,
+        next_interval=None,
+        fingerprints=dict,
     )
 
 

@@ -6,7 +6,7 @@ may block takes its time limit from `Deadline` and looks at, or is woken by, `Ca
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,6 +100,8 @@ class CancelSource:
 
     def __init__(self) -> None:
         self.token = CancelToken()
+        self.since: float | None = None
+        """When the work was told to stop, of the monotonic clock."""
 
     @property
     def error(self) -> SyncdError | None:
@@ -113,6 +115,7 @@ class CancelSource:
             if token._error is not None:
                 return
             token._error = error or Interrupted("interrupted")
+            self.since = time.monotonic()
             watchers = list(token._watchers)
             token._changed.notify_all()
         for wake in watchers:  # outside the lock: a watcher may take its time
@@ -143,6 +146,8 @@ class RunContext:
     deadline: Deadline
     cancel: CancelToken
     selection: Selection
+    held: Mapping[str, str]
+    """Accounts whose credentials were refused and that are not to be tried, with the reason."""
     log: BoundLogger
     report: Reporter
 

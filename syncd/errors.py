@@ -82,6 +82,10 @@ class Cancelled(Interrupted):
     retryable = False
 
 
+class Preempted(Interrupted):
+    """An urgent run needed what this one held; it is put back, at no cost of an attempt."""
+
+
 class Conflict(SyncdError):
     """Two facts contradict each other: a list that moves, a record that is not ours any more."""
 

@@ -93,6 +93,7 @@ class LocalSession:
             deadline=Deadline.after(spec.timeout.total_seconds()),
             next_due=lambda: None,
             progress=RunProgress(),
+            held={},
         )
         runner = Runner(self.store, self.recorder, self.observer, self.clock, self.log)
         active = self._active[new.id] = _Active(attempt, threading.Event())

@@ -153,6 +153,9 @@ def spec(name: str, job: Any = None, **changes: Any) -> JobSpec:
         name=name, kind="fake", schedule="", fixed_rate=False, trigger_from=None,
         catch_up="latest", catch_up_window=timedelta(days=1), timeout=timedelta(minutes=1),
         retries=minutes(1, 5, 15), parallel=3, config_digest="d", build=lambda: job,
+        priority="normal", overlap="skip", start_deadline=None, interruptible=True,
+        isolation="thread", accounts=(), servers=(), closed_until=lambda _: None,
+        next_interval=None, fingerprints=dict,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -209,7 +212,7 @@ class Bench:
         made = Attempt(
             spec=of, claim=claim, scheduled_for=self.clock.now(), max_attempts=len(of.retries) + 1,
             selection=Selection(), source=CancelSource(), deadline=Deadline.after(SECONDS),
-            next_due=lambda: self.next_due, progress=RunProgress(),
+            next_due=lambda: self.next_due, progress=RunProgress(), held={},
         )  # fmt: skip
         return replace(made, **changes)
 

@@ -82,7 +82,7 @@ class Bench:
         self.store = Store(dsn, pool_min=1)
         self.ctx = RunContext(
             new_run_id(datetime.now(UTC)), "grants", 1, datetime.now(UTC), Deadline.after(60),
-            CancelSource().token, Selection(), structlog.get_logger(),
+            CancelSource().token, Selection(), {}, structlog.get_logger(),
             ItemReport(RunProgress(), "a"),
         )  # fmt: skip
         self.bad: list[str] = []

@@ -12,7 +12,7 @@ from syncd.config.durations import format_duration, parse_duration
 from syncd.config.fields import Duration, Label, Names, PositiveDuration, Zone, one_of
 from syncd.config.schema import Account, Defaults
 from syncd.config.spelling import hint
-from syncd.triggers.base import Trigger
+from syncd.triggers.base import Memory, Trigger
 from syncd.triggers.cron import Cron
 from syncd.triggers.interval import Interval
 
@@ -51,13 +51,13 @@ class Job(Defaults):
             return f"every {format_duration(self.every)}"
         return f"{self.schedule} {self.timezone}" if self.schedule else ""
 
-    def trigger(self, last_due: datetime | None, now: datetime) -> Trigger | None:
+    def trigger(self, memory: Memory, now: datetime) -> Trigger | None:
         """Return the job's trigger, None for one that runs by hand only.
 
         An interval goes on from the last due time; one that never was due is due at `now` first.
         """
         if self.every is not None:
-            return Interval(self.every, now if last_due is None else last_due)
+            return Interval(self.every, now if memory.last_due is None else memory.last_due)
         return Cron(self.schedule, ZoneInfo(self.timezone)) if self.schedule else None
 
     def has_targets(self, accounts: Mapping[str, Account]) -> bool:  # noqa: ARG002 - kinds differ

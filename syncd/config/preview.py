@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from syncd.config.configuration import Config
 from syncd.config.jobs import Job
 from syncd.config.problems import Problem
+from syncd.triggers.base import Memory
 from syncd.triggers.catch_up import first_due
 
 
@@ -63,7 +64,7 @@ def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
 
 
 def _next_runs(job: Job, now: datetime, count: int) -> tuple[datetime, ...]:
-    trigger = job.trigger(None, now)
+    trigger = job.trigger(Memory(), now)
     zone = ZoneInfo(job.timezone)
     runs: list[datetime] = []
     due = first_due(trigger, now) if trigger else None

@@ -177,6 +177,7 @@ class Board:
             deadline=Deadline.after(spec.timeout.total_seconds()),
             next_due=lambda: next_due(run.job),
             progress=RunProgress(),
+            held={},
         )
 
     def ended(self, attempt: Attempt, end: RunEnd | None) -> None:

@@ -48,6 +48,7 @@ class Attempt:
     deadline: Deadline
     next_due: Callable[[], datetime | None]
     progress: RunProgress
+    held: Mapping[str, str]
 
     def context(self, log: BoundLogger) -> RunContext:
         """Return the context of the run; its items get a log and a report of their own."""
@@ -59,6 +60,7 @@ class Attempt:
             deadline=self.deadline,
             cancel=self.source.token,
             selection=self.selection,
+            held=self.held,
             log=log.bind(job=self.spec.name, run=str(self.claim.run_id)),
             report=ItemReport(self.progress, self.spec.name),
         )

@@ -25,6 +25,7 @@ from syncd.store.leader import Lease
 from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
 from syncd.store.resources import RESOURCES, Managed
+from syncd.triggers.base import Memory
 
 
 class Dispatch:
@@ -227,6 +228,7 @@ def rehearsal(
         deadline=deadline,
         cancel=source.token,
         selection=selection,
+        held={},
         log=log.bind(job=spec.name, plan=True),
         report=report,
     )
@@ -234,7 +236,7 @@ def rehearsal(
 
 def _plan(spec: JobSpec, last_due: datetime | None, now: datetime) -> Plan | None:
     """Return when a job is due; an interval that never was due is due at once."""
-    trigger = spec.trigger_from(last_due, now) if spec.trigger_from else None
+    trigger = spec.trigger_from(Memory(last_due), now) if spec.trigger_from else None
     if trigger is None:
         return None
     since = last_due or now - timedelta.resolution

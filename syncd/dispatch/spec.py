@@ -1,13 +1,14 @@
 """A job as the dispatch sees it: when it is due, how long it may take, how to make it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from syncd.jobs.base import Job
-from syncd.triggers.base import Trigger
+from syncd.model.run import Isolation, Overlap, Priority
+from syncd.triggers.base import Memory, Trigger
 from syncd.triggers.catch_up import Policy
 
 
@@ -15,15 +16,18 @@ from syncd.triggers.catch_up import Policy
 class JobSpec:
     """One enabled job of the configuration in force.
 
-    `trigger_from` makes the trigger from the last due time (None: never was due) and the moment; it
-    is None for a job that runs by hand alone. `build` makes the job anew for each attempt.
+    `trigger_from` makes the trigger from what is remembered and the moment; it is None for a job
+    that runs by hand alone. `build` makes the job anew for each attempt. `closed_until` returns,
+    for a moment inside an exclusion window, when it ends. `next_interval`, of an adaptive job,
+    returns the interval after a run with so many changes. `accounts` and `servers` are what the
+    runs use; `fingerprints` tells the accounts' credentials apart without giving them away.
     """
 
     name: str
     kind: str
     schedule: str
     fixed_rate: bool
-    trigger_from: Callable[[datetime | None, datetime], Trigger | None] | None
+    trigger_from: Callable[[Memory, datetime], Trigger | None] | None
     catch_up: Policy
     catch_up_window: timedelta
     timeout: timedelta
@@ -31,10 +35,20 @@ class JobSpec:
     parallel: int
     config_digest: str
     build: Callable[[], Job[Any]]
+    priority: Priority
+    overlap: Overlap
+    start_deadline: timedelta | None
+    interruptible: bool
+    isolation: Isolation
+    accounts: Sequence[str]
+    servers: Sequence[str]
+    closed_until: Callable[[datetime], datetime | None]
+    next_interval: Callable[[timedelta | None, int], timedelta] | None
+    fingerprints: Callable[[], Mapping[str, str]]
 
     def next_dues(self, now: datetime, count: int) -> list[datetime]:
         """Return the next due times after a moment, as of a job that never was due."""
-        trigger = self.trigger_from(None, now) if self.trigger_from else None
+        trigger = self.trigger_from(Memory(), now) if self.trigger_from else None
         dues: list[datetime] = []
         while trigger and len(dues) < count and (due := trigger.next_after(now)):
             dues.append(due)

@@ -14,8 +14,16 @@ Status = Literal["pending", "running", "success", "failed", "cancelled"]
 TriggerName = Literal["schedule", "manual", "catch_up", "event"]
 RunOutcome = Literal["success", "failed", "cancelled", "interrupted"]
 ItemOutcome = Literal["success", "failed", "cancelled"]
-SkipReason = Literal["overlap", "already_made"]
 Priority = Literal["urgent", "high", "normal", "low"]
+Overlap = Literal["skip", "queue", "replace"]
+Isolation = Literal["thread", "process"]
+Gate = Literal["load", "disk", "store", "paused", "held", "window"]
+"""What holds a run back although a worker is free."""
+Wait = Literal[Gate, "retry", "overlap", "elsewhere", "account", "server", "worker"]
+"""Why a run waits: for a gate, its next attempt, another run of its job (here or in another
+process), an account or a server that is in use, or a worker."""
+SkipReason = Literal[Gate, "overlap", "already_made", "stuck", "worker"]
+"""Why a due time got no run that was started."""
 
 RUN_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
     "pending": frozenset({"running", "cancelled"}),

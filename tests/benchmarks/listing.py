@@ -92,7 +92,7 @@ def context() -> RunContext:
     now = datetime.now(UTC)
     return RunContext(
         new_run_id(now), "bench", 1, now, Deadline.after(3600), CancelSource().token,
-        Selection(), structlog.get_logger(), Silent(),
+        Selection(), {}, structlog.get_logger(), Silent(),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def context(seconds: float = 30, source: CancelSource | None = None) -> RunConte
     now = datetime.now(UTC)
     return RunContext(
         new_run_id(now), "hosts", 1, now, Deadline.after(seconds),
-        (source or CancelSource()).token, Selection(), structlog.get_logger(), Notes(),
+        (source or CancelSource()).token, Selection(), {}, structlog.get_logger(), Notes(),
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def context(seconds: float = 30, source: CancelSource | None = None) -> RunConte
     now = datetime.now(UTC)
     return RunContext(
         new_run_id(now), "hosts", 1, now, Deadline.after(seconds),
-        (source or CancelSource()).token, Selection(), structlog.get_logger(), Silent(),
+        (source or CancelSource()).token, Selection(), {}, structlog.get_logger(), Silent(),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from syncd.config import secrets
 from syncd.errors import ConfigurationError
+from syncd.triggers.base import Memory
 from syncd.triggers.cron import Cron
 from syncd.triggers.interval import Interval
 
@@ -129,12 +130,12 @@ def test_the_triggers_of_a_job(folder):
         '[jobs.by-hand]\nkind="cloud"\naccounts=["a"]\n'
     )
     jobs = folder.load().jobs
-    assert isinstance(jobs["hosts"].trigger(None, NOW), Cron)
+    assert isinstance(jobs["hosts"].trigger(Memory(), NOW), Cron)
     last = NOW - timedelta(minutes=50)
-    assert jobs["often"].trigger(last, NOW) == Interval(timedelta(minutes=90), last)
-    assert jobs["often"].trigger(None, NOW) == Interval(timedelta(minutes=90), NOW)
+    assert jobs["often"].trigger(Memory(last), NOW) == Interval(timedelta(minutes=90), last)
+    assert jobs["often"].trigger(Memory(), NOW) == Interval(timedelta(minutes=90), NOW)
     assert jobs["often"].schedule_text == "every 1h30m"
-    assert jobs["by-hand"].trigger(None, NOW) is None
+    assert jobs["by-hand"].trigger(Memory(), NOW) is None
     assert jobs["by-hand"].schedule_text == ""
 
 
