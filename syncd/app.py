@@ -239,7 +239,7 @@ def _watch(
     metrics.watch("store_pool_connections", store.connections)
     metrics.watch("workers", lambda: {"busy": pool.busy, "idle": pool.idle, "stuck": 0})
     metrics.watch("queue_length", dispatch.queue_length)
-    metrics.watch("disk_free_bytes", lambda: machine.disk_free_bytes([directory]))
+    metrics.watch("disk_free_bytes", lambda: {str(directory): machine.disk_free_bytes(directory)})
     metrics.watch("load_per_cpu", machine.load_per_cpu)
     metrics.watch("memory_available_bytes", machine.memory_available_bytes)
     metrics.watch("records_incomplete", lambda: dispatch.recorder.incomplete_runs)

@@ -102,6 +102,8 @@ class CancelSource:
         self.token = CancelToken()
         self.since: float | None = None
         """When the work was told to stop, of the monotonic clock."""
+        self.given_up = False
+        """Its thread did not come back; the records are closed, and are not its to tell about."""
 
     @property
     def error(self) -> SyncdError | None:

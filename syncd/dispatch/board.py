@@ -1,27 +1,27 @@
-"""The runs that wait and those that run: a mirror of the store's, changed with it.
+"""The runs that wait and those that run: a mirror of the ledger's, changed with it.
 
-Only the dispatcher's thread calls what changes the board. Each change is committed to the store
-first, so that the board never knows more than the store does.
+Only the dispatcher's thread calls what changes the board. Each change is written to the ledger
+first, so that the board never knows more than the store does. What to do is decided in `queue`.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline
+from syncd.dispatch.claims import Claims, lapsed_text, skip_reason, standings
 from syncd.dispatch.item import Observer
+from syncd.dispatch.job_states import JobStates
+from syncd.dispatch.ledger import Ledger
 from syncd.dispatch.progress import RunProgress
-from syncd.dispatch.queue import Waiting, next_runs
+from syncd.dispatch.queue import Closed, Decision, Room, Running, Verdict, Waiting, decide
 from syncd.dispatch.runner import Attempt
-from syncd.dispatch.spec import JobSpec
-from syncd.dispatch.timetable import Due
-from syncd.errors import Cancelled, Conflict, Fenced, NotFound, TimedOut
-from syncd.model.run import Claim, RunId, Selection, SkipReason, new_run_id
-from syncd.store import job_state, runs
-from syncd.store.database import Store, Transaction
-from syncd.store.leader import Lease
+from syncd.errors import Cancelled, Conflict, Fenced, Preempted
+from syncd.model.run import Claim, Due, Gate, Priority, RunId, Selection, new_run_id
+from syncd.store import runs
+from syncd.store.job_state import Skip
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
@@ -31,84 +31,94 @@ _ELSEWHERE: Final = timedelta(seconds=10)
 """How long a run waits for one of the same job in another process."""
 
 
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A run under way, as it waited, and since when its attempt runs."""
+
+    attempt: Attempt
+    run: Waiting
+    since: datetime
+
+    def as_running(self) -> Running:
+        """Return what the decisions know of it."""
+        run, spec, source = self.run, self.attempt.spec, self.attempt.source
+        return Running(
+            run.run_id, run.job, run.priority, self.since, spec.interruptible,
+            source.error is not None, run.interruptions, run.accounts, run.servers,
+        )  # fmt: skip
+
+
 class Board:
     """What the dispatcher knows of the active runs."""
 
-    def __init__(self, store: Store, lease: Lease, clock: Clock, log: BoundLogger) -> None:
-        self._store, self._lease = store, lease
+    def __init__(self, ledger: Ledger, jobs: JobStates, clock: Clock, log: BoundLogger) -> None:
+        self._ledger, self.jobs = ledger, jobs
         self._clock, self._log = clock, log
-        self.specs: Mapping[str, JobSpec] = {}
         self.waiting: dict[RunId, Waiting] = {}
-        self.running: dict[RunId, Attempt] = {}
-        self._begun: dict[RunId, Waiting] = {}  # the running runs, as they waited
+        self.running: dict[RunId, Active] = {}
+        self.stuck: dict[RunId, Active] = {}  # their runs are over, their threads are not
+        self.waits: Mapping[RunId, Verdict] = {}  # why each run waits, as was decided last
         self._final = threading.Condition()
 
     def active(self, run_id: RunId) -> bool:
         """Tell whether a run waits or runs."""
         return run_id in self.waiting or run_id in self.running
 
-    def adopt(self, tx: Transaction, specs: Mapping[str, JobSpec]) -> None:
-        """Take the jobs of a configuration over; cancel what waits of jobs that are gone."""
+    def attempts(self) -> list[Attempt]:
+        """Return the attempts under way; any thread may ask."""
+        return [active.attempt for active in list(self.running.values())]
+
+    def reread(self) -> None:
+        """Take the runs that wait over from the ledger; cancel those of jobs that are gone."""
         now = self._clock.now()
         waiting: dict[RunId, Waiting] = {}
-        for run in runs.waiting(tx, self._lease.holder, self._lease.epoch):
+        for run in self._ledger.waiting():
             if run.id in self.running:
                 continue
-            if run.job in specs:
-                waiting[run.id] = _waiting(run)
+            if run.job in self.jobs.specs:
+                waiting[run.id] = self.jobs.placed(_waiting(run))
             else:
-                runs.cancel_pending(tx, run.id, _GONE, now)
+                self._ledger.cancel(run.id, _GONE, now)
                 self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.id))
-        self.waiting, self.specs = waiting, specs  # at once, for who reads it meanwhile
+        self.waiting = waiting  # at once, for who reads it meanwhile
 
-    def claim(self, dues: Sequence[Due], observer: Observer) -> None:
-        """Make a run of each due time, or account for it as skipped, in one transaction."""
+    # Runs that come to be
+
+    def claim(self, dues: Sequence[Due], observer: Observer, *, waited: bool = False) -> None:
+        """Make a run of each due time, or account for it without one, in one transaction.
+
+        `waited`: the store was out of reach meanwhile.
+        """
         now = self._clock.now()
-        busy = {run.job for run in self.waiting.values()}
-        busy |= {attempt.spec.name for attempt in self.running.values()}
-        made: list[NewRun] = []
-        skipped: list[tuple[str, datetime, SkipReason]] = []
-        for due in dues:
-            spec = self.specs.get(due.job)
-            if spec is None:
-                continue
-            if due.job in busy:
-                skipped.append((due.job, due.at, "overlap"))
-                continue
-            if due.trigger == "schedule":  # those that were missed are made up for one by one
-                busy.add(due.job)
-            made.append(_new_run(spec, due, now))
-        with self._store.transaction(operation="claim") as tx:
-            self._lease.check(tx)
-            inserted = runs.insert(tx, made, now)
-            job_state.advance(tx, {due.job: due.at for due in sorted(dues, key=lambda d: d.at)})
-        again = [run for run in made if run.id not in inserted]
-        skipped += [(run.job, run.scheduled_for, "already_made") for run in again]
-        for job, at, reason in skipped:
-            self._log.warning("due time skipped", job=job, due=at.isoformat(), reason=reason)
-            observer.skipped(job, reason)
-        self._put(run for run in made if run.id in inserted)
+        running = [active.run for active in self.running.values()]
+        standing = standings(self.waiting.values(), running, self._locked())
+        claimed = Claims(self.jobs, standing, now, waited=waited).settle(dues)
+        inserted = self._ledger.claim(claimed, now)
+        self.jobs.accounted(claimed.accounted)
+        self._skip(claimed.skips, observer)
+        again = [run for run in claimed.made if run.id not in inserted]
+        self._skip([Skip(run.job, run.scheduled_for, "already_made") for run in again], observer)
+        self._put(run for run in claimed.made if run.id in inserted)
+        for run_id, reason in claimed.over:
+            self._cancelled(run_id, reason)
 
-    def request(self, job: str, selection: Selection, by: str) -> RunId:
-        """Record a run by hand; one with the same selection that waits for a worker serves.
+    def request(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> RunId:
+        """Record a run by hand; an equal one that waits for a worker serves.
 
         One that waits for a further attempt does not: who asks wants it now.
         """
-        spec = self.specs.get(job)
-        if spec is None:
-            raise NotFound(f"there is no enabled job {job!r}")
-        now = self._clock.now()
+        spec, now = self.jobs.spec(job), self._clock.now()
+        wanted = (job, "manual", selection, priority or spec.priority)
         for run in self.waiting.values():
-            wanted = (run.job, run.trigger, run.selection) == (job, "manual", selection)
-            if wanted and run.ready_at <= now:
+            if (run.job, run.trigger, run.selection, run.priority) == wanted and not run.attempt:
                 return run.run_id
         new = NewRun(
             new_run_id(now), job, spec.kind, "manual", now, len(spec.retries) + 1,
-            spec.config_digest, by, selection,
+            spec.config_digest, priority or spec.priority, by, selection,
         )  # fmt: skip
-        with self._store.transaction() as tx:
-            self._lease.check(tx)
-            runs.insert(tx, [new], now)
+        self._ledger.add(new, now)
         self._put([new])
         return new.id
 
@@ -116,57 +126,94 @@ class Board:
         """Let recorded runs wait."""
         now = self._clock.now()
         for run in made:
-            self.waiting[run.id] = Waiting(
-                run.id, run.job, run.trigger, "normal", run.scheduled_for, now, now,
-                run.max_attempts, run.selection,
+            self.waiting[run.id] = self.jobs.placed(
+                Waiting(
+                    run.id, run.job, run.trigger, run.priority, run.scheduled_for, now, now, 0,
+                    run.max_attempts, run.selection,
+                )
             )  # fmt: skip
 
-    def begin(self, free: int, next_due: NextDue, observer: Observer) -> Iterator[Attempt]:
-        """Start the runs that are next, at most `free`; give each attempt once it is recorded.
+    def prioritise(self, run_id: RunId, priority: Priority, by: str) -> None:
+        """Give a run that waits another priority; raises Conflict for one that does not."""
+        if run_id not in self.waiting or not self._ledger.prioritise(run_id, priority):
+            raise Conflict(f"run {run_id} does not wait: only a waiting run has a place to change")
+        self.waiting[run_id] = replace(self.waiting[run_id], priority=priority)
+        self._log.info("priority changed", run=str(run_id), priority=priority, by=by)
+
+    # Runs that are begun, or given up
+
+    def lapse(self, room: Room, closed: Collection[Gate], observer: Observer) -> None:
+        """Give up what waited too long; cancel what waits of jobs that are gone."""
+        if not self.waiting:
+            return
+        now = self._clock.now()
+        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
+            self._ledger.cancel(run.run_id, _GONE, now)
+            self._cancelled(run.run_id, _GONE)
+        for run, reason in self._decide(room, closed, now).lapsed:
+            skip = None if run.attempt else Skip(run.job, run.scheduled_for, skip_reason(reason))
+            self._ledger.cancel(run.run_id, lapsed_text(reason), now, skip)
+            self._cancelled(run.run_id, lapsed_text(reason))
+            self._skip([skip] if skip else [], observer)
+
+    def begin(
+        self, room: Room, closed: Collection[Gate], next_due: NextDue, observer: Observer
+    ) -> Iterator[Attempt]:
+        """Start the runs that are next; give each attempt once it is recorded.
 
         One by one, since the store may be lost between two of them.
         """
         now = self._clock.now()
-        self._cancel_jobless(now)
-        busy = {attempt.spec.name for attempt in self.running.values()}
-        for run in next_runs(self.waiting.values(), busy, free, now):
-            try:
-                with self._store.transaction(operation="begin") as tx:
-                    self._lease.check(tx)
-                    claim = runs.start(tx, run.run_id, self._lease.holder, self._lease.epoch, now)
-            except Fenced:
-                raise
-            except Conflict:  # a command line runs the job, on a state directory of its own
-                self.waiting[run.run_id] = replace(run, ready_at=now + _ELSEWHERE)
-                self._log.warning(
-                    "a run waits: another process runs its job", job=run.job, run=str(run.run_id)
-                )
-                continue
+        decision = self._decide(room, closed, now)
+        self._tell_waits(decision.waits)
+        for run_id in decision.interrupt:
+            active = self.running[run_id]
+            self._log.warning(
+                "run interrupted for an urgent one", job=active.run.job, run=str(run_id)
+            )
+            active.attempt.source.cancel(Preempted("an urgent run needed its place"))
+        for run in decision.start:
+            claim = self._start(run, now)
             if claim is None:
-                del self.waiting[run.run_id]
-                self._notify()
                 continue
-            attempt = self._attempt(run, claim, next_due)
-            self._begun[run.run_id] = run
-            self.running[run.run_id] = attempt  # first, so that the run is active throughout
+            attempt = self._attempt(run, claim, next_due, now)
+            self.running[run.run_id] = Active(attempt, run, now)  # first: it is active throughout
             del self.waiting[run.run_id]
-            first = claim.attempt == 1
             due = run.scheduled_for if run.trigger == "schedule" else run.created_at
-            delay = (now - due).total_seconds() if first else None
+            delay = (now - due).total_seconds() if claim.attempt == 1 else None
             observer.run_started(run.job, now, delay)
             yield attempt
 
-    def _cancel_jobless(self, now: datetime) -> None:
-        """Cancel what waits of jobs that went while its last attempt ran."""
-        for run in [run for run in self.waiting.values() if run.job not in self.specs]:
-            with self._store.transaction() as tx:
-                runs.cancel_pending(tx, run.run_id, _GONE, now)
-            del self.waiting[run.run_id]
-            self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.run_id))
-            self._notify()
+    def _decide(self, room: Room, closed: Collection[Gate], now: datetime) -> Decision:
+        jobs = {run.job for run in self.waiting.values()}
+        shut = {job: verdict for job in jobs if (verdict := self.jobs.gate(job, now))}
+        running = [active.as_running() for active in self.running.values()]
+        return decide(
+            self.waiting.values(), running, self._locked(), Closed(closed, shut), room, now
+        )
 
-    def _attempt(self, run: Waiting, claim: Claim, next_due: NextDue) -> Attempt:
-        spec = self.specs[run.job]
+    def _locked(self) -> set[str]:
+        """Return the jobs of which a thread is stuck."""
+        return {active.run.job for active in self.stuck.values()}
+
+    def _start(self, run: Waiting, now: datetime) -> Claim | None:
+        """Record that a run begins; None when it does not after all."""
+        try:
+            claim = self._ledger.start(run.run_id, now)
+        except Fenced:
+            raise
+        except Conflict:  # a command line runs the job, on a state directory of its own
+            self.waiting[run.run_id] = replace(run, ready_at=now + _ELSEWHERE)
+            self._log.warning(
+                "a run waits: another process runs its job", job=run.job, run=str(run.run_id)
+            )
+            return None
+        if claim is None:
+            self._forget(run.run_id)
+        return claim
+
+    def _attempt(self, run: Waiting, claim: Claim, next_due: NextDue, now: datetime) -> Attempt:
+        spec = self.jobs.specs[run.job]
         return Attempt(
             spec=spec,
             claim=claim,
@@ -177,44 +224,65 @@ class Board:
             deadline=Deadline.after(spec.timeout.total_seconds()),
             next_due=lambda: next_due(run.job),
             progress=RunProgress(),
-            held={},
+            held=self.jobs.holds.begin(spec, now, by_hand=run.trigger == "manual"),
         )
+
+    # Runs that end
 
     def ended(self, attempt: Attempt, end: RunEnd | None) -> None:
         """Take an attempt off the board; its run waits for the next one, or is over."""
         run_id = attempt.claim.run_id
-        run = self._begun.pop(run_id)
+        if active := self.stuck.pop(run_id, None):
+            self._log.warning("a stuck thread came back", job=active.run.job, run=str(run_id))
+            return
+        run = self.running[run_id].run
         if end is not None and end.next_attempt_at is not None:
             self.waiting[run_id] = replace(
-                run, ready_at=end.next_attempt_at, max_attempts=run.max_attempts + end.free
+                run,
+                ready_at=end.next_attempt_at,
+                attempt=attempt.claim.attempt,
+                max_attempts=run.max_attempts + end.free,
+                interruptions=run.interruptions + end.preempted,
             )
         del self.running[run_id]
         self._notify()
 
-    def expire(self) -> None:
-        """Stop the attempts whose time is over."""
-        for attempt in self.running.values():
-            if attempt.deadline.remaining() <= 0:
-                limit = attempt.spec.timeout
-                attempt.source.cancel(TimedOut(f"the time limit of {limit} passed"))
+    def give_up(self, attempt: Attempt) -> Active | None:
+        """Lock the job of an attempt whose thread is stuck; None when it just came back."""
+        run_id = attempt.claim.run_id
+        active = self.running.get(run_id)
+        if active is not None:
+            self.stuck[run_id] = active
+            del self.running[run_id]
+            self._notify()
+        return active
 
     def cancel(self, run_id: RunId, by: str) -> None:
         """Cancel a run that waits or runs, a command's among them; raises Conflict for others.
 
         Nor can one be cancelled of which a record is owed: the store does not have it as waiting.
         """
+        reason, now = f"cancelled by {by}", self._clock.now()
         if run_id in self.running:
-            self.running[run_id].source.cancel(Cancelled(f"cancelled by {by}"))
-            return
-        if run_id not in self.waiting:
-            with self._store.transaction() as tx:
-                if not runs.cancel_command(tx, run_id, f"cancelled by {by}", self._clock.now()):
-                    raise Conflict(f"run {run_id} is not active")
-            return
-        with self._store.transaction() as tx:
-            self._lease.check(tx)
-            if not runs.cancel_pending(tx, run_id, f"cancelled by {by}", self._clock.now()):
-                raise Conflict(f"run {run_id} does not wait in the store: try again")
+            self.running[run_id].attempt.source.cancel(Cancelled(reason))
+        elif run_id not in self.waiting:
+            if not self._ledger.cancel_command(run_id, reason, now):
+                raise Conflict(f"run {run_id} is not active")
+        elif self._ledger.cancel(run_id, reason, now):
+            self._forget(run_id)
+        else:
+            raise Conflict(f"run {run_id} does not wait in the store: try again")
+
+    def _cancelled(self, run_id: RunId, reason: str) -> None:
+        """Take a run off that was cancelled in the ledger; stop one that runs."""
+        if run_id in self.running:
+            self.running[run_id].attempt.source.cancel(Cancelled(reason))
+        elif run_id in self.waiting:
+            job = self.waiting[run_id].job
+            self._log.warning("run cancelled", reason=reason, job=job, run=str(run_id))
+            self._forget(run_id)
+
+    def _forget(self, run_id: RunId) -> None:
         del self.waiting[run_id]
         self._notify()
 
@@ -227,19 +295,33 @@ class Board:
         with self._final:
             self._final.notify_all()
 
+    # What is told
+
+    def _skip(self, skips: Sequence[Skip], observer: Observer) -> None:
+        """Remember and tell due times for which no run was started."""
+        self.jobs.skipped(skips)
+        for skip in skips:
+            self._log.warning(
+                "due time skipped", job=skip.job, due=skip.due.isoformat(), reason=skip.reason
+            )
+            observer.skipped(skip.job, skip.reason)
+
+    def _tell_waits(self, waits: Mapping[RunId, Verdict]) -> None:
+        """Log each run that begins to wait for something else than its turn."""
+        for run_id, verdict in waits.items():
+            before = self.waits.get(run_id)
+            if before is None or before.reason != verdict.reason:
+                say = self._log.debug if verdict.reason in ("worker", "retry") else self._log.info
+                until = {"until": verdict.until.isoformat()} if verdict.until else {}
+                job = self.waiting[run_id].job
+                say("a run waits", job=job, run=str(run_id), reason=verdict.reason, **until)
+        self.waits = waits
+
 
 def _waiting(run: PendingRun) -> Waiting:
     """Return a recorded run as it waits on the board."""
     return Waiting(
         run.id, run.job, run.trigger, run.priority, run.scheduled_for, run.created_at,
-        run.next_attempt_at or run.created_at, run.max_attempts,
-        runs.selection_from(run.selection),
-    )  # fmt: skip
-
-
-def _new_run(spec: JobSpec, due: Due, now: datetime) -> NewRun:
-    """Return the run of a due time."""
-    return NewRun(
-        new_run_id(now), spec.name, spec.kind, due.trigger, due.at, len(spec.retries) + 1,
-        spec.config_digest,
+        run.next_attempt_at or run.created_at, run.attempt, run.max_attempts,
+        runs.selection_from(run.selection), run.interruptions,
     )  # fmt: skip

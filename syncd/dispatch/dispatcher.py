@@ -9,22 +9,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeVar
 
-from syncd.context import BoundLogger
-from syncd.dispatch import board
-from syncd.dispatch.item import Observer
+from syncd.context import BoundLogger, Clock
+from syncd.dispatch.board import Active, Board, NextDue
+from syncd.dispatch.gates import Limits, MachineGates
+from syncd.dispatch.item import Observer, failure
+from syncd.dispatch.queue import Room
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.spec import JobSpec
-from syncd.dispatch.timetable import Due
-from syncd.dispatch.workers import WorkerPool
-from syncd.errors import Fenced, Interrupted, StoreError, TimedOut, describe
-from syncd.store import job_state
+from syncd.dispatch.workers import Piece, WorkerPool
+from syncd.errors import (
+    Cancelled,
+    Fenced,
+    Interrupted,
+    StoreError,
+    TimedOut,
+    describe,
+)
+from syncd.model.run import Due, Gate, RunId, RunOutcome
 from syncd.store.database import Store
+from syncd.store.job_state import JobState
 from syncd.store.leader import RENEW_SECONDS, Lease
+from syncd.store.outbox import Owed
 from syncd.store.runs import RunEnd
 
 T = TypeVar("T")
@@ -65,25 +78,33 @@ class Dispatcher:
         *,
         store: Store,
         lease: Lease,
-        runs: board.Board,
+        board: Board,
         runner: Runner,
         recorder: Recorder,
         pool: WorkerPool,
         observer: Observer,
         keeper: Keeper,
-        next_due: board.NextDue,
+        gates: MachineGates,
+        limits: Limits,
+        next_due: NextDue,
+        retime: Callable[[str], None],
+        clock: Clock,
         log: BoundLogger,
     ) -> None:
-        self._store, self._lease, self._board = store, lease, runs
+        self._store, self.lease, self._board = store, lease, board
+        self._gates, self._limits = gates, limits
+        self._retime, self._clock = retime, clock
         self._runner, self._recorder, self._pool = runner, recorder, pool
         self._observer, self._keeper, self._next_due = observer, keeper, next_due
         self._log = log
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._pieces: dict[RunId, Piece] = {}
         self._dues: list[Due] = []
+        self._waited = False  # the store was out of reach since the last claim
         self._back_to: datetime | None = None
         self._draining = False
         self._settled = threading.Event()
-        self._store_fails = False
+        self.store_fails = False
         self._renewed = time.monotonic()
         self._retry_at = 0.0
         self._thread = threading.Thread(target=self._loop, name="syncd-dispatcher", daemon=True)
@@ -119,16 +140,31 @@ class Dispatcher:
         except FutureTimeout as error:
             raise StoreError("the dispatcher does not answer: the store may hang") from error
 
-    def adopt(self, specs: Mapping[str, JobSpec]) -> None:
-        """Take over the jobs of another configuration; runs under way keep theirs."""
+    def adopt(
+        self,
+        specs: Mapping[str, JobSpec],
+        limits: Limits,
+        remember: Callable[[], Mapping[str, JobState]],
+    ) -> Mapping[str, JobState]:
+        """Take over the jobs of another configuration; runs under way keep theirs.
 
-        def act() -> None:
+        `remember` tells the store of them and returns what it knows; no due time is claimed
+        meanwhile.
+        """
+
+        def act() -> Mapping[str, JobState]:
             self._recorder.flush()
-            with self._store.transaction() as tx:
-                self._lease.check(tx)
-                self._board.adopt(tx, specs)
+            states = remember()
+            self._board.jobs.adopt(specs, states)
+            self._board.reread()
+            self._limits = limits
+            return states
 
-        self.ask(act)
+        return self.ask(act)
+
+    def stuck(self, attempt: Attempt) -> None:
+        """Give up an attempt whose thread does not come back; never blocks."""
+        self._inbox.put(lambda: self._give_up(attempt))
 
     def drain(self, grace: float, hurry: Hurry, tick: Callable[[], None]) -> None:
         """Start no more runs and wait for those under way; interrupt them when time is up.
@@ -139,7 +175,7 @@ class Dispatcher:
         self._inbox.put(self._settled.set)  # the turn under way may begin a run still
         self._settled.wait(_TURN)
         self._wait_idle(grace, hurry, tick)
-        for attempt in list(self._board.running.values()):
+        for attempt in self._board.attempts():
             attempt.source.cancel(Interrupted("the daemon stops"))
         self._wait_idle(10.0, threading.Event(), tick)
 
@@ -160,7 +196,7 @@ class Dispatcher:
             self._log.warning("the store hangs; the lease runs out by itself")
             return
         try:
-            self._lease.release(self._store)
+            self.lease.release(self._store)
         except (StoreError, TimedOut) as error:
             self._log.warning("the lease runs out by itself", error=describe(error))
 
@@ -195,24 +231,35 @@ class Dispatcher:
             self._log.exception("the dispatcher failed; it goes on")
 
     def _turn(self) -> None:
-        self._board.expire()
         if time.monotonic() < self._retry_at:
             return
-        if self._store_fails:
+        if self.store_fails:
             self._recover_board()
         if time.monotonic() - self._renewed >= RENEW_SECONDS:
-            self._lease.renew(self._store)
+            self.lease.renew(self._store)
             self._renewed = time.monotonic()
             self._keeper.store_back()
         self._recorder.flush()
         if self._back_to:
-            self._pull_back(self._back_to)
-        if self._dues and not self._draining:
-            self._board.claim(self._dues, self._observer)
-            self._dues = []
+            self._board.jobs.pull_back(self._back_to)
+            self._back_to = None
         if not self._draining:
-            for attempt in self._board.begin(self._pool.idle, self._next_due, self._observer):
-                self._pool.submit(lambda attempt=attempt: self._run(attempt))  # type: ignore[misc]
+            self._schedule(self._gates.closed(self._limits))
+
+    def _schedule(self, closed: frozenset[Gate]) -> None:
+        """Give up what waited too long, make the runs that are due, start those that are next."""
+        board, observer = self._board, self._observer
+        board.lapse(self._room(), closed, observer)
+        if self._dues:
+            board.claim(self._dues, observer, waited=self._waited)
+            self._dues = []
+        self._waited = False
+        for attempt in board.begin(self._room(), closed, self._next_due, observer):
+            self._pieces[attempt.claim.run_id] = self._pool.submit(partial(self._run, attempt))
+
+    def _room(self) -> Room:
+        limits = self._limits
+        return Room(self._pool.idle, limits.per_account, limits.per_server)
 
     def _run(self, attempt: Attempt) -> None:
         """Run an attempt in a worker's thread, and tell the board how it ended."""
@@ -220,28 +267,66 @@ class Dispatcher:
         try:
             end = self._runner.run(attempt)
         finally:
-            self._inbox.put(lambda: self._board.ended(attempt, end))
+            self._inbox.put(lambda: self._ended(attempt, end))
             self._keeper.run_ended(attempt.spec.name, end)
 
-    def _pull_back(self, now: datetime) -> None:
-        with self._store.transaction() as tx:
-            self._lease.check(tx)
-            job_state.pull_back(tx, now)
-        self._back_to = None
+    def _ended(self, attempt: Attempt, end: RunEnd | None) -> None:
+        """Take an attempt off the board; an adaptive job's next one may come sooner or later."""
+        self._pieces.pop(attempt.claim.run_id, None)
+        self._board.ended(attempt, end)
+        if end is None or end.outcome.status != "success":
+            return
+        try:
+            adapted = self._board.jobs.adapt(
+                attempt.spec, attempt.claim.run_id, attempt.selection
+            )
+        except (StoreError, TimedOut) as error:
+            self._log.warning("the interval stays", job=attempt.spec.name, error=describe(error))
+            return
+        if adapted:
+            self._retime(attempt.spec.name)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """End the run of a stuck thread, lock its job, and put another thread in its place.
+
+        What the thread still wants to record is refused: the run is over in the store.
+        """
+        active, run_id = self._board.give_up(attempt), attempt.claim.run_id
+        if active is None:
+            return
+        attempt.source.given_up = True
+        end = _end_of_stuck(active, self._clock.now())
+        self._log.error(
+            "a thread is stuck: its job is locked until it comes back",
+            job=attempt.spec.name, run=str(run_id), error=end.outcome.error,
+        )  # fmt: skip
+        if piece := self._pieces.pop(run_id, None):
+            self._pool.give_up(piece)
+        with suppress(Fenced):
+            self._recorder.record(Owed(attempt.claim, run=end))
+        status: RunOutcome = "cancelled" if end.outcome.status == "cancelled" else "failed"
+        self._observer.run_ended(attempt.spec.name, status, end.finished_at, end.seconds)
+        self._keeper.run_ended(attempt.spec.name, end)
 
     def _recover_board(self) -> None:
         """After an outage: what was committed though its answer was lost is on the board again."""
         self._recorder.flush()
-        with self._store.transaction() as tx:
-            self._lease.check(tx)
-            self._board.adopt(tx, self._board.specs)
-        self._store_fails = False
+        self._board.reread()
+        self.store_fails, self._waited = False, True
         self._log.info("the store is back")
         self._keeper.store_back()
 
     def _store_lost(self, error: StoreError | TimedOut) -> None:
-        if not self._store_fails:
+        if not self.store_fails:
             self._log.error("the store is lost; due times wait", error=describe(error))
-        self._store_fails = True
+        self.store_fails = True
         self._keeper.store_lost(StoreError(describe(error)))
         self._retry_at = time.monotonic() + _STORE_RETRY
+
+
+def _end_of_stuck(active: Active, now: datetime) -> RunEnd:
+    """Return how the run of a stuck thread ends: final, since nobody can tell what it still does."""
+    stopped = active.attempt.source.error or TimedOut("it was told to stop")
+    outcome = failure(stopped if isinstance(stopped, Cancelled) else TimedOut(describe(stopped)))
+    text = f"{outcome.error}; its thread did not come back"
+    return RunEnd(replace(outcome, error=text), now, (now - active.since).total_seconds())

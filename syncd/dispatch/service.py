@@ -7,20 +7,27 @@ from typing import Any, get_args
 from uuid import UUID
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
-from syncd.dispatch.board import Board
+from syncd.dispatch.board import Active, Board
 from syncd.dispatch.dispatcher import Dispatcher, Hurry, Keeper
+from syncd.dispatch.gates import Limits, MachineGates
+from syncd.dispatch.holds import Holds
 from syncd.dispatch.item import Observer
+from syncd.dispatch.job_states import JobStates
+from syncd.dispatch.ledger import StoreLedger
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
+from syncd.dispatch.queue import Verdict, Waiting
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner
+from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.supervisor import Supervisor
 from syncd.dispatch.timetable import Plan, Timetable
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound, StoreError
-from syncd.model.run import Priority, RunId, Selection, new_run_id
-from syncd.store import job_state, leader, recovery, resources
+from syncd.model.run import Priority, RunId, Selection, Wait, new_run_id
+from syncd.store import held_accounts, job_state, leader, recovery, resources
 from syncd.store.database import Store
+from syncd.store.job_state import JobState, Pause
 from syncd.store.leader import Lease
 from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
@@ -37,7 +44,8 @@ class Dispatch:
         store: Store,
         outbox: Outbox,
         instance: str,
-        workers: int,
+        limits: Limits,
+        gates: MachineGates,
         observer: Observer,
         keeper: Keeper,
         tick: Callable[[], None],
@@ -47,14 +55,22 @@ class Dispatch:
         self._store, self._instance = store, instance
         self._observer, self._keeper = observer, keeper
         self._clock, self._log = clock, log
+        self.limits, self.gates = limits, gates
         self.recorder = Recorder(store, outbox, log)
-        self.pool = WorkerPool(workers, log)
+        self.holds = Holds(store, clock, log)
+        self.pool = WorkerPool(limits.runs, log)
         self.timetable = Timetable(
             clock,
             log,
             due=lambda dues: self._lead()[1].due(dues),  # noqa: PLW0108 - made with the lease
             set_back=lambda now: self._lead()[1].clock_set_back(now),  # noqa: PLW0108
             tick=tick,
+        )
+        self.supervisor = Supervisor(
+            running=lambda: self._leading[0].attempts() if self._leading else (),
+            stuck=lambda attempt: self._lead()[1].stuck(attempt),  # noqa: PLW0108
+            cut_overdue=store.cut_overdue,
+            log=log,
         )
         self.specs: Mapping[str, JobSpec] = {}
         self.first_due: Mapping[str, datetime | None] = {}
@@ -81,14 +97,16 @@ class Dispatch:
             clear_stages(tx, [RESOURCES])
         for run_id in recovered:
             self._log.warning("run recovered: its process died", run=str(run_id))
-        board = Board(self._store, lease, self._clock, self._log)
-        last_due = self._remember(specs, managed)
-        with self._store.transaction() as tx:
-            board.adopt(tx, specs)
+        ledger = StoreLedger(self._store, lease)
+        jobs = JobStates(ledger, self.holds, self._clock, self._log)
+        states = self._remember(lease, specs, managed)
+        jobs.adopt(specs, states)
+        board = Board(ledger, jobs, self._clock, self._log)
+        board.reread()
         dispatcher = self._dispatcher_of(lease, board)  # the store is done with: nothing can fail
         self._leading = board, dispatcher
         dispatcher.start()
-        self._enable(specs, last_due, set())
+        self._enable(specs, states, set())
         return True
 
     @property
@@ -107,89 +125,154 @@ class Dispatch:
         return Dispatcher(
             store=self._store,
             lease=lease,
-            runs=board,
-            runner=Runner(self._store, self.recorder, self._observer, self._clock, self._log),
+            board=board,
+            runner=Runner(
+                self._store, self.recorder, self._observer, self.holds, self._clock, self._log
+            ),
             recorder=self.recorder,
             pool=self.pool,
             observer=self._observer,
             keeper=self._keeper,
+            gates=self.gates,
+            limits=self.limits,
             next_due=self.timetable.next_run,
+            retime=self._retime,
+            clock=self._clock,
             log=self._log,
         )
 
     def change(
-        self, specs: Mapping[str, JobSpec], managed: Sequence[Managed], unchanged: set[str]
+        self,
+        specs: Mapping[str, JobSpec],
+        managed: Sequence[Managed],
+        unchanged: set[str],
+        limits: Limits,
     ) -> None:
-        """Run these jobs from now on; those unchanged keep their next run."""
+        """Run these jobs from now on, within these limits; those unchanged keep their next run."""
         dispatcher = self._lead()[1]
-        last_due = self._remember(specs, managed)
-        dispatcher.adopt(specs)
-        self._enable(specs, last_due, unchanged)
+        states = dispatcher.adopt(
+            specs, limits, lambda: self._remember(dispatcher.lease, specs, managed)
+        )
+        self.pool.resize(limits.runs)
+        self.limits = limits
+        self._enable(specs, states, unchanged)
 
     def _remember(
-        self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]
-    ) -> Mapping[str, datetime | None]:
-        """Tell the store which jobs there are now; return their last due times."""
+        self, lease: Lease, specs: Mapping[str, JobSpec], managed: Sequence[Managed]
+    ) -> Mapping[str, JobState]:
+        """Tell the store which jobs there are now; return what it remembers of them."""
         now = self._clock.now()
         with self._store.transaction() as tx:
+            lease.check(tx)
             job_state.pull_back(tx, now)  # the clock may have gone back while nobody looked
-            last_due = job_state.load(
+            states = job_state.load(
                 tx,
                 {
                     name: job_state.Schedule(spec.schedule, None if spec.fixed_rate else now)
                     for name, spec in specs.items()
-                    if spec.trigger_from
                 },
             )
             job_state.forget_others(tx, specs)
+            held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
             resources.replace_managed(tx, managed)
-        return last_due
+            held = held_accounts.load(tx)
+        self.holds.load(held)
+        return states
 
     def _enable(
         self,
         specs: Mapping[str, JobSpec],
-        last_due: Mapping[str, datetime | None],
+        states: Mapping[str, JobState],
         unchanged: set[str],
     ) -> None:
         """Put the jobs into the timetable."""
         now, removed = self._clock.now(), set(self.specs) - set(specs)
         self.specs = specs
         timed = [s for s in specs.values() if s.trigger_from and s.name not in unchanged]
-        plans = [p for spec in timed if (p := _plan(spec, last_due[spec.name], now))]
+        plans = [p for spec in timed if (p := _plan(spec, states[spec.name].memory, now))]
         self.first_due = {p.job: p.trigger.next_after(p.last_due) for p in plans}
         by_hand = {spec.name for spec in specs.values() if not spec.trigger_from}
         self.timetable.change(plans, removed | by_hand)
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+    def _retime(self, job: str) -> None:
+        """Have an adaptive job due by its new interval; what was due before now is accounted for."""
+        board, now = self.board, self._clock.now()
+        spec = board.jobs.specs[job]
+        trigger = spec.trigger_from and spec.trigger_from(board.jobs.of(job).memory, now)
+        if trigger:
+            self.timetable.change([Plan(job, trigger, now, spec.catch_up, spec.catch_up_window)])
+
+    # What people ask for
+
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
         """Queue a run by hand; return its id."""
         board, dispatcher = self._lead()
-        return dispatcher.ask(lambda: board.request(job, selection, by))
+        return dispatcher.ask(lambda: board.request(job, selection, by, priority))
 
     def cancel(self, run_id: UUID, by: str) -> None:
         """Cancel an active run; raises Conflict for another."""
         board, dispatcher = self._lead()
         dispatcher.ask(lambda: board.cancel(RunId(run_id), by))
 
+    def prioritise(self, run_id: UUID, priority: Priority, by: str) -> None:
+        """Give a run that waits another priority; raises Conflict for another."""
+        board, dispatcher = self._lead()
+        dispatcher.ask(lambda: board.prioritise(RunId(run_id), priority, by))
+
+    def pause(self, job: str, until: datetime | None, by: str) -> Pause:
+        """Pause a job's schedule; raises NotFound."""
+        board, dispatcher = self._lead()
+        return dispatcher.ask(lambda: board.jobs.pause(job, until, by))
+
+    def resume(self, job: str, by: str) -> tuple[bool, list[str]]:
+        """Resume a job; return whether it was paused, and its accounts that were held."""
+        board, dispatcher = self._lead()
+        return dispatcher.ask(lambda: board.jobs.resume(job, by))
+
+    # What can be seen
+
     def progress(self) -> dict[str, dict[str, Any]]:
         """Return the progress of the running runs, by run id."""
-        running = self._running()
-        return {str(run_id): attempt.progress.snapshot() for run_id, attempt in running.items()}
+        return {str(one.run.run_id): one.attempt.progress.snapshot() for one in self.active()}
 
     def queue_length(self) -> dict[str, int]:
         """Return how many runs wait, by priority."""
         lengths: dict[str, int] = dict.fromkeys(get_args(Priority), 0)
-        waiting = list(self._leading[0].waiting.values()) if self._leading else []
-        for run in waiting:
+        for run in self.waiting():
             lengths[run.priority] += 1
         return lengths
 
+    def waits(self) -> dict[str, int]:
+        """Return how many runs wait, by the reason why."""
+        counts: dict[str, int] = dict.fromkeys(get_args(Wait), 0)
+        for run in self.waiting():
+            counts[self.why(run).reason] += 1
+        return counts
+
+    def waiting(self) -> list[Waiting]:
+        """Return the runs that wait."""
+        return list(self._leading[0].waiting.values()) if self._leading else []
+
+    def why(self, run: Waiting) -> Verdict:
+        """Return why a run waits; one that was not looked at yet has its turn to come."""
+        board, dispatcher = self._lead()
+        if dispatcher.store_fails:
+            return Verdict("store")
+        return board.waits.get(run.run_id, Verdict("worker"))
+
+    def active(self) -> list[Active]:
+        """Return the runs under way."""
+        return list(self._leading[0].running.values()) if self._leading else []
+
+    def stuck(self) -> list[Active]:
+        """Return the runs that are over although their thread did not come back."""
+        return list(self._leading[0].stuck.values()) if self._leading else []
+
     def running_jobs(self) -> dict[str, str]:
         """Return the run under way of each job, by job name."""
-        running = self._running()
-        return {attempt.spec.name: str(run_id) for run_id, attempt in running.items()}
-
-    def _running(self) -> dict[RunId, Attempt]:
-        return dict(self._leading[0].running) if self._leading else {}
+        return {active.run.job: str(active.run.run_id) for active in self.active()}
 
     def plan(self, job: str, selection: Selection, by: str) -> list[Planned]:
         """Find out what a run would change, in the thread that asks."""
@@ -234,10 +317,10 @@ def rehearsal(
     )
 
 
-def _plan(spec: JobSpec, last_due: datetime | None, now: datetime) -> Plan | None:
+def _plan(spec: JobSpec, memory: Memory, now: datetime) -> Plan | None:
     """Return when a job is due; an interval that never was due is due at once."""
-    trigger = spec.trigger_from(Memory(last_due), now) if spec.trigger_from else None
+    trigger = spec.trigger_from(memory, now) if spec.trigger_from else None
     if trigger is None:
         return None
-    since = last_due or now - timedelta.resolution
+    since = memory.last_due or now - timedelta.resolution
     return Plan(spec.name, trigger, since, spec.catch_up, spec.catch_up_window)

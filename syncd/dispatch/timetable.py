@@ -16,7 +16,7 @@ from typing import Final
 import schedule
 
 from syncd.context import BoundLogger, Clock
-from syncd.model.run import TriggerName
+from syncd.model.run import Due
 from syncd.triggers.base import Trigger
 from syncd.triggers.catch_up import Policy, latest_due, missed
 
@@ -37,15 +37,6 @@ class Plan:
     last_due: datetime
     catch_up: Policy
     window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A due time, handed over."""
-
-    job: str
-    at: datetime
-    trigger: TriggerName
 
 
 class _Job(schedule.Job):

@@ -22,8 +22,8 @@ Gate = Literal["load", "disk", "store", "paused", "held", "window"]
 Wait = Literal[Gate, "retry", "overlap", "elsewhere", "account", "server", "worker"]
 """Why a run waits: for a gate, its next attempt, another run of its job (here or in another
 process), an account or a server that is in use, or a worker."""
-SkipReason = Literal[Gate, "overlap", "already_made", "stuck", "worker"]
-"""Why a due time got no run that was started."""
+SkipReason = Literal[Gate, "overlap", "already_made", "stuck", "busy"]
+"""Why a due time got no run that was started; busy: what it needs was in use for too long."""
 
 RUN_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
     "pending": frozenset({"running", "cancelled"}),
@@ -47,6 +47,15 @@ def new_run_id(now: datetime) -> RunId:
     milliseconds = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
     value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64
     return RunId(UUID(int=value | 0b10 << 62 | secrets.randbits(62)))
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A due time of a job; one that was missed has the trigger `catch_up`."""
+
+    job: str
+    at: datetime
+    trigger: TriggerName
 
 
 @dataclass(frozen=True, slots=True)

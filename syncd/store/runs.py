@@ -38,6 +38,7 @@ class NewRun:
     scheduled_for: datetime
     max_attempts: int
     config_digest: str
+    priority: Priority
     requested_by: str | None = None
     selection: Selection = field(default_factory=Selection)
 
@@ -55,6 +56,7 @@ class PendingRun:
     scheduled_for: datetime
     created_at: datetime
     next_attempt_at: datetime | None
+    interruptions: int
     selection: dict[str, list[str]]
 
 
@@ -63,6 +65,7 @@ class RunEnd:
     """How an attempt ended: with a final status, or `pending` with the time of the next one.
 
     `free` gives the attempt back: an interruption that was not the run's own doing costs none.
+    `preempted` counts that the run made room for an urgent one.
     """
 
     outcome: Outcome
@@ -70,6 +73,7 @@ class RunEnd:
     seconds: float
     next_attempt_at: datetime | None = None
     free: bool = False
+    preempted: bool = False
 
 
 def moving_to(moves: Mapping[Status, frozenset[Status]], to: Status) -> list[Status]:
@@ -96,13 +100,15 @@ def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]
     for run in runs:
         row = tx.execute(
             """insert into syncd.run (id, job, kind, trigger, scheduled_for, created_at,
-                                      max_attempts, config_digest, requested_by, selection)
-               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                      max_attempts, config_digest, priority, requested_by,
+                                      selection)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                on conflict (job, scheduled_for) where trigger in ('schedule', 'catch_up')
                do nothing returning id""",
             (
                 run.id, run.job, run.kind, run.trigger, run.scheduled_for, now, run.max_attempts,
-                run.config_digest, run.requested_by, Jsonb(selection_document(run.selection)),
+                run.config_digest, run.priority, run.requested_by,
+                Jsonb(selection_document(run.selection)),
             ),
         ).fetchone()  # fmt: skip
         if row:
@@ -118,7 +124,7 @@ def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:
     cursor = tx.cursor(row_factory=class_row(PendingRun))
     return cursor.execute(
         """select id, job, trigger, priority, attempt, max_attempts, scheduled_for, created_at,
-                  next_attempt_at, selection
+                  next_attempt_at, interruptions, selection
            from syncd.run
            where status = 'pending' or status = 'running' and owner = %s and owner_epoch = %s
            order by created_at, id""",
@@ -172,7 +178,8 @@ def end_run(tx: Transaction, claim: Claim, end: RunEnd) -> None:
         """update syncd.run
            set status = %(status)s, finished_at = %(finished_at)s, duration_seconds = %(seconds)s,
                next_attempt_at = %(next)s, error_class = %(class)s, error = %(error)s,
-               max_attempts = max_attempts + %(free)s
+               max_attempts = max_attempts + %(free)s,
+               interruptions = interruptions + %(preempted)s
            where id = %(id)s""",
         {
             "id": claim.run_id,
@@ -183,6 +190,7 @@ def end_run(tx: Transaction, claim: Claim, end: RunEnd) -> None:
             "class": outcome.error_class,
             "error": outcome.error,
             "free": int(end.free),
+            "preempted": int(end.preempted),
         },
     )
     sum_up(tx, [claim.run_id])
@@ -244,3 +252,20 @@ def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) ->
     if row:
         close_items(tx, [RunId(run_id)], "cancelled", reason, now)
     return row is not None
+
+
+def prioritise(tx: Transaction, run_id: UUID, priority: Priority) -> bool:
+    """Give a run that waits another priority; tell whether it waits."""
+    row = tx.execute(
+        "update syncd.run set priority = %s where id = %s and status = 'pending' returning id",
+        (priority, run_id),
+    ).fetchone()
+    return row is not None
+
+
+def changes_of(tx: Transaction, run_id: UUID) -> int:
+    """Return how many resources a run added, updated or deleted."""
+    row = tx.execute(
+        "select added + updated + deleted from syncd.run where id = %s", (run_id,)
+    ).fetchone()
+    return int(row[0]) if row else 0

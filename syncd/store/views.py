@@ -24,8 +24,8 @@ RUN_COLUMNS: Final = (
     "id", "job", "kind", "trigger", "status", "priority", "attempt", "max_attempts",
     "scheduled_for", "created_at", "started_at", "finished_at", "next_attempt_at",
     "duration_seconds", "items_total", "items_failed", "total", "added", "updated", "deleted",
-    "unchanged", "errors", "error_class", "error", "requested_by", "selection", "owner",
-    "owner_epoch", "config_digest",
+    "unchanged", "errors", "error_class", "error", "requested_by", "selection", "interruptions",
+    "owner", "owner_epoch", "config_digest",
 )  # fmt: skip
 ITEM_COLUMNS: Final = (
     "id", "run_id", "target", "account", "provider", "region", "resource_type", "server", "status",

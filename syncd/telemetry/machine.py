@@ -1,7 +1,6 @@
 """How the machine is doing: free disk, load, memory; each read takes microseconds."""
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +21,7 @@ def memory_available_bytes() -> float:
     raise LookupError("the kernel does not tell the memory that is available")
 
 
-def disk_free_bytes(paths: Iterable[Path]) -> Mapping[str, float]:
-    """Return by path what an unprivileged process can still write there."""
-    found = {}
-    for path in paths:
-        status = os.statvfs(path)
-        found[str(path)] = float(status.f_bavail * status.f_frsize)
-    return found
+def disk_free_bytes(path: Path) -> float:
+    """Return what an unprivileged process can still write at a path; raises OSError."""
+    status = os.statvfs(path)
+    return float(status.f_bavail * status.f_frsize)

@@ -1,0 +1,129 @@
+"""Accounts whose credentials were refused: not tried again until that may have changed.
+
+An account is tried again once an hour, by any run by hand, and as soon as its secret differs.
+Meanwhile a job all of whose accounts are held is held itself; one that has others leaves it out.
+"""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from syncd.context import BoundLogger, Clock
+from syncd.dispatch.queue import Verdict
+from syncd.dispatch.spec import JobSpec
+from syncd.errors import StoreError, TimedOut, describe
+from syncd.store import held_accounts
+from syncd.store.database import Store
+from syncd.store.held_accounts import HeldAccount
+
+PROBE_EVERY: Final = timedelta(hours=1)
+_READ_EVERY: Final = 10.0  # seconds between two looks at the secrets of held accounts
+
+
+class Holds:
+    """The held accounts, in memory and in the store; safe for threads."""
+
+    def __init__(self, store: Store, clock: Clock, log: BoundLogger) -> None:
+        self._store, self._clock, self._log = store, clock, log
+        self._lock = threading.Lock()
+        self._held: dict[str, HeldAccount] = {}
+        self._looked: dict[str, tuple[float, Mapping[str, str]]] = {}  # by job
+
+    def load(self, held: Iterable[HeldAccount]) -> None:
+        """Take over what the store remembers."""
+        with self._lock:
+            self._held = {each.account: each for each in held}
+            self._looked.clear()
+
+    def of(self, spec: JobSpec) -> list[HeldAccount]:
+        """Return the job's accounts that are held."""
+        held = self._held
+        return [held[account] for account in spec.accounts if account in held]
+
+    def gate(self, spec: JobSpec, now: datetime) -> Verdict | None:
+        """Return until when a job is held: all its accounts are, and none is to be tried."""
+        shut = self._not_to_be_tried(spec, now)
+        if not shut or len(shut) < len(set(spec.accounts)):
+            return None
+        return Verdict("held", min(each.probed_at for each in shut) + PROBE_EVERY)
+
+    def begin(self, spec: JobSpec, now: datetime, *, by_hand: bool) -> Mapping[str, str]:
+        """Return which accounts an attempt is not to try, and why; those it tries are probed."""
+        shut = [] if by_hand else self._not_to_be_tried(spec, now)
+        reasons = {
+            each.account: f"{each.reason} (refused since {each.held_at:%Y-%m-%d %H:%M:%S} UTC)"
+            for each in shut
+        }
+        with self._lock:
+            for each in self.of(spec):
+                if each.account not in reasons:
+                    self._held[each.account] = replace(each, probed_at=now)
+        return reasons
+
+    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+        """Hold the accounts that were refused, free those that answered; never raises."""
+        with self._lock:
+            freed = self._held.keys() & set(answered) - refused.keys()
+        if not refused and not freed:
+            return
+        now, fingerprints = self._clock.now(), spec.fingerprints() if refused else {}
+        fresh = [
+            HeldAccount(account, now, reason, fingerprints.get(account), now)
+            for account, reason in refused.items()
+        ]
+        try:
+            with self._store.transaction() as tx:
+                for each in fresh:
+                    held_accounts.hold(tx, each)
+                held_accounts.free(tx, freed)
+        except (StoreError, TimedOut) as error:  # held in memory; the next refusal is recorded
+            self._log.warning("a held account can't be recorded", error=describe(error))
+        self._change(fresh, freed)
+
+    def free(self, spec: JobSpec) -> list[str]:
+        """Free a job's accounts, so that its next run tries them; return which were held."""
+        freed = {each.account for each in self.of(spec)}
+        with self._store.transaction() as tx:
+            held_accounts.free(tx, freed)
+        self._change([], freed)
+        return sorted(freed)
+
+    def _change(self, held: Iterable[HeldAccount], freed: Collection[str]) -> None:
+        """Take over, and tell, what changed."""
+        with self._lock:
+            for each in held:
+                before = self._held.get(each.account)
+                self._held[each.account] = (
+                    replace(each, held_at=before.held_at) if before else each
+                )
+                if before is None:
+                    self._log.error("account held", account=each.account, reason=each.reason)
+            for account in freed:
+                self._held.pop(account, None)
+                self._log.info("account no longer held", account=account)
+            self._looked.clear()
+
+    def _not_to_be_tried(self, spec: JobSpec, now: datetime) -> list[HeldAccount]:
+        held = self.of(spec)
+        if not held:
+            return []
+        prints = self._fingerprints(spec)
+        return [
+            each
+            for each in held
+            if each.probed_at <= now < each.probed_at + PROBE_EVERY
+            and prints.get(each.account) in (None, each.fingerprint)
+        ]
+
+    def _fingerprints(self, spec: JobSpec) -> Mapping[str, str]:
+        """Return the fingerprints of a job's credentials, read anew every few seconds."""
+        ticks = self._clock.monotonic()
+        with self._lock:
+            at, prints = self._looked.get(spec.name, (-_READ_EVERY, {}))
+        if ticks - at >= _READ_EVERY:
+            prints = spec.fingerprints()
+            with self._lock:
+                self._looked[spec.name] = ticks, prints
+        return prints

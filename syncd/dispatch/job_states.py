@@ -1,0 +1,145 @@
+"""The enabled jobs and what is remembered of each: last due time, pause, interval, holds.
+
+Only the dispatcher's thread changes them; each change is written to the ledger first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from syncd.context import BoundLogger, Clock
+from syncd.dispatch.holds import Holds
+from syncd.dispatch.ledger import Ledger
+from syncd.dispatch.queue import Verdict, Waiting
+from syncd.dispatch.spec import JobSpec
+from syncd.errors import NotFound
+from syncd.model.run import RunId, Selection, TriggerName
+from syncd.store.job_state import JobState, Pause, Skip
+
+
+class JobStates:
+    """The jobs of the configuration in force."""
+
+    def __init__(self, ledger: Ledger, holds: Holds, clock: Clock, log: BoundLogger) -> None:
+        self._ledger, self.holds = ledger, holds
+        self._clock, self._log = clock, log
+        self.specs: Mapping[str, JobSpec] = {}
+        self._states: Mapping[str, JobState] = {}  # replaced as a whole, for who reads meanwhile
+
+    def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
+        """Take the jobs of a configuration over."""
+        self.specs, self._states = specs, dict(states)
+
+    def spec(self, job: str) -> JobSpec:
+        """Return a job; raises NotFound."""
+        if job not in self.specs:
+            raise NotFound(f"there is no enabled job {job!r}")
+        return self.specs[job]
+
+    def of(self, job: str) -> JobState:
+        """Return what is remembered of a job."""
+        return self._states.get(job, JobState())
+
+    def pause(self, job: str, until: datetime | None, by: str) -> Pause:
+        """Pause a job's schedule; runs by hand go on."""
+        self.spec(job)
+        pause = Pause(self._clock.now(), until, by)
+        self._ledger.pause(job, pause)
+        self._remember({job: replace(self.of(job), pause=pause)})
+        self._log.info("job paused", job=job, by=by, until=until.isoformat() if until else "resumed")
+        return pause
+
+    def resume(self, job: str, by: str) -> tuple[bool, list[str]]:
+        """End a job's pause, and free its held accounts; return whether it was paused, and them."""
+        spec, before = self.spec(job), self.pause_of(job)
+        self._ledger.pause(job, None)
+        self._remember({job: replace(self.of(job), pause=None)})
+        freed = self.holds.free(spec)
+        self._log.info("job resumed", job=job, by=by)
+        return before is not None, freed
+
+    def pause_of(self, job: str) -> Pause | None:
+        """Return the pause of a job that is in force."""
+        pause = self.of(job).pause
+        over = pause and pause.until and pause.until <= self._clock.now()
+        return None if over else pause
+
+    def gate(self, job: str, now: datetime) -> Verdict | None:
+        """Return the gate that holds the scheduled runs of a job: paused, held, or a window."""
+        if pause := self.pause_of(job):
+            return Verdict("paused", pause.until)
+        if job not in self.specs:
+            return None
+        spec = self.specs[job]
+        until = spec.closed_until(now)
+        return self.holds.gate(spec, now) or (Verdict("window", until) if until else None)
+
+    def placed(self, run: Waiting) -> Waiting:
+        """Return a run with what its job says of it now: what it uses, how long it may wait."""
+        spec, chosen = self.specs[run.job], run.selection.accounts
+        accounts = frozenset(spec.accounts)
+        gate_by, start_by = self.limits(spec, run.trigger, run.scheduled_for, run.created_at)
+        return replace(
+            run, accounts=accounts & chosen if chosen else accounts,
+            servers=frozenset(spec.servers), gate_by=gate_by, start_by=start_by,
+        )  # fmt: skip
+
+    def limits(
+        self, spec: JobSpec, trigger: TriggerName, due: datetime, created: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """Return until when a gate may hold a run, and until when its first attempt must begin.
+
+        One that was missed has its time from when it was made; one by hand has no limit.
+        """
+        if trigger == "manual":
+            return None, None
+        since = due if trigger == "schedule" else created
+        if spec.start_deadline is not None:
+            return since + spec.start_deadline, since + spec.start_deadline
+        rule = spec.trigger_from and spec.trigger_from(self.of(spec.name).memory, created)
+        return (rule.next_after(since) if rule else None), None
+
+    def adapt(self, spec: JobSpec, run_id: RunId, selection: Selection) -> bool:
+        """Give an adaptive job its next interval after a success; tell whether it differs.
+
+        A run of a part of the job tells nothing about the rest.
+        """
+        job = spec.name
+        if spec.next_interval is None or selection != Selection() or job not in self.specs:
+            return False
+        memory = self.of(job).memory
+        interval = spec.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        if interval == memory.interval:
+            return False
+        self._ledger.set_interval(job, interval)
+        self._remember({job: replace(self.of(job), memory=replace(memory, interval=interval))})
+        self._log.info("interval adapted", job=job, seconds=interval.total_seconds())
+        return True
+
+    def accounted(self, dues: Mapping[str, datetime]) -> None:
+        """Note until when due times are accounted for, as the ledger has it; never goes back."""
+        last = {job: self.of(job).memory.last_due for job in dues}
+        self._set_last_due({job: max(at, last[job] or at) for job, at in dues.items()})
+
+    def skipped(self, skips: Sequence[Skip]) -> None:
+        """Note due times that got no run, as the ledger has them."""
+        self._remember({skip.job: replace(self.of(skip.job), skip=skip) for skip in skips})
+
+    def pull_back(self, now: datetime) -> None:
+        """Bring last due times back to a clock that was set back."""
+        self._ledger.pull_back(now)
+        last = {job: state.memory.last_due for job, state in self._states.items()}
+        self._set_last_due({job: now for job, due in last.items() if due and due > now})
+
+    def _set_last_due(self, dues: Mapping[str, datetime]) -> None:
+        states = {job: self.of(job) for job in dues}
+        self._remember(
+            {
+                job: replace(states[job], memory=replace(states[job].memory, last_due=due))
+                for job, due in dues.items()
+            }
+        )
+
+    def _remember(self, changed: Mapping[str, JobState]) -> None:
+        if changed:
+            self._states = {**self._states, **changed}

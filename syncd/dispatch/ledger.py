@@ -1,0 +1,148 @@
+"""What the board writes down before it changes: each act is one transaction under the lease.
+
+`Ledger` is all that the scheduling needs of a store; `StoreLedger` keeps it in PostgreSQL. Every
+act raises Fenced once another daemon leads, StoreError or TimedOut when the store is out of reach.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from syncd.model.run import Claim, Priority, RunId
+from syncd.store import job_state, runs
+from syncd.store.database import Operation, Store, Transaction
+from syncd.store.job_state import Pause, Skip
+from syncd.store.leader import Lease
+from syncd.store.runs import NewRun, PendingRun
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDues:
+    """Due times as they are accounted for, together: with a run, or without one.
+
+    `over` are runs that are cancelled, with the reason; such may be among those made.
+    """
+
+    accounted: Mapping[str, datetime]
+    made: Sequence[NewRun] = ()
+    over: Sequence[tuple[RunId, str]] = ()
+    skips: Sequence[Skip] = field(default_factory=list)
+
+
+class Ledger(Protocol):
+    """The record of runs that wait or begin, and of the jobs' states."""
+
+    def waiting(self) -> list[PendingRun]:
+        """Return the runs that wait, and those begun here of which the answer was lost."""
+
+    def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
+        """Account for due times; return the runs that are new: another daemon may have made one."""
+
+    def add(self, run: NewRun, now: datetime) -> None:
+        """Record a run by hand."""
+
+    def start(self, run_id: RunId, now: datetime) -> Claim | None:
+        """Begin the next attempt of a run; None when it does not wait any more.
+
+        Raises Conflict while another process runs the job.
+        """
+
+    def cancel(self, run_id: RunId, reason: str, now: datetime, skip: Skip | None = None) -> bool:
+        """Cancel a run that waits; tell whether it did. `skip` is the due time that lapsed."""
+
+    def cancel_command(self, run_id: RunId, reason: str, now: datetime) -> bool:
+        """Cancel a run of a command line; tell whether there is one."""
+
+    def prioritise(self, run_id: RunId, priority: Priority) -> bool:
+        """Give a run that waits another priority; tell whether it waits."""
+
+    def pause(self, job: str, pause: Pause | None) -> None:
+        """Pause a job's schedule, or resume it."""
+
+    def set_interval(self, job: str, interval: timedelta) -> None:
+        """Remember the present interval of an adaptive job."""
+
+    def changes_of(self, run_id: RunId) -> int:
+        """Return how many changes a run made."""
+
+    def pull_back(self, now: datetime) -> None:
+        """Bring last due times that lie in the future back to now."""
+
+
+class StoreLedger:
+    """The ledger in the store."""
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self._store, self._lease = store, lease
+
+    @contextmanager
+    def _leading(self, operation: Operation = "other") -> Iterator[Transaction]:
+        """Give a transaction in which nobody else has taken over."""
+        with self._store.transaction(operation=operation) as tx:
+            self._lease.check(tx)
+            yield tx
+
+    def waiting(self) -> list[PendingRun]:
+        """Return the runs that wait, and those begun here of which the answer was lost."""
+        with self._leading() as tx:
+            return runs.waiting(tx, self._lease.holder, self._lease.epoch)
+
+    def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
+        """Account for due times; return the runs that are new."""
+        with self._leading("claim") as tx:
+            inserted = runs.insert(tx, dues.made, now)
+            for run_id, reason in dues.over:
+                runs.cancel_pending(tx, run_id, reason, now)
+            job_state.advance(tx, dues.accounted)
+            if dues.skips:
+                job_state.note_skips(tx, dues.skips)
+        return inserted
+
+    def add(self, run: NewRun, now: datetime) -> None:
+        """Record a run by hand."""
+        with self._leading() as tx:
+            runs.insert(tx, [run], now)
+
+    def start(self, run_id: RunId, now: datetime) -> Claim | None:
+        """Begin the next attempt of a run; None when it does not wait any more."""
+        with self._leading("begin") as tx:
+            return runs.start(tx, run_id, self._lease.holder, self._lease.epoch, now)
+
+    def cancel(self, run_id: RunId, reason: str, now: datetime, skip: Skip | None = None) -> bool:
+        """Cancel a run that waits; tell whether it did."""
+        with self._leading() as tx:
+            if skip:
+                job_state.note_skips(tx, [skip])
+            return runs.cancel_pending(tx, run_id, reason, now)
+
+    def cancel_command(self, run_id: RunId, reason: str, now: datetime) -> bool:
+        """Cancel a run of a command line; tell whether there is one."""
+        with self._leading() as tx:
+            return runs.cancel_command(tx, run_id, reason, now)
+
+    def prioritise(self, run_id: RunId, priority: Priority) -> bool:
+        """Give a run that waits another priority; tell whether it waits."""
+        with self._leading() as tx:
+            return runs.prioritise(tx, run_id, priority)
+
+    def pause(self, job: str, pause: Pause | None) -> None:
+        """Pause a job's schedule, or resume it."""
+        with self._leading() as tx:
+            job_state.set_pause(tx, job, pause)
+
+    def set_interval(self, job: str, interval: timedelta) -> None:
+        """Remember the present interval of an adaptive job."""
+        with self._leading() as tx:
+            job_state.set_interval(tx, job, interval)
+
+    def changes_of(self, run_id: RunId) -> int:
+        """Return how many changes a run made."""
+        with self._leading() as tx:
+            return runs.changes_of(tx, run_id)
+
+    def pull_back(self, now: datetime) -> None:
+        """Bring last due times that lie in the future back to now."""
+        with self._leading() as tx:
+            job_state.pull_back(tx, now)
