@@ -13,9 +13,10 @@ from syncd.dispatch.item import Observer
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner
+from syncd.dispatch.runner import Attempt, Runner, Unheeded
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Plan, Timetable
+from syncd.dispatch.work import Items
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound, StoreError
 from syncd.model.run import Priority, RunId, Selection, new_run_id
@@ -108,7 +109,14 @@ class Dispatch:
             store=self._store,
             lease=lease,
             runs=board,
-            runner=Runner(self._store, self.recorder, self._observer, self._clock, self._log),
+            runner=Runner(
+                {"thread": Items(self._store, self.recorder, self._observer, self._clock)},
+                self.recorder,
+                self._observer,
+                Unheeded(),
+                self._clock,
+                self._log,
+            ),
             recorder=self.recorder,
             pool=self.pool,
             observer=self._observer,

@@ -63,6 +63,7 @@ class RunEnd:
     """How an attempt ended: with a final status, or `pending` with the time of the next one.
 
     `free` gives the attempt back: an interruption that was not the run's own doing costs none.
+    `preempted` tells that it made room for an urgent run.
     """
 
     outcome: Outcome
@@ -70,6 +71,7 @@ class RunEnd:
     seconds: float
     next_attempt_at: datetime | None = None
     free: bool = False
+    preempted: bool = False
 
 
 def moving_to(moves: Mapping[Status, frozenset[Status]], to: Status) -> list[Status]:
