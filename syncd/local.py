@@ -12,9 +12,10 @@ from syncd.dispatch.item import Observer
 from syncd.dispatch.planner import plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner
+from syncd.dispatch.runner import Attempt, Runner, Unheeded
 from syncd.dispatch.service import rehearsal
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.work import Items
 from syncd.errors import Cancelled, Conflict, NotFound
 from syncd.model.run import RunId, Selection, new_run_id
 from syncd.operations import planned_documents
@@ -84,7 +85,7 @@ class LocalSession:
         if claim is None:
             raise Conflict(f"the run of job {job!r} was taken by another process")
         attempt = Attempt(
-            spec=replace(spec, retries=()),
+            spec=replace(spec, retries=(), isolation="thread"),  # ending the command ends all
             claim=claim,
             scheduled_for=now,
             max_attempts=1,
@@ -95,7 +96,10 @@ class LocalSession:
             progress=RunProgress(),
             held={},
         )
-        runner = Runner(self.store, self.recorder, self.observer, self.clock, self.log)
+        work = Items(self.store, self.recorder, self.observer, self.clock)
+        runner = Runner(
+            {"thread": work}, self.recorder, self.observer, Unheeded(), self.clock, self.log
+        )
         active = self._active[new.id] = _Active(attempt, threading.Event())
 
         def run() -> None:

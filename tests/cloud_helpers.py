@@ -23,8 +23,9 @@ from syncd.demo.emulator.world import REGIONS
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner
+from syncd.dispatch.runner import Attempt, Runner, Unheeded
 from syncd.dispatch.service import rehearsal
+from syncd.dispatch.work import Items
 from syncd.http_client import HttpClient
 from syncd.jobs.accounts import CloudAccount
 from syncd.model.run import RunId, Selection, new_run_id
@@ -94,7 +95,8 @@ class Clouds:
         log = _warnings()
         self.recorder = Recorder(self.store, self.outbox, log)
         observer = Metrics("0", datetime.now(UTC))
-        self.runner = Runner(self.store, self.recorder, observer, Clock(), log)
+        work = Items(self.store, self.recorder, observer, Clock())
+        self.runner = Runner({"thread": work}, self.recorder, observer, Unheeded(), Clock(), log)
         self.configure()
 
     def configure(
@@ -152,6 +154,7 @@ class Clouds:
         selection: Selection | None = None,
         source: CancelSource | None = None,
         seconds: float = 60.0,
+        held: Mapping[str, str] | None = None,
     ) -> Result:
         """Make the next attempt of a run in this thread."""
         now = datetime.now(UTC)
@@ -169,6 +172,7 @@ class Clouds:
                 deadline=Deadline.after(seconds),
                 next_due=lambda: None,
                 progress=RunProgress(),
+                held=held or {},
             )
         )
         return self.result(run_id)

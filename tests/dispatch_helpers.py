@@ -1,7 +1,7 @@
 """A job of the tests' own, and the parts of the dispatch around it, on a real store."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.work import Items
 from syncd.jobs.base import Applied, Change
 from syncd.model.run import Claim, Counts, Selection, Target, new_run_id
 from syncd.store import runs
@@ -87,6 +88,18 @@ class Watcher:
 
     def error_recorded(self, job: str, error_class: str) -> None:
         self.told.append(("error", job, error_class))
+
+
+class Noted:
+    """`Credentials` that keep what they are told of."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, str] = {}
+        self.answered: set[str] = set()
+
+    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+        self.refused |= refused
+        self.answered |= set(answered)
 
 
 class Staged:
@@ -171,7 +184,11 @@ class Bench:
         self.log = plain_log()
         self.watcher = Watcher()
         self.recorder = Recorder(self.store, self.outbox, self.log)
-        self.runner = Runner(self.store, self.recorder, self.watcher, self.clock, self.log)
+        self.credentials = Noted()
+        work = Items(self.store, self.recorder, self.watcher, self.clock)
+        self.runner = Runner(
+            {"thread": work}, self.recorder, self.watcher, self.credentials, self.clock, self.log
+        )
         self.next_due: datetime | None = None
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from syncd.context import BoundLogger, Clock, RunContext
 from syncd.dispatch.progress import ItemReport, RunProgress
-from syncd.dispatch.recorder import Recorder, write
+from syncd.dispatch.recorder import write
 from syncd.errors import (
     Authentication,
     Cancelled,
@@ -60,14 +60,25 @@ class Observer(Protocol):
         """Count the error of a run, an item or a resource."""
 
 
+class Records(Protocol):
+    """Where the end of an item goes that was not recorded with its rows; safe for threads."""
+
+    def record(self, owed: Owed) -> None:
+        """Record an end; raises Fenced when the claim is void."""
+
+
 @dataclass(slots=True)
 class Tally:
-    """What the items of an attempt share: how those that failed did, and which accounts are out."""
+    """What the items of an attempt share: how those that failed did, and which accounts are out.
+
+    `answered` are the accounts of which an item was read and applied.
+    """
 
     failed: dict[str, Outcome] = field(default_factory=dict)
     again: bool = False
     fenced: Fenced | None = None
     stopped: dict[str, Authentication] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, target: Target) -> None:
@@ -87,13 +98,19 @@ class Tally:
             if isinstance(error, Authentication) and target.account:
                 self.stopped.setdefault(target.account, error)
 
+    def applied(self, target: Target) -> None:
+        """Note that an item was read and applied, so that its account's credentials are good."""
+        if target.account:
+            with self.lock:
+                self.answered.add(target.account)
+
 
 @dataclass(frozen=True, slots=True)
 class ItemWork:
     """All that one item needs; calling it runs it, and never raises."""
 
     store: Store
-    recorder: Recorder
+    records: Records
     observer: Observer
     clock: Clock
     job: Job[Any]
@@ -155,6 +172,7 @@ class ItemWork:
         except BaseException:
             self._discard(staged)
             raise
+        self.tally.applied(self.target)
         if applied.failure:
             self.tally.note(self.target, outcome, applied.failure)
         _log_changes(ctx.log, changes)
@@ -184,13 +202,13 @@ class ItemWork:
     def _record(self, done: items.ItemEnd) -> None:
         """Record an end; without what the job reported when that is what can't be recorded."""
         try:
-            self.recorder.record(Owed(self.claim, item=done))
+            self.records.record(Owed(self.claim, item=done))
         except Fenced:
             raise
         except Exception as error:  # noqa: BLE001 - an item always ends
             tell(self.ctx.log, "an item's report can't be recorded", error)
             bare = replace(done, details={}, errors=())
-            self.recorder.record(Owed(self.claim, item=bare))
+            self.records.record(Owed(self.claim, item=bare))
 
 
 def failure(error: BaseException) -> Outcome:

@@ -1,36 +1,24 @@
 """Runs one attempt of a run in the thread that asks, and records how it ended.
 
-This is the one writer of how items and runs end. An item's rows, its changes and its counts are
-committed in one transaction, so that counts can't disagree with rows and no job can skip its
-records. What can't be recorded because the store is gone goes to the outbox.
+This is the one writer of how runs end. Their items' ends are committed with the items' rows and
+changes, by `item`, so that counts can't disagree with rows and no job can skip its records. What
+can't be recorded because the store is gone goes to the outbox.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
-from syncd.dispatch.item import ItemWork, Observer, Tally, failure, tell
+from syncd.dispatch.item import Observer, failure, tell
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.retry import next_attempt
 from syncd.dispatch.spec import JobSpec
-from syncd.dispatch.workers import in_parallel
-from syncd.errors import (
-    TEXT_LIMIT,
-    ConfigurationError,
-    Fenced,
-    Interrupted,
-    SyncdError,
-    describe,
-    retryable,
-    retryable_classes,
-)
-from syncd.jobs.base import Job
-from syncd.model.run import Claim, Outcome, RunOutcome, Selection, Target
-from syncd.store import items
-from syncd.store.database import Store
+from syncd.dispatch.work import Done, Work
+from syncd.errors import Fenced, Interrupted, Preempted, SyncdError, describe
+from syncd.model.run import Claim, Isolation, Outcome, RunOutcome, Selection
 from syncd.store.outbox import Owed
 from syncd.store.runs import RunEnd
 
@@ -66,22 +54,43 @@ class Attempt:
         )
 
 
+class Credentials(Protocol):
+    """Who remembers which accounts' credentials are refused; safe for threads."""
+
+    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+        """Take note of the accounts that refused an attempt, with the reason, or answered it."""
+
+
+class Unheeded:
+    """Credentials of which nobody keeps account."""
+
+    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+        """Forget it."""
+
+
 class Runner:
-    """Runs attempts; safe for threads."""
+    """Runs attempts, each in the way that its job asks for; safe for threads."""
 
     def __init__(
-        self, store: Store, recorder: Recorder, observer: Observer, clock: Clock, log: BoundLogger
+        self,
+        works: Mapping[Isolation, Work],
+        recorder: Recorder,
+        observer: Observer,
+        credentials: Credentials,
+        clock: Clock,
+        log: BoundLogger,
     ) -> None:
-        self._store, self._recorder, self._observer = store, recorder, observer
-        self._clock, self._log = clock, log
+        self._works, self._recorder, self._observer = works, recorder, observer
+        self._credentials, self._clock, self._log = credentials, clock, log
 
     def run(self, attempt: Attempt) -> RunEnd | None:
         """Run an attempt and record it; return how it ended, None when it was fenced off."""
-        began, ctx = self._clock.monotonic(), attempt.context(self._log)
+        began, ctx, spec = self._clock.monotonic(), attempt.context(self._log), attempt.spec
         ctx.log.info("run started", attempt=attempt.claim.attempt)
         try:
-            outcome, again = self._work(attempt, ctx)
-            end = self._end(attempt, outcome, self._clock.monotonic() - began, again=again)
+            done = self._works[spec.isolation].do(spec, attempt.claim, ctx, attempt.progress)
+            self._note_credentials(spec, done, ctx.log)
+            end = self._end(attempt, done, self._clock.monotonic() - began)
             end = self._record(attempt.claim, end)
         except Fenced as error:
             ctx.log.warning("run abandoned", error=str(error))
@@ -91,6 +100,13 @@ class Runner:
         self._tell_metrics(ctx.job_name, end)
         _log_end(ctx.log, end)
         return end
+
+    def _note_credentials(self, spec: JobSpec, done: Done, log: BoundLogger) -> None:
+        """Tell which accounts were refused or answered; that must not disturb the run's end."""
+        try:
+            self._credentials.note(spec, done.refused, done.answered)
+        except Exception as error:  # noqa: BLE001 - told in the log alone
+            tell(log, "what is known of the accounts' credentials was not kept", error)
 
     def _record(self, claim: Claim, end: RunEnd) -> RunEnd:
         """Record how an attempt ended; what can't be recorded must not leave the run open."""
@@ -115,89 +131,24 @@ class Runner:
             outcome = status
         self._observer.run_ended(job, outcome, end.finished_at, end.seconds)
 
-    def _work(self, attempt: Attempt, ctx: RunContext) -> tuple[Outcome, bool]:
-        """Do the items; return how the attempt went, and whether another may do better."""
-        tally = Tally()
-        try:
-            items_total = self._items(attempt, ctx, tally)
-            if tally.failed:  # else all was done before it was told to stop
-                ctx.cancel.check()
-        except Fenced:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever a job raises ends its run alone
-            tell(ctx.log, "run failed", error)
-            return failure(error), retryable(error)
-        finally:
-            if tally.fenced:
-                raise tally.fenced
-        return _judge(tally.failed, items_total), tally.again
-
-    def _items(self, attempt: Attempt, ctx: RunContext, tally: Tally) -> int:
-        """Open all items of the attempt before the first is touched, and run them."""
-        job = attempt.spec.build()
-        targets = {t.name: t for t in job.targets(ctx) if ctx.selection.wants(t)}
-        if not targets:
-            if ctx.selection != Selection():
-                raise ConfigurationError("the job has no target in what was asked for")
-            ctx.log.warning("the job has no target")
-        with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
-            opened, given_up = items.open_items(
-                tx, attempt.claim, list(targets.values()), retryable_classes()
-            )
-        tally.failed.update(given_up)
-        attempt.progress.open([item.target for item in opened])
-        in_parallel(
-            attempt.spec.parallel,
-            [self._item(attempt, ctx, job, targets[i.target], i.id, tally) for i in opened],
-        )
-        return len(opened) + len(given_up)
-
-    def _item(
-        self, attempt: Attempt, ctx: RunContext, job: Job[Any], target: Target, item_id: int,
-        tally: Tally,
-    ) -> ItemWork:  # fmt: skip
-        report = ItemReport(attempt.progress, target.name)
-        return ItemWork(
-            store=self._store, recorder=self._recorder, observer=self._observer,
-            clock=self._clock, job=job, claim=attempt.claim,
-            ctx=replace(ctx, log=ctx.log.bind(**_names(target)), report=report),
-            target=target, item_id=item_id, report=report, progress=attempt.progress, tally=tally,
-        )  # fmt: skip
-
-    def _end(self, attempt: Attempt, outcome: Outcome, seconds: float, *, again: bool) -> RunEnd:
+    def _end(self, attempt: Attempt, done: Done, seconds: float) -> RunEnd:
         """Decide what comes after an attempt: nothing, or a further one."""
-        ended = self._clock.now()
+        ended, outcome = self._clock.now(), done.outcome
         stopped = attempt.source.error if outcome.status != "success" else None
-        if isinstance(stopped, Interrupted) and stopped.retryable:  # the daemon stops
-            waiting = replace(failure(stopped), status="pending")
-            return RunEnd(waiting, ended, seconds, next_attempt_at=ended, free=True)
-        if outcome.status == "failed" and again:
+        if isinstance(stopped, Interrupted) and stopped.retryable:  # the daemon stops, or preempts
+            waiting, preempted = _waiting(failure(stopped)), isinstance(stopped, Preempted)
+            return RunEnd(waiting, ended, seconds, ended, free=True, preempted=preempted)
+        if outcome.status == "failed" and done.again:
             left = attempt.max_attempts - attempt.claim.attempt
             following = next_attempt(attempt.spec.retries, left, ended, attempt.next_due())
             if following:
-                waiting = replace(outcome, status="pending")
-                return RunEnd(waiting, ended, seconds, next_attempt_at=following)
+                return RunEnd(_waiting(outcome), ended, seconds, following)
         return RunEnd(outcome, ended, seconds)
 
 
-def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:
-    """Return how a run with these failed items ended."""
-    if not failed:
-        return Outcome("success")
-    name, first = next(iter(failed.items()))
-    text = f"{len(failed)} of {items_total} items failed; {name}: {first.error}"
-    return Outcome("failed", first.error_class, text[:TEXT_LIMIT])
-
-
-def _names(target: Target) -> dict[str, str]:
-    """Return the fields that every log line of an item carries."""
-    fields = {
-        "item": target.name,
-        "account": target.account,
-        "region": target.region,
-        "server": target.server,
-    }
-    return {name: value for name, value in fields.items() if value}
+def _waiting(outcome: Outcome) -> Outcome:
+    """Return the outcome of an attempt after which the run waits for another one."""
+    return replace(outcome, status="pending")
 
 
 def _log_end(log: BoundLogger, end: RunEnd) -> None:

@@ -22,6 +22,7 @@ from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor
 from syncd.dispatch.timetable import Plan, Timetable
+from syncd.dispatch.work import Items
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound, StoreError
 from syncd.model.run import Priority, RunId, Selection, Wait, new_run_id
@@ -127,7 +128,12 @@ class Dispatch:
             lease=lease,
             board=board,
             runner=Runner(
-                self._store, self.recorder, self._observer, self.holds, self._clock, self._log
+                {"thread": Items(self._store, self.recorder, self._observer, self._clock)},
+                self.recorder,
+                self._observer,
+                self.holds,
+                self._clock,
+                self._log,
             ),
             recorder=self.recorder,
             pool=self.pool,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from syncd.context import RunContext
 from syncd.errors import (
+    Authentication,
     BadData,
     ConfigurationError,
     Conflict,
@@ -91,13 +92,18 @@ class CloudJob:
 
     def _targets_of(self, ctx: RunContext, account: CloudAccount) -> list[Target]:
         name, provider = account.name, account.provider_name
+
+        def lost(problem: SyncdError) -> list[Target]:
+            return [Target(f"{name}/*", account=name, provider=provider, problem=problem)]
+
+        if name in ctx.held:
+            return lost(Authentication(f"not tried: {ctx.held[name]}"))
         try:
             account.check_owner(ctx)
             regions = account.open_regions(ctx)
         except Exception as error:  # noqa: BLE001 - whatever befalls an account leaves the others
             ctx.check()
-            problem = _problem(ctx, error)
-            return [Target(f"{name}/*", account=name, provider=provider, problem=problem)]
+            return lost(_problem(ctx, error))
         return [
             Target(f"{name}/{region}/{kind}", name, provider, region, kind)
             for region in regions

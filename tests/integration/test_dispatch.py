@@ -17,6 +17,7 @@ from syncd.errors import (
     Interrupted,
     Network,
     Permission,
+    Preempted,
     StoreError,
     Throttled,
     TimedOut,
@@ -101,6 +102,35 @@ def test_refused_credentials_stop_the_other_items_of_the_account(bench: Bench) -
         "not tried: no such key"
     )
     assert bench.one(RUN) == ("failed", "authentication", 3, 2, 1)
+    assert bench.credentials.refused == {"a": "no such key"}
+    assert bench.credentials.answered == {"b"}
+
+
+def test_a_held_account_is_not_tried_and_not_refused_anew(bench: Bench) -> None:
+    job = FakeJob({name: succeed for name in "ab"}, {n: Target(n, account=n) for n in "ab"})
+    attempt = bench.attempt(spec("j", job), bench.begun(), held={"a": "no such key"})
+    bench.runner.run(attempt)
+    assert job.read_targets == ["b"]
+    assert bench.one("select error from syncd.run_item where target = 'a'") == (
+        "not tried: no such key"
+    )
+    assert bench.one(RUN) == ("failed", "authentication", 2, 1, 1)
+    assert (bench.credentials.refused, bench.credentials.answered) == ({}, {"b"})
+
+
+def test_an_account_whose_item_fails_by_a_guard_has_answered(bench: Bench) -> None:
+    applied = Applied(Counts(total=1, unchanged=1), Guarded("too many gone"))
+    bench.run(FakeJob({"1": lambda ctx: applied}, {"1": Target("1", account="a")}))
+    assert (bench.credentials.refused, bench.credentials.answered) == ({}, {"a"})
+
+
+def test_credentials_that_can_not_be_kept_account_of_do_not_disturb_the_end(bench: Bench) -> None:
+    def note(*_: Any) -> None:
+        raise StoreError("gone")
+
+    bench.credentials.note = note  # type: ignore[method-assign]
+    assert bench.run(FakeJob({"1": succeed})).outcome.status == "success"
+    assert bench.one(RUN) == ("success", None, 1, 0, 1)
 
 
 def test_a_target_with_a_problem_fails_untried(bench: Bench) -> None:
@@ -241,12 +271,18 @@ def test_a_cancelled_run_is_over(bench: Bench) -> None:
 def test_a_run_that_the_daemon_interrupts_waits_again_and_keeps_its_place(bench: Bench) -> None:
     claim = bench.begun()
     end = stopped_by(bench, Interrupted("the daemon stops"), claim)
-    assert (end.next_attempt_at, end.free) == (NOON, True)
+    assert (end.next_attempt_at, end.free, end.preempted) == (NOON, True, False)
     assert bench.one("select status, attempt, max_attempts from syncd.run") == ("pending", 1, 5)
     assert bench.items()["waits"] == ("failed", "interrupted", 1)
     failing = FakeJob({"done": succeed, "waits": fail(Network("x"))})
     end = bench.run(failing, further(bench, claim), max_attempts=5)
     assert end.next_attempt_at == NOON + minutes(1)[0]  # the first step of the ladder, still
+
+
+def test_a_run_that_makes_room_waits_again_at_no_cost(bench: Bench) -> None:
+    end = stopped_by(bench, Preempted("an urgent run needs the worker"), bench.begun())
+    assert (end.next_attempt_at, end.free, end.preempted) == (NOON, True, True)
+    assert bench.one("select status, attempt, max_attempts from syncd.run") == ("pending", 1, 5)
 
 
 def test_what_was_done_before_it_was_stopped_is_a_success(bench: Bench) -> None:

@@ -147,6 +147,17 @@ def test_refused_credentials_while_regions_are_asked_for_are_one_failed_item(clo
     assert result.counts["added"] == 2 * HOSTS
 
 
+@BOTH
+def test_an_account_that_is_held_is_not_asked(clouds, provider):
+    held = f"{provider}-demo"
+    result = clouds.run(held={held: "the key is refused"})
+    assert clouds.emulator.log.calls(account=held) == 0
+    assert result.items[f"{held}/*"]["error"] == "not tried: the key is refused"
+    assert result.of(f"{held}/*") == ("failed", "authentication")
+    others = [item for item in result.items.values() if item["account"] != held]
+    assert [item["status"] for item in others] == ["success", "success"]
+
+
 def test_a_missing_secret_is_one_failed_item(clouds, tmp_path):
     lost = {"access_key_secret": {"file": str(tmp_path / "lost")}}
     clouds.configure(accounts={"aliyun-demo": lost})

@@ -1,0 +1,139 @@
+"""Does the items of one attempt; what becomes of the run then is the runner's affair.
+
+A part of its own, since an attempt is worked on in a worker's thread or in a process of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from syncd.context import BoundLogger, Clock, RunContext
+from syncd.dispatch.item import ItemWork, Observer, Records, Tally, failure, tell
+from syncd.dispatch.progress import ItemReport, RunProgress
+from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.workers import in_parallel
+from syncd.errors import (
+    TEXT_LIMIT,
+    Authentication,
+    ConfigurationError,
+    Fenced,
+    retryable,
+    retryable_classes,
+)
+from syncd.jobs.base import Job
+from syncd.model.run import Claim, Outcome, Selection, Target
+from syncd.store import items
+from syncd.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How the work of an attempt went; `again` where another attempt may do better.
+
+    `refused` names the accounts whose credentials were refused now, with the reason; `answered`
+    those of which an item was read and applied.
+    """
+
+    outcome: Outcome
+    again: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
+    answered: frozenset[str] = frozenset()
+
+
+class Work(Protocol):
+    """A way to do the items of an attempt."""
+
+    def do(self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress) -> Done:
+        """Do and record all items; whatever befalls them is told by what is returned.
+
+        Raises Fenced alone.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Does the items in this process, in threads of the caller's."""
+
+    store: Store
+    records: Records
+    observer: Observer
+    clock: Clock
+
+    def do(self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress) -> Done:
+        """Do the items, as `Work` says."""
+        tally = Tally(stopped={name: Authentication(why) for name, why in ctx.held.items()})
+        try:
+            items_total = self._all(spec, claim, ctx, progress, tally)
+            if tally.failed:  # else all was done before it was told to stop
+                ctx.cancel.check()
+            done = Done(_judge(tally.failed, items_total), tally.again)
+        except Fenced:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises ends its run alone
+            done = ended_by(error, ctx.log)
+        finally:
+            if tally.fenced:
+                raise tally.fenced
+        refused = {name: str(why) for name, why in tally.stopped.items() if name not in ctx.held}
+        return replace(done, refused=refused, answered=frozenset(tally.answered))
+
+    def _all(
+        self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress, tally: Tally
+    ) -> int:
+        """Open all items of the attempt before the first is touched, and run them."""
+        job = spec.build()
+        targets = {t.name: t for t in job.targets(ctx) if ctx.selection.wants(t)}
+        if not targets:
+            if ctx.selection != Selection():
+                raise ConfigurationError("the job has no target in what was asked for")
+            ctx.log.warning("the job has no target")
+        with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
+            opened, given_up = items.open_items(
+                tx, claim, list(targets.values()), retryable_classes()
+            )
+        tally.failed.update(given_up)
+        progress.open([item.target for item in opened])
+
+        def work(item: items.Item) -> ItemWork:
+            return self._item(job, claim, ctx, targets[item.target], item.id, progress, tally)
+
+        in_parallel(spec.parallel, [work(item) for item in opened])
+        return len(opened) + len(given_up)
+
+    def _item(
+        self, job: Job[Any], claim: Claim, ctx: RunContext, target: Target, item_id: int,
+        progress: RunProgress, tally: Tally,
+    ) -> ItemWork:  # fmt: skip
+        report = ItemReport(progress, target.name)
+        return ItemWork(
+            store=self.store, records=self.records, observer=self.observer, clock=self.clock,
+            job=job, claim=claim,
+            ctx=replace(ctx, log=ctx.log.bind(**_names(target)), report=report),
+            target=target, item_id=item_id, report=report, progress=progress, tally=tally,
+        )  # fmt: skip
+
+
+def ended_by(error: BaseException, log: BoundLogger) -> Done:
+    """Tell of an error that ended the work as a whole, and return how it went."""
+    tell(log, "run failed", error)
+    return Done(failure(error), retryable(error))
+
+
+def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:
+    """Return how the work with these failed items went."""
+    if not failed:
+        return Outcome("success")
+    name, first = next(iter(failed.items()))
+    text = f"{len(failed)} of {items_total} items failed; {name}: {first.error}"
+    return Outcome("failed", first.error_class, text[:TEXT_LIMIT])
+
+
+def _names(target: Target) -> dict[str, str]:
+    """Return the fields that every log line of an item carries."""
+    fields = {
+        "item": target.name,
+        "account": target.account,
+        "region": target.region,
+        "server": target.server,
+    }
+    return {name: value for name, value in fields.items() if value}
