@@ -18,6 +18,7 @@ from syncd.control.routes import Offer
 from syncd.control.server import ControlServer
 from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
+from syncd.dispatch.gates import Limits, MachineGates
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
@@ -54,6 +55,10 @@ class _Assembly:
     def specs(self, config: Config) -> Mapping[str, JobSpec]:
         """Return the enabled jobs."""
         return assembly.job_specs(config, self._store, self._accounts)
+
+    def limits(self, config: Config) -> Limits:
+        """Return how much may happen at once."""
+        return assembly.limits(config)
 
     def managed(self, config: Config) -> Sequence[Managed]:
         """Return what the jobs look after."""
@@ -178,7 +183,7 @@ def _daemon(
     instance: str,
 ) -> Daemon:
     """Put the daemon together."""
-    clock, log = Clock(), get_logger()
+    clock, log, directory = Clock(), get_logger(), Path(config.daemon.state_dir)
     metrics = Metrics(__version__, clock.now())
     store.observe = metrics.observe_statement
     signals = Signals(
@@ -195,15 +200,15 @@ def _daemon(
     def make_dispatch(daemon: Daemon) -> Dispatch:
         dispatch = Dispatch(
             store=store, outbox=outbox, instance=instance,
-            workers=config.daemon.max_concurrent_runs, observer=metrics, keeper=daemon,
-            tick=daemon.ticked, clock=clock, log=log,
+            limits=assembly.limits(config), gates=MachineGates(directory, log),
+            observer=metrics, keeper=daemon, tick=daemon.ticked, clock=clock, log=log,
         )  # fmt: skip
-        _watch(metrics, health, store, dispatch, Path(config.daemon.state_dir))
+        _watch(metrics, health, store, dispatch, directory)
         return dispatch
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
         offer = Offer(
-            Operations(daemon, store, health),
+            Operations(daemon, store, health, clock),
             StoreReads(partial(store.transaction, operation="read")),
             metrics,
             health,
@@ -237,8 +242,9 @@ def _watch(
     pool = dispatch.pool
     metrics.watch("ready", lambda: health.readyz().status == 200)
     metrics.watch("store_pool_connections", store.connections)
-    metrics.watch("workers", lambda: {"busy": pool.busy, "idle": pool.idle, "stuck": 0})
+    metrics.watch("workers", lambda: {"busy": pool.busy, "idle": pool.idle, "stuck": pool.stuck})
     metrics.watch("queue_length", dispatch.queue_length)
+    metrics.watch("queue_waiting", dispatch.waits)
     metrics.watch("disk_free_bytes", lambda: {str(directory): machine.disk_free_bytes(directory)})
     metrics.watch("load_per_cpu", machine.load_per_cpu)
     metrics.watch("memory_available_bytes", machine.memory_available_bytes)

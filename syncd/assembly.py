@@ -10,6 +10,7 @@ from syncd.config import jobs as config_jobs
 from syncd.config import secrets
 from syncd.config.configuration import Config, digest
 from syncd.config.schema import Account
+from syncd.dispatch.gates import Limits
 from syncd.dispatch.spec import JobSpec
 from syncd.http_client import HttpClient
 from syncd.jobs import registry
@@ -120,6 +121,18 @@ def _spec(
         closed_until=lambda _: None,
         next_interval=None,
         fingerprints=dict,
+    )
+
+
+def limits(config: Config) -> Limits:
+    """Return how much may happen at once."""
+    daemon = config.daemon
+    return Limits(
+        runs=daemon.max_concurrent_runs,
+        per_account=daemon.max_per_account,
+        per_server=daemon.max_per_server,
+        load=daemon.load_limit,
+        free_disk=daemon.min_free_disk,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol
 from syncd.config.configuration import Config
 from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
+from syncd.dispatch.gates import Limits
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import ConfigurationError, StoreError, SyncdError, TimedOut, describe
@@ -89,6 +90,9 @@ class Assembly(Protocol):
 
     def specs(self, config: Config) -> Mapping[str, JobSpec]:
         """Return the enabled jobs."""
+
+    def limits(self, config: Config) -> Limits:
+        """Return how much may happen at once."""
 
     def managed(self, config: Config) -> Sequence[Managed]:
         """Return what the jobs look after."""
@@ -239,10 +243,26 @@ class Daemon:
                 return self._drain(lost=event == "lost")
 
     def _note_state(self) -> None:
-        """Keep the status line and the gauges of due times current."""
+        """Keep the status line and the gauges of the jobs current."""
         self._notifier.status(self.status_text())
+        self._note_jobs()
         for job, due in self.dispatch.timetable.next_runs().items():
             self._metrics.next_run(job, due)
+
+    def _note_jobs(self) -> None:
+        """Show which jobs are paused, held or stuck, and how often the adaptive ones run."""
+        dispatch = self.dispatch
+        stuck = {active.run.job for active in dispatch.stuck()}
+        for name, spec in dispatch.specs.items():
+            gate = dispatch.gate(name)
+            self._metrics.job_state(
+                name,
+                paused=dispatch.pause_of(name) is not None,
+                held=gate is not None and gate.reason == "held",
+                stuck=name in stuck,
+            )
+            if interval := dispatch.interval(spec):
+                self._metrics.adapted(name, interval.total_seconds())
 
     def status_text(self) -> str:
         """Return the line that `systemctl status` shows."""
@@ -289,7 +309,12 @@ class Daemon:
             )
         change = difference(self.config, config)
         specs = self._assembly.specs(config)
-        self.dispatch.change(specs, self._assembly.managed(config), set(change.unchanged))
+        self.dispatch.change(
+            specs,
+            self._assembly.managed(config),
+            set(change.unchanged),
+            self._assembly.limits(config),
+        )
         self.config = config
         self._status.problem = ""
         self._took_over(config, specs, change.added + change.changed)

@@ -17,7 +17,7 @@ from syncd.dispatch.service import rehearsal
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Items
 from syncd.errors import Cancelled, Conflict, NotFound
-from syncd.model.run import RunId, Selection, new_run_id
+from syncd.model.run import Priority, RunId, Selection, new_run_id
 from syncd.operations import planned_documents
 from syncd.store import recovery, resources, runs
 from syncd.store.database import Store, Transaction
@@ -70,11 +70,22 @@ class LocalSession:
         """Return the progress of the runs, by run id."""
         return {str(i): a.attempt.progress.snapshot() for i, a in self._active.items()}
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
         """Start a run in a thread of this process; raises Conflict when the job runs elsewhere."""
         spec, now = self._spec(job), self.clock.now()
         new = NewRun(
-            new_run_id(now), job, spec.kind, "manual", now, 1, spec.config_digest, by, selection
+            new_run_id(now),
+            job,
+            spec.kind,
+            "manual",
+            now,
+            1,
+            spec.config_digest,
+            priority or spec.priority,
+            by,
+            selection,
         )
         try:
             with self.store.transaction() as tx:

@@ -3,14 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from uuid import UUID
 
 from syncd import __version__
+from syncd.context import Clock
 from syncd.control.commands import Json
 from syncd.daemon import Daemon
 from syncd.dispatch.planner import Planned
 from syncd.errors import NotFound, describe
-from syncd.model.run import RunId, Selection
+from syncd.model.run import Priority, RunId, Selection
+from syncd.outlook import Outlook, pause_document
 from syncd.store import resources, views
 from syncd.store.database import Store
 from syncd.telemetry.health import Health
@@ -19,8 +22,9 @@ from syncd.telemetry.health import Health
 class Operations:
     """The daemon's side of `control.Commands`."""
 
-    def __init__(self, daemon: Daemon, store: Store, health: Health) -> None:
+    def __init__(self, daemon: Daemon, store: Store, health: Health, clock: Clock) -> None:
         self._daemon, self._store, self._health = daemon, store, health
+        self._clock, self._outlook = clock, Outlook(daemon.dispatch, clock.now)
 
     def status(self) -> Json:
         """Return the state of the daemon; answers without the store."""
@@ -41,29 +45,38 @@ class Operations:
         }
 
     def jobs(self) -> Sequence[Json]:
-        """Return each enabled job with its next due time and the run under way."""
-        dispatch, config = self._daemon.dispatch, self._daemon.config
-        due, running = dispatch.timetable.next_runs(), dispatch.running_jobs()
-        return [
-            {
-                "name": spec.name,
-                "kind": spec.kind,
-                "schedule": spec.schedule,
-                "timezone": config.jobs[spec.name].timezone,
-                "next_run": due.get(spec.name),
-                "running": running.get(spec.name),
-            }
-            for spec in dispatch.specs.values()
-            if spec.name in config.jobs
-        ]
+        """Return each enabled job: what it does next, and what keeps it."""
+        zones = {name: job.timezone for name, job in self._daemon.config.jobs.items()}
+        return self._outlook.jobs(zones)
+
+    def scheduler(self) -> Json:
+        """Return the workers, the gates, and the runs that run and wait."""
+        return self._outlook.scheduler()
 
     def progress(self) -> Mapping[str, Json]:
         """Return the progress of the runs under way, by run id."""
         return self._daemon.dispatch.progress()
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
         """Queue a run by hand."""
-        return self._daemon.dispatch.trigger(job, selection, by)
+        return self._daemon.dispatch.trigger(job, selection, by, priority)
+
+    def prioritise(self, run_id: UUID, priority: Priority, by: str) -> None:
+        """Give a run that waits another priority."""
+        self._daemon.dispatch.prioritise(run_id, priority, by)
+
+    def pause(self, job: str, seconds: float | None, by: str) -> Json:
+        """Pause a job's schedule, for so many seconds or until it is resumed."""
+        until = None if seconds is None else self._clock.now() + timedelta(seconds=seconds)
+        pause = self._daemon.dispatch.pause(job, until, by)
+        return {"job": job, "paused": pause_document(pause)}
+
+    def resume(self, job: str, by: str) -> Json:
+        """Resume a job's schedule, and let its held accounts be tried again."""
+        paused, freed = self._daemon.dispatch.resume(job, by)
+        return {"job": job, "was_paused": paused, "freed": freed}
 
     def wait(self, run_id: UUID, seconds: float) -> bool:
         """Wait until a run has a final status; raises NotFound for one that never was."""

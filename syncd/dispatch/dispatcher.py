@@ -277,9 +277,7 @@ class Dispatcher:
         if end is None or end.outcome.status != "success":
             return
         try:
-            adapted = self._board.jobs.adapt(
-                attempt.spec, attempt.claim.run_id, attempt.selection
-            )
+            adapted = self._board.jobs.adapt(attempt.spec, attempt.claim.run_id, attempt.selection)
         except (StoreError, TimedOut) as error:
             self._log.warning("the interval stays", job=attempt.spec.name, error=describe(error))
             return
@@ -325,7 +323,7 @@ class Dispatcher:
 
 
 def _end_of_stuck(active: Active, now: datetime) -> RunEnd:
-    """Return how the run of a stuck thread ends: final, since nobody can tell what it still does."""
+    """Return how the run of a stuck thread ends: for good, whatever the thread still does."""
     stopped = active.attempt.source.error or TimedOut("it was told to stop")
     outcome = failure(stopped if isinstance(stopped, Cancelled) else TimedOut(describe(stopped)))
     text = f"{outcome.error}; its thread did not come back"

@@ -95,9 +95,7 @@ class Holds:
         with self._lock:
             for each in held:
                 before = self._held.get(each.account)
-                self._held[each.account] = (
-                    replace(each, held_at=before.held_at) if before else each
-                )
+                self._held[each.account] = replace(each, held_at=before.held_at) if before else each
                 if before is None:
                     self._log.error("account held", account=each.account, reason=each.reason)
             for account in freed:

@@ -46,7 +46,9 @@ class JobStates:
         pause = Pause(self._clock.now(), until, by)
         self._ledger.pause(job, pause)
         self._remember({job: replace(self.of(job), pause=pause)})
-        self._log.info("job paused", job=job, by=by, until=until.isoformat() if until else "resumed")
+        self._log.info(
+            "job paused", job=job, by=by, until=until.isoformat() if until else "resumed"
+        )
         return pause
 
     def resume(self, job: str, by: str) -> tuple[bool, list[str]]:

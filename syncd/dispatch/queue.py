@@ -196,9 +196,7 @@ def _lapses(run: Waiting, reason: Wait, now: datetime) -> bool:
 class _Desk:
     """What is taken so far, in the order of the queue."""
 
-    def __init__(
-        self, running: Collection[Running], locked: Collection[str], room: Room
-    ) -> None:
+    def __init__(self, running: Collection[Running], locked: Collection[str], room: Room) -> None:
         self._running, self._room = running, room
         self._jobs = {run.job for run in running} | set(locked)
         self._accounts = Counter(account for run in running for account in run.accounts)

@@ -201,7 +201,7 @@ class Dispatch:
         self.timetable.change(plans, removed | by_hand)
 
     def _retime(self, job: str) -> None:
-        """Have an adaptive job due by its new interval; what was due before now is accounted for."""
+        """Have an adaptive job due by its new interval, from now on."""
         board, now = self.board, self._clock.now()
         spec = board.jobs.specs[job]
         trigger = spec.trigger_from and spec.trigger_from(board.jobs.of(job).memory, now)
@@ -275,6 +275,34 @@ class Dispatch:
     def stuck(self) -> list[Active]:
         """Return the runs that are over although their thread did not come back."""
         return list(self._leading[0].stuck.values()) if self._leading else []
+
+    def state(self, job: str) -> JobState:
+        """Return what is remembered of a job."""
+        return self._leading[0].jobs.of(job) if self._leading else JobState()
+
+    def pause_of(self, job: str) -> Pause | None:
+        """Return the pause of a job that is in force."""
+        return self._leading[0].jobs.pause_of(job) if self._leading else None
+
+    def gate(self, job: str) -> Verdict | None:
+        """Return the gate that holds the scheduled runs of a job."""
+        return self._leading[0].jobs.gate(job, self._clock.now()) if self._leading else None
+
+    def interval(self, spec: JobSpec) -> timedelta | None:
+        """Return the present interval of an adaptive job."""
+        if spec.next_interval is None:
+            return None
+        return self.state(spec.name).memory.interval or spec.next_interval(None, 0)
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this daemon has taken the schedule over."""
+        return self._leading is not None
+
+    @property
+    def store_fails(self) -> bool:
+        """Tell whether the dispatcher waits for the store."""
+        return self._leading is not None and self._leading[1].store_fails
 
     def running_jobs(self) -> dict[str, str]:
         """Return the run under way of each job, by job name."""

@@ -22,9 +22,11 @@ class HeldAccount:
 
 def load(tx: Transaction) -> list[HeldAccount]:
     """Return the held accounts."""
-    return tx.cursor(row_factory=class_row(HeldAccount)).execute(
-        "select account, held_at, reason, fingerprint, probed_at from syncd.held_account"
-    ).fetchall()
+    return (
+        tx.cursor(row_factory=class_row(HeldAccount))
+        .execute("select account, held_at, reason, fingerprint, probed_at from syncd.held_account")
+        .fetchall()
+    )
 
 
 def hold(tx: Transaction, held: HeldAccount) -> None:

@@ -1,7 +1,7 @@
 """What is remembered of each job between starts: its due times, its pause, its interval."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
@@ -46,7 +46,7 @@ class Skip:
 class JobState:
     """All that is remembered of a job."""
 
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
     pause: Pause | None = None
     skip: Skip | None = None
 

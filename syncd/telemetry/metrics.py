@@ -87,6 +87,17 @@ class Metrics:
         """Note when a job is due next, None for never."""
         self._of(job).next_run.set(due.timestamp() if due else 0)
 
+    def job_state(self, job: str, *, paused: bool, held: bool, stuck: bool) -> None:
+        """Note what keeps a job from running."""
+        series = self._of(job)
+        series.paused.set(paused)
+        series.held.set(held)
+        series.stuck.set(stuck)
+
+    def adapted(self, job: str, seconds: float | None) -> None:
+        """Note the present interval of an adaptive job, None for one that has no such."""
+        self._of(job).adapted(seconds)
+
     def skipped(self, job: str, reason: SkipReason) -> None:
         """Count a due time that got no run."""
         self._of(job).skipped(reason)

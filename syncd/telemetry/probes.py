@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from syncd.telemetry.logging import get_logger
 
 Probe = Literal[
-    "ready", "store_pool_connections", "workers", "queue_length", "disk_free_bytes",
-    "load_per_cpu", "memory_available_bytes", "records_incomplete", "outbox_records",
+    "ready", "store_pool_connections", "workers", "queue_length", "queue_waiting",
+    "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete",
+    "outbox_records",
 ]  # fmt: skip
 
 Reading = Callable[[], float | Mapping[str, float]]
@@ -23,7 +24,8 @@ _PROBES: Final[Mapping[Probe, tuple[str, tuple[str, ...]]]] = {
     "ready": ("1 when /readyz says so.", ()),
     "store_pool_connections": ("Connections of the store's pool.", ("state",)),
     "workers": ("Worker threads: busy, idle or stuck.", ("state",)),
-    "queue_length": ("Runs that wait for a worker.", ("priority",)),
+    "queue_length": ("Runs that wait to be started.", ("priority",)),
+    "queue_waiting": ("Runs that wait to be started, by what they wait for.", ("reason",)),
     "disk_free_bytes": ("Space that can still be written.", ("path",)),
     "load_per_cpu": ("Load average of the last minute for each processor.", ()),
     "memory_available_bytes": ("Memory of the machine that programs can still get.", ()),
