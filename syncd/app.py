@@ -44,9 +44,9 @@ _SERVER_STOP: Final = 30.0
 class _Assembly:
     """What the daemon asks of a configuration, for one store."""
 
-    def __init__(self, file: Path, store: Store, metrics: Metrics) -> None:
+    def __init__(self, file: Path, store: Store, metrics: Metrics, key: bytes) -> None:
         self._file, self._store = file, store
-        self._accounts = assembly.Accounts(store, metrics.observe_api)
+        self._accounts = assembly.Accounts(store, metrics.observe_api, key)
 
     def load(self) -> Config:
         """Read the configuration files; raises ConfigInvalid."""
@@ -115,7 +115,8 @@ def local_session(config: Config) -> Iterator[LocalSession]:
     log, metrics = get_logger(), Metrics(__version__, Clock().now())
     with _used(config) as (instance, outbox), _served(config) as (store, _):
         migrate(store)
-        accounts = assembly.Accounts(store, metrics.observe_api)
+        key = state_dir.fingerprint_key(Path(config.daemon.state_dir))
+        accounts = assembly.Accounts(store, metrics.observe_api, key)
         session = LocalSession(
             store=store,
             recorder=Recorder(store, outbox, log),
@@ -222,7 +223,9 @@ def _daemon(
 
     return Daemon(
         config=config,
-        assembly=_Assembly(file, store, metrics),
+        assembly=_Assembly(
+            file, store, metrics, state_dir.fingerprint_key(Path(config.daemon.state_dir))
+        ),
         store=store,
         server=server,
         make_dispatch=make_dispatch,

@@ -1,8 +1,11 @@
 """From a configuration to the parts it asks for: the store, the accounts, the jobs to be run."""
 
+import hashlib
+import hmac
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from syncd.config.configuration import Config, digest
 from syncd.config.schema import Account
 from syncd.dispatch.gates import Limits
 from syncd.dispatch.spec import JobSpec
+from syncd.errors import ConfigurationError
 from syncd.http_client import HttpClient
 from syncd.jobs import registry
 from syncd.jobs.accounts import CloudAccount
@@ -29,8 +33,8 @@ ApiObserver = Callable[[str, str, str, float], None]
 class Accounts:
     """The accounts' providers: kept from run to run, with their connections and limiters."""
 
-    def __init__(self, store: Store, observe: ApiObserver) -> None:
-        self._store, self._observe = store, observe
+    def __init__(self, store: Store, observe: ApiObserver, fingerprint_key: bytes) -> None:
+        self._store, self._observe, self._key = store, observe, fingerprint_key
         self._providers: dict[tuple[str, str, str, float], Provider] = {}
         self._lock = threading.Lock()  # two runs that begin at once must share one limiter
 
@@ -54,6 +58,24 @@ class Accounts:
             excluded=account.exclude_regions,
             store=self._store,
         )
+
+    def fingerprints(self, accounts: Mapping[str, Account]) -> dict[str, str]:
+        """Return what tells the accounts' credentials apart, as they can be read now.
+
+        It is a hash under the key of this state directory, so that it gives nothing away where it
+        is stored. An account whose secrets can't be read is left out.
+        """
+        found: dict[str, str] = {}
+        for name, account in accounts.items():
+            try:
+                key_id, secret = map(
+                    secrets.resolve, (account.access_key_id, account.access_key_secret)
+                )
+            except ConfigurationError:
+                continue
+            text = f"{key_id.get_secret_value()}\0{secret.get_secret_value()}"
+            found[name] = hmac.digest(self._key, text.encode(), hashlib.sha256).hex()[:16]
+        return found
 
     def _build(self, name: str, account: Account, key_id: str, api_timeout: float) -> Provider:
         access = AccountAccess(
@@ -98,12 +120,14 @@ def _spec(
     def build() -> Job[Any]:
         return registry.build(job, services)
 
+    used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
+    rate = job.change_rate
     return JobSpec(
         name=name,
         kind=job.kind,
         schedule=job.schedule_text,
-        fixed_rate=job.every is not None,
-        trigger_from=job.trigger if job.schedule_text else None,
+        fixed_rate=job.fixed_rate,
+        trigger_from=partial(job.trigger, name) if job.schedule_text else None,
         catch_up=job.catch_up,
         catch_up_window=job.catch_up_window,
         timeout=job.timeout,
@@ -111,16 +135,16 @@ def _spec(
         parallel=job.max_concurrent_items,
         config_digest=config.digest,
         build=build,
-        priority="normal",
+        priority=job.priority,
         overlap=job.overlap,
-        start_deadline=None,
-        interruptible=True,
-        isolation="thread",
-        accounts=(),
+        start_deadline=job.start_deadline,
+        interruptible=job.gives_way,
+        isolation=job.isolation,
+        accounts=tuple(used),
         servers=(),
-        closed_until=lambda _: None,
-        next_interval=None,
-        fingerprints=dict,
+        closed_until=job.closed_until,
+        next_interval=rate.next_interval if rate else None,
+        fingerprints=partial(accounts.fingerprints, used),
     )
 
 

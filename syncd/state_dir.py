@@ -7,8 +7,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from syncd.errors import Conflict, StoreError
+
+KEY_BYTES: Final = 32
 
 
 @contextmanager
@@ -29,6 +32,26 @@ def locked(path: Path) -> Iterator[str]:
         yield _instance(path)
     finally:
         os.close(lock)
+
+
+def fingerprint_key(path: Path) -> bytes:
+    """Return the 32 random bytes that belong to a state directory we hold; made when first asked.
+
+    Raises StoreError when they can't be read or written, or are not 32 bytes.
+    """
+    file = path / "fingerprint.key"
+    try:
+        if not file.exists():
+            fresh = path / "fingerprint.key.new"
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(secrets.token_bytes(KEY_BYTES))
+            fresh.replace(file)
+        key = file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file}: the state directory can't be used: {error}") from error
+    if len(key) != KEY_BYTES:
+        raise StoreError(f"{file} is damaged; without it, a new one is made")
+    return key
 
 
 def _take(lock: int, path: Path) -> None:

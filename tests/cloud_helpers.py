@@ -64,7 +64,7 @@ class HastyAccounts(assembly.Accounts):
     """The accounts of a configuration, with an HTTP client to close and no waiting."""
 
     def __init__(self, store: Store, http: HttpClient) -> None:
-        super().__init__(store, lambda *_: None)
+        super().__init__(store, lambda *_: None, b"key")
         self._http = http
 
     def open(self, name: str, account: Any, api_timeout: float) -> CloudAccount:

@@ -53,9 +53,9 @@ def check(
     elif not quiet:
         rows = [
             [
-                cell(each.name), cell(each.kind), cell(each.schedule or "by hand"),
-                cell(each.timezone),
-                cell(_due_times(each.next_runs)),
+                cell(each.name), cell(each.kind),
+                cell(_schedule(each.schedule, each.priority, each.overlap)),
+                cell(each.timezone), cell(_due_times(each.next_runs, each.waits_until)),
             ]
             for each in jobs
         ]  # fmt: skip
@@ -63,7 +63,23 @@ def check(
         print_table(headers, rows, "the configuration is valid, and has no enabled job")
 
 
-def _due_times(moments: Sequence[datetime]) -> str:
+def _schedule(schedule: str, priority: str, overlap: str) -> str:
+    """Return when a job is due, and how its runs stand to others where that is not the default."""
+    options = [f"{priority} priority"] if priority != "normal" else []
+    options += [f"overlap {overlap}"] if overlap != "skip" else []
+    return ", ".join([schedule or "by hand", *options])
+
+
+def _due_times(dues: Sequence[datetime], waits: Sequence[datetime | None]) -> str:
     """Return the moments to the minute, or to the second where one is not on a whole minute."""
-    precision = "seconds" if any(moment.second for moment in moments) else "minutes"
-    return ", ".join(moment.isoformat(" ", precision) for moment in moments)
+    precision = "seconds" if any(due.second for due in dues) else "minutes"
+    return ", ".join(
+        due.isoformat(" ", precision) + (f" (waits until {_end(due, until)})" if until else "")
+        for due, until in zip(dues, waits, strict=True)
+    )
+
+
+def _end(due: datetime, until: datetime) -> str:
+    """Return when a window ends, without what it shares with the due time."""
+    same_day = (due.date(), due.utcoffset()) == (until.date(), until.utcoffset())
+    return until.strftime("%H:%M") if same_day else until.isoformat(" ", "minutes")

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PlainValidator
 
+from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
 from syncd.config.jobs import Job, parse_job
@@ -53,8 +54,8 @@ class Config:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, tables: Tables, files: tuple[Path, ...] = ()) -> Self:
-        """Freeze valid tables, whose references exist."""
+    def of(cls, tables: Tables, files: tuple[Path, ...] = (), now: datetime | None = None) -> Self:
+        """Freeze valid tables, whose references exist; the warnings are those at `now`."""
         jobs = {name: _complete(job, tables) for name, job in tables.jobs.items()}
         return cls(
             timezone=tables.timezone,
@@ -66,7 +67,7 @@ class Config:
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
             files=files,
-            warnings=tuple(_warnings(jobs, tables.accounts)),
+            warnings=tuple(warnings(tables.jobs, jobs, tables.accounts, now or datetime.now(UTC))),
         )
 
     def enabled_jobs(self) -> dict[str, Job]:
@@ -93,24 +94,6 @@ def _complete(job: Job, tables: Tables) -> Job:
     return job.model_copy(
         update={key: value for key, value in inherited.items() if key not in job.model_fields_set}
     )
-
-
-def _warnings(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> list[str]:
-    enabled = {name: job for name, job in jobs.items() if job.enabled}
-    if not enabled:
-        return ["no enabled job: nothing will run"]
-    warnings = [
-        f'job "{name}" has no enabled target'
-        for name, job in enabled.items()
-        if not job.has_targets(accounts)
-    ]
-    owners: dict[str, str] = {}
-    return warnings + [
-        f'jobs "{first}" and "{name}" both sync {scope}: only one of them should'
-        for name, job in enabled.items()
-        for scope in job.scopes(accounts)
-        if (first := owners.setdefault(scope, name)) != name
-    ]
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 - a table of types

@@ -15,7 +15,10 @@ from pydantic import PlainSerializer, PlainValidator
 
 from syncd.config.durations import parse_duration
 from syncd.config.secrets import Secret, parse_secret
+from syncd.config.sizes import parse_size
 from syncd.config.spelling import hint
+from syncd.triggers.calendars import Calendar
+from syncd.triggers.windows import Windows
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 NAME_RULE: Final = (
@@ -152,6 +155,16 @@ def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _windows(value: object) -> Windows:
+    return value if isinstance(value, Windows) else Windows.parse(_list_of(_text, most=100)(value))
+
+
+def _calendar(value: object) -> Calendar:
+    if not isinstance(value, Calendar):  # `config/calendar_files.py` has read what is a path
+        raise ValueError("must be the path of a file of dates")  # noqa: TRY004
+    return value
+
+
 def _regions(value: object) -> object:
     if value == "all":
         return value
@@ -164,6 +177,9 @@ Zone = Annotated[str, PlainValidator(_zone)]
 Label = Annotated[str, PlainValidator(_label)]
 Duration = Annotated[timedelta, PlainValidator(parse_duration)]
 PositiveDuration = Annotated[timedelta, PlainValidator(_positive)]
+Size = Annotated[int, PlainValidator(parse_size)]
+WeekWindows = Annotated[Windows, PlainValidator(_windows)]
+DatesFile = Annotated[Calendar, PlainValidator(_calendar)]
 Ladder = Annotated[tuple[timedelta, ...], PlainValidator(_list_of(_positive, most=20))]
 SecretValue = Annotated[Secret, PlainValidator(parse_secret), PlainSerializer(str)]
 AbsolutePath = Annotated[Path, PlainValidator(_path)]

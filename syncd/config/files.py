@@ -41,7 +41,7 @@ def read_files(main: Path) -> FileSet:
     for path in (main, *_extra_files(main.parent / "conf.d", found)):
         found.files.append(path)
         try:
-            text, open_to_others = _read(path)
+            text, open_to_others = read_text(path)
             tables = _parse(text)
         except Unreadable as reason:
             found.broken = True
@@ -68,8 +68,11 @@ def _extra_files(folder: Path, found: FileSet) -> list[Path]:
     return names
 
 
-def _read(path: Path) -> tuple[str, bool]:
-    """Return a file's text, and whether others than its owner and group can read it."""
+def read_text(path: Path) -> tuple[str, bool]:
+    """Return a file's text, and whether others than its owner and group can read it.
+
+    Raises Unreadable.
+    """
     try:
         # Asked first: opening a named pipe would wait for a writer.
         mode = path.stat().st_mode

@@ -1,20 +1,23 @@
 """The job kinds as the configuration writes them: a kind is one class and one line of KINDS."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from syncd.config.durations import format_duration, parse_duration
-from syncd.config.fields import Duration, Label, Names, PositiveDuration, Zone, one_of
-from syncd.config.schema import Account, Defaults
+from syncd.config.fields import DatesFile, Duration, Label, Names, PositiveDuration, Zone, one_of
+from syncd.config.schema import Account, AdaptiveInterval, Defaults
 from syncd.config.spelling import hint
+from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory, Trigger
+from syncd.triggers.calendars import Except
 from syncd.triggers.cron import Cron
 from syncd.triggers.interval import Interval
+from syncd.triggers.spread import Shifted, offset_of
 
 
 class Job(Defaults):
@@ -24,14 +27,26 @@ class Job(Defaults):
     enabled: bool = Field(default=True, description="false takes the job out.")
     schedule: str | None = Field(
         default=None,
-        description="Five cron fields, or @hourly @daily @weekly @monthly @yearly. "
-        "Without schedule and every the job runs by hand only.",
+        description="Five cron fields, or @hourly, @daily (@midnight), @weekly, @monthly, @yearly "
+        "(@annually). Without schedule, every and adaptive the job runs by hand only.",
     )
     every: PositiveDuration | None = Field(
         default=None, description="Fixed interval, from the last due time; not with schedule."
     )
+    adaptive: AdaptiveInterval | None = Field(
+        default=None,
+        description="Bounds of an interval that shrinks when runs find changes and grows when "
+        "they don't; not with schedule or every.",
+    )
+    calendar: DatesFile | None = Field(
+        default=None,
+        description="A file of dates on which the job is not due: one date or range FROM..TO a "
+        "line. Its path may be relative to the folder of the main file.",
+    )
     timezone: Zone = Field(
-        default="UTC", description="Zone of the schedule; unset: the timezone of the whole file."
+        default="UTC",
+        description="Zone of the schedule, the windows and the calendar; unset: the timezone of "
+        "the whole file.",
     )
     max_concurrent_items: int = Field(
         default=5, ge=1, le=100, description="Items (regions) worked on at once in one run."
@@ -44,21 +59,64 @@ class Job(Defaults):
             Cron(value, ZoneInfo("UTC"))
         return value
 
+    can_be_interrupted: ClassVar[bool] = True
+    """Whether runs of this kind can be broken off and made again without harm."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Tell whether an urgent run may interrupt the job's runs."""
+        asked = self.interruptible
+        return self.can_be_interrupted and (
+            self.priority in ("normal", "low") if asked is None else asked
+        )
+
     @property
     def schedule_text(self) -> str:
         """Return when the job is due in words: `*/30 * * * * Asia/Shanghai`, `every 30m`, ``."""
+        if self.adaptive is not None:
+            bounds = format_duration(self.adaptive.min), format_duration(self.adaptive.max)
+            return "every {} to {} by change rate".format(*bounds)
         if self.every is not None:
             return f"every {format_duration(self.every)}"
         return f"{self.schedule} {self.timezone}" if self.schedule else ""
 
-    def trigger(self, memory: Memory, now: datetime) -> Trigger | None:
-        """Return the job's trigger, None for one that runs by hand only.
+    @property
+    def fixed_rate(self) -> bool:
+        """Tell whether the due times go on from the last one, whatever the clock shows."""
+        return self.every is not None or self.adaptive is not None
 
-        An interval goes on from the last due time; one that never was due is due at `now` first.
+    @property
+    def change_rate(self) -> Adaptive | None:
+        """Return the rule of the interval of an adaptive job."""
+        return Adaptive(self.adaptive.min, self.adaptive.max) if self.adaptive else None
+
+    def trigger(self, name: str, memory: Memory, now: datetime) -> Trigger | None:
+        """Return the trigger of the job of this name, None for one that runs by hand only.
+
+        An interval goes on from the last due time; a job that never was due is first due at `now`
+        and the offset of its spread.
         """
-        if self.every is not None:
-            return Interval(self.every, now if memory.last_due is None else memory.last_due)
-        return Cron(self.schedule, ZoneInfo(self.timezone)) if self.schedule else None
+        trigger = self._without_calendar(offset_of(name, self.spread), memory, now)
+        if trigger and self.calendar and self.calendar.dates:
+            return Except(trigger, self.calendar, ZoneInfo(self.timezone))
+        return trigger
+
+    def _without_calendar(self, offset: timedelta, memory: Memory, now: datetime) -> Trigger | None:
+        every = rate.interval(memory.interval) if (rate := self.change_rate) else self.every
+        if every is not None:
+            return Interval(every, now + offset if memory.last_due is None else memory.last_due)
+        if self.schedule is None:
+            return None
+        cron = Cron(self.schedule, ZoneInfo(self.timezone))
+        return Shifted(cron, offset) if offset else cron
+
+    def closed_until(self, moment: datetime) -> datetime | None:
+        """Return when the windows end that a moment is inside of, None when it is in none."""
+        return self.windows.closed_until(moment, ZoneInfo(self.timezone))
+
+    def enabled_accounts(self, accounts: Mapping[str, Account]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the names of the enabled accounts that the job uses."""
+        return ()
 
     def has_targets(self, accounts: Mapping[str, Account]) -> bool:  # noqa: ARG002 - kinds differ
         """Tell whether anything that is enabled is left to work on."""

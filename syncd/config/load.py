@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from syncd.config.calendar_files import take_calendars
 from syncd.config.configuration import Config, Tables
 from syncd.config.environment import directories, read_variables
 from syncd.config.files import read_files
@@ -88,6 +89,7 @@ def load(
     files, variables = read_files(main_file), read_variables(environ)
     problems = [*files.problems, *variables.problems]
     places = Places(str(main_file), files.lines, variables.names)
+    problems += take_calendars(files.tables, main_file.parent)
     problems += [] if files.broken else broken_references(files.tables, places)
     sources: dict[str, Any] = {
         "variables": variables.tables, "files": files.tables, "environ": environ,

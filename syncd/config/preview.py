@@ -9,19 +9,27 @@ from zoneinfo import ZoneInfo
 from syncd.config.configuration import Config
 from syncd.config.jobs import Job
 from syncd.config.problems import Problem
+from syncd.model.run import Overlap, Priority
 from syncd.triggers.base import Memory
 from syncd.triggers.catch_up import first_due
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A job and its next due times, in the job's own zone; none for a job run by hand only."""
+    """A job and its next due times, in the job's own zone; none for a job run by hand only.
+
+    `waits_until` tells, for each due time, when the window ends in which it falls, None without.
+    """
 
     name: str
     kind: str
     schedule: str
     timezone: str
+    priority: Priority
+    overlap: Overlap
+    windows: tuple[str, ...]
     next_runs: tuple[datetime, ...]
+    waits_until: tuple[datetime | None, ...]
 
 
 def upcoming(
@@ -41,16 +49,7 @@ def upcoming(
 def as_json(jobs: Sequence[Upcoming], problems: Sequence[Problem]) -> dict[str, Any]:
     """Return what `syncd check --json` prints; times are ISO 8601 with their offset."""
     return {
-        "jobs": [
-            {
-                "name": job.name,
-                "kind": job.kind,
-                "schedule": job.schedule,
-                "timezone": job.timezone,
-                "next_runs": [moment.isoformat() for moment in job.next_runs],
-            }
-            for job in jobs
-        ],
+        "jobs": [_job_as_json(job) for job in jobs],
         "problems": [
             {"file": each.file, "line": each.line, "key": each.key, "message": each.message}
             for each in problems
@@ -58,13 +57,39 @@ def as_json(jobs: Sequence[Upcoming], problems: Sequence[Problem]) -> dict[str, 
     }
 
 
+def _job_as_json(job: Upcoming) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": job.name,
+        "kind": job.kind,
+        "schedule": job.schedule,
+        "timezone": job.timezone,
+        "next_runs": [moment.isoformat() for moment in job.next_runs],
+    }
+    if job.windows:
+        document["windows"] = job.windows
+        document["waits_until"] = [until and until.isoformat() for until in job.waits_until]
+    return document
+
+
 def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
-    schedule = job.schedule or job.schedule_text
-    return Upcoming(name, job.kind, schedule, job.timezone, _next_runs(job, now, count))
+    zone = ZoneInfo(job.timezone)
+    runs = _next_runs(name, job, now, count)
+    ends = [job.closed_until(run) for run in runs]
+    return Upcoming(
+        name=name,
+        kind=job.kind,
+        schedule=job.schedule or job.schedule_text,
+        timezone=job.timezone,
+        priority=job.priority,
+        overlap=job.overlap,
+        windows=job.windows.texts,
+        next_runs=runs,
+        waits_until=tuple(end and end.astimezone(zone) for end in ends),
+    )
 
 
-def _next_runs(job: Job, now: datetime, count: int) -> tuple[datetime, ...]:
-    trigger = job.trigger(Memory(), now)
+def _next_runs(name: str, job: Job, now: datetime, count: int) -> tuple[datetime, ...]:
+    trigger = job.trigger(name, Memory(), now)
     zone = ZoneInfo(job.timezone)
     runs: list[datetime] = []
     due = first_due(trigger, now) if trigger else None

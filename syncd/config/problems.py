@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
-from syncd.config.schema import Account
+from syncd.config.schema import Account, AdaptiveInterval
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 
@@ -124,6 +124,8 @@ def _allowed(path: KeyPath, tables: Mapping[str, Any]) -> Iterable[str]:
     match path:
         case (("jobs" as table), str(name)):
             model = KINDS.get(tables[table][name].get("kind"))
+        case ("jobs", _, "adaptive"):
+            model = AdaptiveInterval
         case ("accounts", _):
             model = Account
         case (str(table), *_):

@@ -67,8 +67,9 @@ def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) 
 def _of_job(
     name: str, job: Mapping[str, Any], accounts: Mapping[str, Any], places: Places
 ) -> Iterator[Problem]:
-    if "schedule" in job and "every" in job:
-        yield places.problem(("jobs", name, "every"), "stands beside schedule: only one may")
+    rules = [key for key in ("schedule", "every", "adaptive") if key in job]
+    for key in rules[1:]:
+        yield places.problem(("jobs", name, key), f"stands beside {rules[0]}: only one may")
     named = job.get("accounts")
     for index, account in enumerate(named if isinstance(named, list) else ()):
         if isinstance(account, str) and account not in accounts:

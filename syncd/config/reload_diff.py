@@ -9,7 +9,14 @@ from syncd.config.configuration import Config
 
 FIXED: Final = ("store", "listen", "daemon")
 """The tables that are built into the running daemon."""
-LIVE: Final = ("daemon.shutdown_grace",)
+LIVE: Final = (
+    "daemon.max_concurrent_runs",
+    "daemon.max_per_account",
+    "daemon.max_per_server",
+    "daemon.load_limit",
+    "daemon.min_free_disk",
+    "daemon.shutdown_grace",
+)
 """Their keys that a running daemon takes up all the same."""
 
 

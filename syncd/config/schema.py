@@ -22,10 +22,15 @@ from syncd.config.fields import (
     RegionList,
     Regions,
     SecretValue,
+    Size,
     SocketPath,
+    WeekWindows,
 )
 from syncd.config.secrets import Secret, parse_secret
+from syncd.config.sizes import parse_size
+from syncd.model.run import Isolation, Overlap, Priority
 from syncd.triggers.catch_up import Policy
+from syncd.triggers.windows import Windows
 
 Provider = Literal["aliyun", "tencent"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
@@ -98,6 +103,23 @@ class Daemon(Table):
     max_concurrent_runs: int = Field(
         default=3, ge=1, le=1000, description="Runs at the same time, one worker thread each."
     )
+    max_per_account: int = Field(
+        default=1, ge=1, le=1000, description="Runs at the same time that use the same account."
+    )
+    max_per_server: int = Field(
+        default=1, ge=1, le=1000, description="Runs at the same time that use the same server."
+    )
+    load_limit: float = Field(
+        default=0.8,
+        ge=0,
+        allow_inf_nan=False,
+        description="No run but an urgent one starts while the machine's load (1-minute average, "
+        "for each processor) is above this; 0 for any load.",
+    )
+    min_free_disk: Size = Field(
+        default=parse_size("100MiB"),
+        description="No run starts while the disk of state_dir has less free space.",
+    )
     shutdown_grace: Duration = Field(
         default=parse_duration("60s"),
         description="How long running attempts may go on after a stop was asked for.",
@@ -133,8 +155,37 @@ class Defaults(Table):
         default=(parse_duration("1m"), parse_duration("5m"), parse_duration("15m")),
         description="Waits before the second, third, ... attempt; [] for one attempt only.",
     )
-    overlap: Literal["skip"] = Field(
-        default="skip", description="When due while the job's previous run is active: skip."
+    priority: Priority = Field(
+        default="normal",
+        description="Which waiting run starts first: urgent, high, normal, low.",
+    )
+    overlap: Overlap = Field(
+        default="skip",
+        description="When due while the job's previous run is active: skip, queue one run, or "
+        "replace (cancel the active one).",
+    )
+    start_deadline: PositiveDuration | None = Field(
+        default=None,
+        description="A scheduled run that has not started so long after its due time is given up. "
+        "Unset: one that is held back is given up at the job's next due time.",
+    )
+    interruptible: bool | None = Field(
+        default=None,
+        description="Whether an urgent run may interrupt the job's runs when all workers are busy. "
+        "Unset: true for low and normal priority.",
+    )
+    isolation: Isolation = Field(
+        default="thread", description="Where an attempt runs: thread, or process (can be killed)."
+    )
+    spread: Duration = Field(
+        default=parse_duration("0s"),
+        description="Due times are later by an offset below this, always the same for a job's "
+        "name, so that jobs of one schedule don't start at once.",
+    )
+    windows: WeekWindows = Field(
+        default=Windows(),
+        description="Times in which no run is started, such as "
+        '"22:00-02:00" or "MON-FRI 09:00-12:00": it waits for their end.',
     )
     catch_up: Policy = Field(
         default="latest",
@@ -144,6 +195,19 @@ class Defaults(Table):
     catch_up_window: PositiveDuration = Field(
         default=parse_duration("1d"), description='With catch_up = "all": none older than this.'
     )
+
+
+class AdaptiveInterval(Table):
+    """Bounds of an interval that follows how much changes."""
+
+    min: PositiveDuration = Field(description="The shortest interval, and the first.")
+    max: PositiveDuration = Field(description="The longest interval.")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min must not be above max")
+        return self
 
 
 class Account(Table):

@@ -1,26 +1,38 @@
 """Five-field cron schedules in a time zone, with the daylight saving rules of Debian's cron.
 
-A job at a fixed time that a jump of the clock skips is due once, right after the jump; one at a
-time that is repeated is due once; wildcard jobs follow the clock. The arithmetic is cronsim's
-(https://github.com/cuu508/cronsim), which follows cron(8) of Debian here.
+They are those of its cron(8). A job at a fixed time (neither its minute nor its hour begins with
+`*`) that a change of the clock skips is due once, right after the change; one at a time that is
+repeated is due once, the first time. Other jobs follow the clock as it is. A change of three hours
+or more (a zone that moves over the date line) is a correction: every job follows the new clock.
+
+The fields are read and matched by cronsim (https://github.com/cuu508/cronsim). It is asked in wall
+clock times alone, since its own arithmetic in a zone never ends where a change of the clock leads
+back over midnight (America/St_Johns before 2011) and knows no corrections.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from syncd.triggers.wall_clock import Showing, put_back_ahead, showing, wall_time
+
 MACROS: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
     "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *",
     "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
 }
 
 LONGEST: Final = 200
+CORRECTION: Final = timedelta(hours=3)
+"""A change of the clock of this size or more is none of daylight saving (cron(8))."""
 
 _ALLOWED: Final = {
     "minute": "0 to 59",
@@ -54,16 +66,41 @@ class Cron:
 
 
 def _next(fields: str, moment: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first due time later than a moment.
+
+    Wall times are taken in their order. One that is repeated may be due, by its second pass, after
+    others; so the search starts as early as what will be repeated, and ends when the clock reaches
+    a wall time no earlier than what was found.
+    """
+    fixed = not any(field.startswith("*") for field in fields.split()[:2])
+    found: datetime | None = None
     try:
-        # Asked from inside a repeated hour, cronsim may answer with its first pass, which is
-        # over already: go on until the answer is later in UTC.
-        for due in CronSim(fields, moment.astimezone(zone)):
-            in_utc = due.astimezone(UTC)
-            if in_utc > moment:
-                return in_utc
+        start = wall_time(moment, zone) - put_back_ahead(moment, zone)
+        for wall in _matches(fields, start):
+            shown = showing(wall, zone)
+            for due in _dues(shown, fixed=fixed):
+                if due > moment and (found is None or due < found):
+                    found = due
+            if found is not None and found <= shown.reached:
+                return found
+    except OverflowError:  # the year 10000
+        return found
+    return found
+
+
+def _matches(fields: str, after: datetime) -> Iterator[datetime]:
+    """Yield the wall times (naive) that match, in their order; none in fifty years ends it."""
+    try:
+        yield from CronSim(fields, after)
     except CronSimError as error:
         raise ValueError(_reason(fields, str(error))) from error
-    return None
+
+
+def _dues(shown: Showing, *, fixed: bool) -> tuple[datetime, ...]:
+    """Return when a job is due by a wall time."""
+    if fixed and shown.change < CORRECTION:
+        return (shown.reached,)
+    return shown.moments
 
 
 def _expanded(expression: str) -> str:

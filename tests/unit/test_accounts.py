@@ -40,7 +40,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def test_runs_that_begin_at_once_share_a_provider(built: list[object]) -> None:
-    accounts = assembly.Accounts(cast(Store, None), lambda *_: None)
+    accounts = assembly.Accounts(cast(Store, None), lambda *_: None, b"key")
     start = threading.Barrier(4)
 
     def open_it(_: int) -> Any:
@@ -53,7 +53,7 @@ def test_runs_that_begin_at_once_share_a_provider(built: list[object]) -> None:
 
 
 def test_another_key_makes_another_provider(built: list[object]) -> None:
-    accounts = assembly.Accounts(cast(Store, None), lambda *_: None)
+    accounts = assembly.Accounts(cast(Store, None), lambda *_: None, b"key")
     for key_id in ("id", "id", "other"):
         accounts.open("a", account(key_id), 30.0)
     assert len(built) == 2

@@ -130,12 +130,13 @@ def test_the_triggers_of_a_job(folder):
         '[jobs.by-hand]\nkind="cloud"\naccounts=["a"]\n'
     )
     jobs = folder.load().jobs
-    assert isinstance(jobs["hosts"].trigger(Memory(), NOW), Cron)
+    assert isinstance(jobs["hosts"].trigger("hosts", Memory(), NOW), Cron)
     last = NOW - timedelta(minutes=50)
-    assert jobs["often"].trigger(Memory(last), NOW) == Interval(timedelta(minutes=90), last)
-    assert jobs["often"].trigger(Memory(), NOW) == Interval(timedelta(minutes=90), NOW)
+    every = timedelta(minutes=90)
+    assert jobs["often"].trigger("often", Memory(last), NOW) == Interval(every, last)
+    assert jobs["often"].trigger("often", Memory(), NOW) == Interval(every, NOW)
     assert jobs["often"].schedule_text == "every 1h30m"
-    assert jobs["by-hand"].trigger(Memory(), NOW) is None
+    assert jobs["by-hand"].trigger("by-hand", Memory(), NOW) is None
     assert jobs["by-hand"].schedule_text == ""
 
 

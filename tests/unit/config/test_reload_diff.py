@@ -41,10 +41,10 @@ def test_what_waits_for_a_restart_is_named(folder):
     new = loaded(
         folder,
         '[store]\ndsn = "postgresql:///x"\n[listen]\nhttp = "off"\n'
-        '[daemon]\nstate_dir = "/d"\nmax_concurrent_runs = 4\nshutdown_grace = "1s"\n',
+        '[daemon]\nstate_dir = "/d"\nmax_concurrent_runs = 4\nshutdown_grace = "1s"\n'
+        'load_limit = 0\nmin_free_disk = "1GB"\nmax_per_account = 2\nmax_per_server = 2\n',
     )
     assert difference(old, new).restart_needed == (
         "store.dsn", "listen.http", "listen.control", "daemon.state_dir",
-        "daemon.max_concurrent_runs",
     )  # fmt: skip
     assert difference(new, new).restart_needed == ()

@@ -74,10 +74,14 @@ def test_the_file_names_no_key_that_the_schema_does_not_have():
 
 
 def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
-    # A job has a schedule or an interval, not both.
-    everything = UNCOMMENTED.replace('\nevery = "30m"', "")
+    # A job has one of schedule, every and adaptive.
+    everything = re.sub("\n(every|adaptive) = .*", "", UNCOMMENTED)
+    (tmp_path / "holidays").write_text("2100-01-01")
+    everything = everything.replace("/etc/syncd/holidays", "holidays")
     (tmp_path / "syncd.toml").write_text(everything)
-    assert list(load(tmp_path / "syncd.toml", {}).enabled_jobs()) == ["example"]
+    config = load(tmp_path / "syncd.toml", {})
+    assert list(config.enabled_jobs()) == ["example"]
+    assert config.warnings == ()
 
 
 def test_the_examples_are_valid_together(tmp_path):

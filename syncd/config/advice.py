@@ -1,0 +1,75 @@
+"""What is valid, but can't do what it says: told as warnings."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from syncd.config.durations import format_duration
+from syncd.config.jobs import Job
+from syncd.config.schema import Account
+from syncd.triggers.base import Memory
+
+_LOOK_AHEAD: Final = 30  # due times
+
+
+def warnings(
+    written: Mapping[str, Job],
+    jobs: Mapping[str, Job],
+    accounts: Mapping[str, Account],
+    now: datetime,
+) -> Iterator[str]:
+    """Yield the warnings of the enabled jobs.
+
+    `written` are the jobs as they stand in the files, `jobs` with what they take from [defaults].
+    """
+    enabled = {name: job for name, job in jobs.items() if job.enabled}
+    if not enabled:
+        yield "no enabled job: nothing will run"
+    for name, job in enabled.items():
+        if not job.has_targets(accounts):
+            yield f'job "{name}" has no enabled target'
+    yield from _shared_scopes(enabled, accounts)
+    for name, job in enabled.items():
+        for warning in _of_times(name, job, written[name].model_fields_set, now):
+            yield f'job "{name}": {warning}'
+
+
+def _shared_scopes(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for name, job in jobs.items():
+        for scope in job.scopes(accounts):
+            if (first := owners.setdefault(scope, name)) != name:
+                yield f'jobs "{first}" and "{name}" both sync {scope}: only one of them should'
+
+
+def _of_times(name: str, job: Job, keys: set[str], now: datetime) -> Iterator[str]:
+    """Yield what is odd about when one job runs."""
+    if not job.schedule_text:
+        for key in sorted(keys & {"start_deadline", "spread", "calendar"}):
+            yield f"{key} has no effect without schedule, every or adaptive"
+        return
+    if job.calendar and not any(day >= now.date() for day in job.calendar.dates):
+        yield f"its calendar {job.calendar.name} has no date from today on"
+    dues = _next_dues(name, job, now)
+    gaps = [late - early for early, late in pairwise(dues)]
+    if job.spread > min(gaps, default=job.spread):
+        yield f"its spread is longer than the {format_duration(min(gaps))} between due times"
+    if gaps and all(_is_given_up(job, due, gap) for due, gap in zip(dues, gaps, strict=False)):
+        yield "each of its next due times falls into a window that outlasts its start_deadline"
+
+
+def _next_dues(name: str, job: Job, now: datetime) -> list[datetime]:
+    """Return the next due times, as far as there is something to be compared with them."""
+    trigger = job.trigger(name, Memory(), now) if job.spread or job.windows.spans else None
+    dues: list[datetime] = []
+    while trigger and len(dues) < _LOOK_AHEAD and (due := trigger.next_after(now)):
+        dues.append(due)
+        now = due
+    return dues
+
+
+def _is_given_up(job: Job, due: datetime, gap: timedelta) -> bool:
+    """Tell whether a due time's window lasts until its run is given up."""
+    until = job.closed_until(due)
+    return until is not None and until - due > (job.start_deadline or gap)
