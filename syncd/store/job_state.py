@@ -45,11 +45,11 @@ def forget_others(tx: Transaction, jobs: Collection[str]) -> None:
 
 def advance(tx: Transaction, dues: Mapping[str, datetime]) -> None:
     """Note that the due times of jobs are accounted for up to a moment; never goes back."""
-    with tx.cursor() as cursor:
-        cursor.executemany(
-            """update syncd.job_state set last_due = greatest(last_due, %s) where job = %s""",
-            [(due, job) for job, due in dues.items()],
-        )
+    tx.execute(
+        """update syncd.job_state s set last_due = greatest(s.last_due, new.due)
+           from unnest(%s::text[], %s::timestamptz[]) new (job, due) where s.job = new.job""",
+        (list(dues), list(dues.values())),
+    )
 
 
 def pull_back(tx: Transaction, now: datetime) -> None:
