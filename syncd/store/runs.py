@@ -96,24 +96,30 @@ def selection_from(document: Mapping[str, Sequence[str]]) -> Selection:
 
 def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]:
     """Record runs as pending; return the ids of those whose due time was not recorded before."""
-    inserted = set()
-    for run in runs:
-        row = tx.execute(
-            """insert into syncd.run (id, job, kind, trigger, scheduled_for, created_at,
-                                      max_attempts, config_digest, priority, requested_by,
-                                      selection)
-               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    rows = [
+        (
+            run.id, run.job, run.kind, run.trigger, run.scheduled_for, run.max_attempts,
+            run.config_digest, run.priority, run.requested_by,
+            Jsonb(selection_document(run.selection)),
+        )
+        for run in runs
+    ]  # fmt: skip
+    if not rows:
+        return set()
+    return {
+        row[0]
+        for row in tx.execute(
+            """insert into syncd.run (id, job, kind, trigger, scheduled_for, max_attempts,
+                                      config_digest, priority, requested_by, selection,
+                                      created_at)
+               select new.*, %s
+               from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                           %s::integer[], %s::text[], %s::text[], %s::text[], %s::jsonb[]) new
                on conflict (job, scheduled_for) where trigger in ('schedule', 'catch_up')
                do nothing returning id""",
-            (
-                run.id, run.job, run.kind, run.trigger, run.scheduled_for, now, run.max_attempts,
-                run.config_digest, run.priority, run.requested_by,
-                Jsonb(selection_document(run.selection)),
-            ),
-        ).fetchone()  # fmt: skip
-        if row:
-            inserted.add(run.id)
-    return inserted
+            (now, *map(list, zip(*rows, strict=True))),
+        )
+    }
 
 
 def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:

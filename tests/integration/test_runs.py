@@ -1,5 +1,6 @@
 """The records of runs and items: moves, fencing, uniqueness."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any, get_args
@@ -19,7 +20,7 @@ from syncd.model.run import (
     Target,
     new_run_id,
 )
-from syncd.store import items, runs
+from syncd.store import items, job_state, runs
 from syncd.store.database import Transaction
 from syncd.store.items import Item, ItemEnd, ResourceError
 from syncd.store.runs import RunEnd
@@ -149,6 +150,36 @@ def test_a_due_time_has_one_run_and_a_request_by_hand_its_own(bench: Bench) -> N
     assert bench.insert(bench.new_run(trigger="manual"))
     assert bench.insert(bench.new_run(trigger="manual"))
     assert bench.insert(bench.new_run(scheduled_for=NOON + timedelta(seconds=1)))
+
+
+def test_many_are_recorded_at_once_without_those_that_were_before(bench: Bench) -> None:
+    known = bench.new_run("known")
+    bench.insert(known)
+    selection = Selection(frozenset({"a"}), frozenset({'"quoted", {r}'}))
+    new = [
+        bench.new_run("due"),
+        bench.new_run("by hand", trigger="manual", requested_by="me", selection=selection),
+        bench.new_run("by hand", trigger="manual"),
+    ]
+    with bench.store.transaction() as tx:
+        twice = [*new, bench.new_run("due"), replace(known, id=new_run_id(NOON))]
+        assert runs.insert(tx, twice, NOON) == {run.id for run in new}
+        assert runs.insert(tx, [], NOON) == set()
+        stored = {run.id: run for run in runs.waiting(tx, OWNER, 1)}
+    assert stored.keys() == {known.id, *(run.id for run in new)}
+    assert runs.selection_from(stored[new[1].id].selection) == selection
+    assert bench.execute("select requested_by from syncd.run where selection <> '{}'") == [("me",)]
+
+
+def test_due_times_of_many_jobs_are_accounted_for_and_none_goes_back(bench: Bench) -> None:
+    for job, due in (("ahead", NOON + timedelta(hours=1)), ("behind", NOON), ("new", None)):
+        bench.execute("insert into syncd.job_state values (%s, %s, '')", job, due)
+    later = NOON + timedelta(minutes=1)
+    with bench.store.transaction() as tx:
+        job_state.advance(tx, dict.fromkeys(("ahead", "behind", "new", "gone"), later))
+    assert bench.execute("select job, last_due from syncd.job_state order by job") == [
+        ("ahead", NOON + timedelta(hours=1)), ("behind", later), ("new", later),
+    ]  # fmt: skip
 
 
 def test_a_job_has_one_running_run(bench: Bench) -> None:
