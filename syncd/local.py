@@ -16,7 +16,7 @@ from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.service import rehearsal
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Conflict, NotFound
-from syncd.model.run import RunId, Selection, new_run_id
+from syncd.model.run import Priority, RunId, Selection, new_run_id
 from syncd.operations import planned_documents
 from syncd.store import recovery, resources, runs
 from syncd.store.database import Store, Transaction
@@ -69,7 +69,17 @@ class LocalSession:
         """Return the progress of the runs, by run id."""
         return {str(i): a.attempt.progress.snapshot() for i, a in self._active.items()}
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+    def waiting(self) -> Sequence[Json]:
+        """Return nothing: a run of this process starts at once."""
+        return ()
+
+    def trigger(
+        self,
+        job: str,
+        selection: Selection,
+        by: str,
+        priority: Priority | None = None,  # noqa: ARG002 - there is nothing to come before
+    ) -> UUID:
         """Start a run in a thread of this process; raises Conflict when the job runs elsewhere."""
         spec, now = self._spec(job), self.clock.now()
         new = NewRun(

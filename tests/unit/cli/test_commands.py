@@ -153,7 +153,7 @@ def test_sync_runs_waits_and_prints_each_item(served):
     result = syncd(served, "sync", "hosts", "--account", "prod", "--region", "cn-a")
     assert result.exit_code == 0, result.output
     selection = Selection(frozenset({"prod"}), frozenset({"cn-a"}))
-    assert served.commands.asked == [("trigger", "hosts", selection, ME)]
+    assert served.commands.asked == [("trigger", "hosts", selection, ME, None)]
     assert "prod/cn-hangzhou/host" in result.stdout
 
 
