@@ -10,6 +10,9 @@ from threading import Event
 from typing import Any
 from uuid import UUID
 
+from click.testing import CliRunner, Result
+
+from syncd.cli.main import cli
 from syncd.context import Clock
 from syncd.control.reads import Rows
 from syncd.control.routes import Offer
@@ -219,6 +222,11 @@ class FakeReads:
         }  # fmt: skip
 
 
+def syncd(daemon: "FakeDaemon", *arguments: str) -> Result:
+    """Run a command of the command line."""
+    return CliRunner().invoke(cli, ["--config", str(daemon.file), *arguments])
+
+
 @dataclass
 class FakeDaemon:
     """What stands behind the listeners; tests change it while they answer."""
@@ -227,6 +235,7 @@ class FakeDaemon:
     commands: FakeCommands = field(default_factory=FakeCommands)
     reads: FakeReads = field(default_factory=FakeReads)
     alive: bool = True
+    file: Path | None = None  # the configuration of its clients
 
     def offer(self) -> Offer:
         check = lambda: Check("loop", self.alive, 0.1, "" if self.alive else "it hangs")  # noqa: E731

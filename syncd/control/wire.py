@@ -108,7 +108,7 @@ def parse_body(kind: type[Q], body: bytes) -> Q:
     """Read the JSON body of a request, an empty one as {}; raises BadRequest."""
     try:
         given = msgspec.json.decode(body or b"{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # the latter for "[[[[[…"
         raise BadRequest(f"the body is not JSON: {error}") from error
     names = get_type_hints(kind)
     if not isinstance(given, dict) or given.keys() - names.keys():
@@ -137,7 +137,7 @@ def _parse(name: str, kind: Any, text: str) -> Any:  # noqa: ANN401 - a type, an
         is_list = any(get_origin(each) is tuple for each in get_args(kind))
         value = msgspec.json.decode(text.encode()) if is_list else text
         return msgspec.convert(value, kind, strict=False)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise BadRequest(f"{name}={text!r:.100}: {error}{_allowed(_words(kind))}") from error
 
 
