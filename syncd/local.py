@@ -70,8 +70,16 @@ class LocalSession:
         """Return the progress of the runs, by run id."""
         return {str(i): a.attempt.progress.snapshot() for i, a in self._active.items()}
 
+    def waiting(self) -> Sequence[Json]:
+        """Return nothing: a run of this process starts at once."""
+        return ()
+
     def trigger(
-        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+        self,
+        job: str,
+        selection: Selection,
+        by: str,
+        priority: Priority | None = None,
     ) -> UUID:
         """Start a run in a thread of this process; raises Conflict when the job runs elsewhere."""
         spec, now = self._spec(job), self.clock.now()

@@ -4,19 +4,22 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
 from uuid import UUID
 
+from click.testing import CliRunner, Result
+
+from syncd.cli.main import cli
 from syncd.context import Clock
 from syncd.control.reads import Rows
 from syncd.control.routes import Offer
 from syncd.control.server import ControlServer
 from syncd.errors import Conflict, NotFound, StoreError
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
-from syncd.model.run import Selection
+from syncd.model.run import Priority, Selection
 from syncd.telemetry.health import Check, Health
 from syncd.telemetry.logging import get_logger
 from syncd.telemetry.metrics import Metrics
@@ -47,6 +50,33 @@ def item_row(**changed: Any) -> Json:
     } | changed  # fmt: skip
 
 
+def job_row(**changed: Any) -> Json:
+    """Return a job as the daemon tells of it."""
+    return {
+        "name": "hosts", "kind": "cloud", "schedule": "*/5 * * * *", "timezone": "UTC",
+        "next_run": MOMENT, "running": None, "priority": "normal", "overlap": "skip",
+        "paused": None, "held": [], "waiting": [], "last_skip": None, "interval_seconds": None,
+        "stuck": None, "delayed_seconds": 0,
+    } | changed  # fmt: skip
+
+
+def waiting_row(reason: str, **changed: Any) -> Json:
+    """Return a run that waits, as it stands in the row of its job."""
+    return {
+        "run": RUN, "trigger": "manual", "priority": "normal", "attempt": 1,
+        "scheduled_for": MOMENT, "since": MOMENT, "reason": reason, "until": None,
+    } | changed  # fmt: skip
+
+
+def gates(*closed: str) -> Json:
+    """Return the gates of a scheduler."""
+    return {
+        "load": {"closed": "load" in closed, "value": 0.92, "limit": 0.8},
+        "disk": {"closed": "disk" in closed, "free_bytes": 50 << 20, "limit_bytes": 100 << 20},
+        "store": {"closed": "store" in closed},
+    }
+
+
 @dataclass
 class FakeCommands:
     """Does what it is told, and remembers it."""
@@ -56,6 +86,11 @@ class FakeCommands:
     raises: Exception | None = None
     planned: Sequence[Json] = ()
     ready: bool = True
+    job_rows: list[Json] = field(default_factory=lambda: [job_row()])
+    running_rows: list[Json] = field(default_factory=list)
+    closed: tuple[str, ...] = ()
+    was_paused: bool = True
+    held: Sequence[str] = ()
 
     def _note(self, *what: Any) -> None:
         self.asked.append(what)
@@ -71,18 +106,36 @@ class FakeCommands:
 
     def jobs(self) -> Sequence[Json]:
         self._note("jobs")
-        return [{"name": "hosts", "kind": "cloud", "schedule": "*/5 * * * *", "timezone": "UTC",
-                 "next_run": MOMENT, "running": None}]  # fmt: skip
+        return self.job_rows
+
+    def scheduler(self) -> Json:
+        return {
+            "leader": True, "now": MOMENT, "gates": gates(*self.closed),
+            "workers": {"size": 3, "busy": 0, "idle": 3, "stuck": 0},
+            "running": self.running_rows, "waiting": self.waiting(),
+        }  # fmt: skip
+
+    def waiting(self) -> list[Json]:
+        return [
+            {"job": job["name"], "effective_priority": run["priority"]} | run
+            for job in self.job_rows
+            for run in job["waiting"]
+        ]
 
     def progress(self) -> Mapping[str, Json]:
         targets = {"prod/cn-hangzhou/host": {"state": "running", "done": 5, "of": 10}}
         return {str(RUN): {"items": 1, "items_done": 0, "targets": targets}}
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
-        self._note("trigger", job, selection, by)
-        if job != "hosts":
-            raise NotFound(f"there is no enabled job {job!r}")
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
+        self._note("trigger", job, selection, by, priority)
+        self._find(job)
         return RUN
+
+    def _find(self, job: str) -> None:
+        if job not in [row["name"] for row in self.job_rows]:
+            raise NotFound(f"there is no enabled job {job!r}")
 
     def wait(self, run_id: UUID, seconds: float) -> bool:
         return self.ended.wait(seconds)
@@ -95,6 +148,22 @@ class FakeCommands:
         self._note("cancel", run_id, by)
         if self.ended.is_set():
             raise Conflict("the run has ended: success")
+
+    def prioritise(self, run_id: UUID, priority: Priority, by: str) -> None:
+        self._note("prioritise", run_id, priority, by)
+        if self.ended.is_set():
+            raise Conflict("the run does not wait: success")
+
+    def pause(self, job: str, seconds: float | None, by: str) -> Json:
+        self._note("pause", job, seconds, by)
+        self._find(job)
+        until = None if seconds is None else MOMENT + timedelta(seconds=seconds)
+        return {"job": job, "paused": {"since": MOMENT, "until": until, "by": by}}
+
+    def resume(self, job: str, by: str) -> Json:
+        self._note("resume", job, by)
+        self._find(job)
+        return {"job": job, "was_paused": self.was_paused, "freed": list(self.held)}
 
     def approve(self, job: str, by: str) -> int:
         self._note("approve", job, by)
@@ -153,6 +222,11 @@ class FakeReads:
         }  # fmt: skip
 
 
+def syncd(daemon: "FakeDaemon", *arguments: str) -> Result:
+    """Run a command of the command line."""
+    return CliRunner().invoke(cli, ["--config", str(daemon.file), *arguments])
+
+
 @dataclass
 class FakeDaemon:
     """What stands behind the listeners; tests change it while they answer."""
@@ -161,6 +235,7 @@ class FakeDaemon:
     commands: FakeCommands = field(default_factory=FakeCommands)
     reads: FakeReads = field(default_factory=FakeReads)
     alive: bool = True
+    file: Path | None = None  # the configuration of its clients
 
     def offer(self) -> Offer:
         check = lambda: Check("loop", self.alive, 0.1, "" if self.alive else "it hangs")  # noqa: E731

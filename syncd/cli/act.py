@@ -1,19 +1,24 @@
 """The commands that act on the running daemon."""
 
+from contextlib import suppress
+from datetime import tzinfo
+from typing import Final
 from uuid import UUID
 
 import click
 
 from syncd.cli.cells import cell
-from syncd.cli.names import JOB, RUN
+from syncd.cli.names import JOB, LEVEL, RUN
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.session import Session, me
 from syncd.cli.settings import Settings
-from syncd.cli.watch import ended_well, tell_failure, watch
+from syncd.cli.watch import ended_well, reasons, tell_failure, watch
 from syncd.control.client import Client
-from syncd.model.run import Selection
+from syncd.errors import SyncdError
+from syncd.model.run import Priority, Selection
 
+_AT_ONCE: Final = 0.3  # seconds
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -22,6 +27,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
+@click.option("--priority", type=LEVEL, help="Before which others it comes; else the job's own.")
 @_JSON
 @click.pass_context
 def trigger(
@@ -31,25 +37,36 @@ def trigger(
     until_end: bool,
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
+    priority: Priority | None,
     as_json: bool,
 ) -> None:
-    """Queue a run of JOB and print its id."""
+    """Queue a run of JOB and print its id; where it does not start at once, say why."""
     client = Client(ctx.obj.socket)
     selection = Selection(frozenset(accounts), frozenset(regions))
-    run_id = client.trigger(job, selection, me())
+    run_id = client.trigger(job, selection, me(), priority)
     if not until_end:
         if as_json:
             print_json({"id": run_id})
         else:
             print_line(cell(str(run_id)))
+        with suppress(SyncdError):  # what was asked for is done
+            _tell_why_it_waits(client, run_id, job, ctx.obj.zone)
         return
-    (run,) = watch(Session(client, client, me(), local=False), {run_id: job})
+    (run,) = watch(Session(client, client, me(), local=False), {run_id: job}, ctx.obj.zone)
     if as_json:
         print_json(summary(run))
     else:
         print_items(run["items"])
     tell_failure(run)
     ctx.exit(0 if ended_well([run]) else 1)
+
+
+def _tell_why_it_waits(client: Client, run_id: UUID, job: str, zone: tzinfo) -> None:
+    """Say why a run does not start at once; each waits for the fraction of a second."""
+    if str(run_id) not in reasons(client, zone) or client.wait(run_id, _AT_ONCE):
+        return
+    if words := reasons(client, zone).get(str(run_id)):
+        tell(f"{job} {words}")
 
 
 @click.command

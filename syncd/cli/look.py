@@ -5,14 +5,16 @@ from typing import Any
 import click
 
 from syncd.cli.cells import Cell, cell, word
-from syncd.cli.moments import ago, how_long, moment_cell, parse_moment
-from syncd.cli.names import RUN
-from syncd.cli.records import error_text, print_run, print_runs
+from syncd.cli.job_views import print_job, print_jobs, print_troubles
+from syncd.cli.job_words import began, gate_words
+from syncd.cli.moments import ago, how_long, parse_moment
+from syncd.cli.names import JOB, RUN
+from syncd.cli.records import print_run, print_runs
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
-from syncd.errors import StoreError
+from syncd.errors import NotFound, StoreError
 from syncd.model.queries import RunQuery
 
 Json = dict[str, Any]
@@ -29,10 +31,13 @@ def status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(state)
         return
-    _print_health(state)
+    scheduler = client.scheduler()
+    _print_health(state, gate_words(scheduler["gates"]))
     try:
+        rows, since = client.jobs(), began(scheduler)
         print_line()
-        _print_jobs(client.jobs(), settings)
+        print_jobs(rows, since, settings.zone)
+        print_troubles(rows, since, settings.zone)
     except StoreError as error:
         complain(str(error))
     if state["resources"]:
@@ -43,15 +48,26 @@ def status(settings: Settings, *, as_json: bool) -> None:
 
 
 @click.command
+@click.argument("job", type=JOB, required=False)
 @_JSON
 @click.pass_obj
-def jobs(settings: Settings, *, as_json: bool) -> None:
-    """List the jobs that the daemon runs."""
-    rows = Client(settings.socket).jobs()
+def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
+    """List the jobs that the daemon runs, or show all about JOB and the runs of it that wait."""
+    client = Client(settings.socket)
+    rows = client.jobs()
+    if job is None:
+        if as_json:
+            print_json(rows)
+        else:
+            print_jobs(rows, began(client.scheduler()), settings.zone)
+        return
+    found = next((row for row in rows if row["name"] == job), None)
+    if found is None:
+        raise NotFound(f"there is no enabled job {job!r}")
     if as_json:
-        print_json(rows)
+        print_json(found)
     else:
-        _print_jobs(rows, settings)
+        print_job(found, began(client.scheduler()), settings.zone)
 
 
 @click.command
@@ -100,7 +116,7 @@ def show(settings: Settings, run: str, *, as_json: bool) -> None:
         print_run(found, settings.zone)
 
 
-def _print_health(state: Json) -> None:
+def _print_health(state: Json, gates: list[str]) -> None:
     ready = Cell("ready", "green") if state["ready"] else Cell("not ready", "red")
     print_line(
         Cell("syncd ", "bold"), cell(state["version"]), Cell(", "), ready,
@@ -112,23 +128,10 @@ def _print_health(state: Json) -> None:
             print_line(Cell("! ", "red"), cell(f"{check['name']}: {check['detail']}"))
     if state["outbox_records"]:
         print_line(Cell("! ", "red"), cell(f"{state['outbox_records']} records wait for the store"))
+    for gate in gates:
+        print_line(Cell("! ", "red"), cell(gate))
     if "store_error" in state:
         print_line(Cell("! ", "red"), cell(state["store_error"]))
-
-
-def _print_jobs(rows: list[Json], settings: Settings) -> None:
-    """Print jobs with what comes next and how the last run ended."""
-    headers = ["job", "kind", "schedule", "next run", "last outcome", "ended", "running", "error"]
-    cells = []
-    for job in rows:
-        last = job["last"] or {"status": None, "finished_at": None, "error_class": None}
-        ended = cell(ago(last["finished_at"])) if last["status"] else Cell("-", "dim")
-        cells.append([
-            cell(job["name"]), cell(job["kind"]), cell(job["schedule"] or "by hand"),
-            moment_cell(job["next_run"], settings.zone), word(last["status"]), ended,
-            cell(job["running"], "cyan"), cell(error_text(last), "red"),
-        ])  # fmt: skip
-    print_table(headers, cells, "no enabled job")
 
 
 def _print_inventory(rows: list[Json]) -> None:

@@ -33,6 +33,7 @@ _MODULES: Final = {
     "sync": ("sync",),
     "look": ("status", "jobs", "runs", "show"),
     "act": ("trigger", "cancel", "approve", "reload"),
+    "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),
 }
 COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names}

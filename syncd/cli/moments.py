@@ -1,6 +1,7 @@
 """Moments as people write and read them."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
 
 import click
 
@@ -32,6 +33,25 @@ def parse_moment(text: str, zone: tzinfo, option: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
+class _Duration(click.ParamType[float]):
+    """A duration as the configuration writes it, at least a second."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds; raises click.BadParameter."""
+        try:
+            seconds = parse_duration(value).total_seconds()
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        return seconds or self.fail(f"{value!r}: must be more than nothing", param, ctx)
+
+
+DURATION: Final = _Duration()
+
+
 def moment_cell(value: str | datetime | None, zone: tzinfo) -> Cell:
     """Return a moment, in `zone` and with its offset, to the second."""
     if value is None:
@@ -39,20 +59,28 @@ def moment_cell(value: str | datetime | None, zone: tzinfo) -> Cell:
     return Cell(_aware(value).astimezone(zone).isoformat(" ", "seconds"))
 
 
+def clock_time(value: str | datetime, zone: tzinfo) -> str:
+    """Return a moment, in `zone`, to the minute: `14:00`, with its date unless that is today's."""
+    moment = _aware(value).astimezone(zone).replace(tzinfo=None)
+    today = datetime.now(zone).date()
+    form = "%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M"
+    return moment.strftime(form)
+
+
 def ago(value: str | datetime | None) -> str:
     """Return how long ago a moment is, or in what time it comes: `3h ago`, `in 12m`."""
     if value is None:
         return "never"
     passed = datetime.now(UTC) - _aware(value)
-    return f"{_rough(passed)} ago" if passed >= timedelta(0) else f"in {_rough(-passed)}"
+    return f"{rough(passed)} ago" if passed >= timedelta(0) else f"in {rough(-passed)}"
 
 
 def how_long(since: str | datetime) -> str:
     """Return how long something has lasted: `3h`."""
-    return _rough(max(datetime.now(UTC) - _aware(since), timedelta(0)))
+    return rough(max(datetime.now(UTC) - _aware(since), timedelta(0)))
 
 
-def _rough(span: timedelta) -> str:
+def rough(span: timedelta) -> str:
     """Return a span in its largest unit."""
     seconds = int(span.total_seconds())
     size, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])

@@ -1,8 +1,10 @@
-"""Names that are given as arguments: an empty one, of an unset shell variable, means nothing."""
+"""What is named in arguments: an empty name, of an unset shell variable, means nothing."""
 
-from typing import Final
+from typing import Final, get_args
 
 import click
+
+from syncd.model.run import Priority
 
 
 class _Name(click.ParamType[str]):
@@ -23,3 +25,4 @@ class _Name(click.ParamType[str]):
 
 JOB: Final = _Name("job")
 RUN: Final = _Name("run")
+LEVEL: Final = click.Choice(get_args(Priority))

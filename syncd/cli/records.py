@@ -51,8 +51,7 @@ def print_items(items: Sequence[Json]) -> None:
 
 def print_run(run: Json, zone: tzinfo) -> None:
     """Print everything about a run."""
-    for name, shown in _facts(run, zone):
-        print_line(Cell(f"{name:<12}", "bold"), shown)
+    print_facts(_facts(run, zone))
     print_line()
     print_items(run["items"])
     if run["errors"]:
@@ -65,6 +64,13 @@ def print_run(run: Json, zone: tzinfo) -> None:
             for error in run["errors"]
         ]  # fmt: skip
         print_table(["resource", "attempt", "class", "error", "at"], rows, "")
+
+
+def print_facts(facts: Sequence[tuple[str, Cell]]) -> None:
+    """Print what is known, a line each; what there is nothing of is left out."""
+    for name, shown in facts:
+        if shown.text != "-":
+            print_line(Cell(f"{name:<12}", "bold"), shown)
 
 
 def summary(run: Json) -> Json:
@@ -102,7 +108,7 @@ def _changes(run: Json) -> str:
 
 
 def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
-    facts = [
+    return [
         ("run", cell(run["id"])),
         ("job", cell(f"{run['job']} ({run['kind']})")),
         ("status", word(run["status"])),
@@ -116,4 +122,3 @@ def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
         ("seconds", cell(run["duration_seconds"])),
         ("error", cell(error_text(run), "red")),
     ]
-    return [(name, shown) for name, shown in facts if shown.text != "-"]

@@ -15,7 +15,7 @@ from syncd.control.commands import Json
 from syncd.control.reads import Reads
 from syncd.control.users import user_name
 from syncd.errors import Conflict, StoreError, Unreachable
-from syncd.model.run import Selection
+from syncd.model.run import Priority, Selection
 
 T = TypeVar("T")
 
@@ -26,7 +26,12 @@ class Acts(Protocol):
     def progress(self) -> Mapping[str, Json]:
         """Return the progress of the active runs by run id."""
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
+    def waiting(self) -> Sequence[Json]:
+        """Return the runs that wait, each with `run`, `job`, `reason` and `until`."""
+
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
         """Start or queue a run and return its id."""
 
     def wait(self, run_id: UUID, seconds: float) -> bool:

@@ -7,13 +7,14 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
-from syncd.cli.names import JOB
+from syncd.cli.names import JOB, LEVEL
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
 from syncd.cli.session import Session, working
+from syncd.cli.settings import Settings
 from syncd.cli.watch import ended_well, tell_failure, watch
 from syncd.errors import SyncdError
-from syncd.model.run import Selection
+from syncd.model.run import Priority, Selection
 
 Json = dict[str, Any]
 
@@ -23,47 +24,60 @@ Json = dict[str, Any]
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
+@click.option("--priority", type=LEVEL, help="Before which others they come, in the daemon.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def sync(
+def sync(  # noqa: PLR0913 - the options
     ctx: click.Context,
     jobs: tuple[str, ...],
     *,
     only_plan: bool,
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
+    priority: Priority | None,
     verbose: bool,
     as_json: bool,
 ) -> None:
     """Run jobs now and wait: in the daemon when one answers, else in this process."""
     selection = Selection(frozenset(accounts), frozenset(regions))
     distinct = list(dict.fromkeys(jobs))
-    with working(ctx.obj, verbose=verbose) as session:
-        act = _plan if only_plan else _run
-        exit_status = act(session, distinct, selection, as_json=as_json)
+    if only_plan and priority:
+        raise click.UsageError("--priority is of no use with --plan, which queues no run")
+    settings: Settings = ctx.obj
+    with working(settings, verbose=verbose) as session:
+        if only_plan:
+            exit_status = _plan(session, distinct, selection, as_json=as_json)
+        else:
+            started, refused = _start(session, distinct, selection, priority)
+            runs = watch(session, started, settings.zone)
+            exit_status = _print_outcome(runs, as_json=as_json)
+            if refused:
+                raise refused
     ctx.exit(exit_status)
 
 
-def _run(session: Session, jobs: Sequence[str], selection: Selection, *, as_json: bool) -> int:
-    """Run the jobs, print how it went; return the exit status."""
+def _start(
+    session: Session, jobs: Sequence[str], selection: Selection, priority: Priority | None
+) -> tuple[dict[UUID, str], SyncdError | None]:
+    """Start runs up to the first that is refused; return them with their jobs, and the refusal."""
     started: dict[UUID, str] = {}
-    refused: SyncdError | None = None
     for job in jobs:
         try:
-            started[session.acts.trigger(job, selection, session.by)] = job
+            started[session.acts.trigger(job, selection, session.by, priority)] = job
         except SyncdError as error:
-            refused = error
-            break
-    runs = watch(session, started)
+            return started, error
+    return started, None
+
+
+def _print_outcome(runs: Sequence[Json], *, as_json: bool) -> int:
+    """Print how runs went; return the exit status."""
     if as_json:
         print_json([summary(run) for run in runs])
     for run in runs:
         if not as_json:
             print_items(run["items"])
         tell_failure(run)
-    if refused:
-        raise refused
     return 0 if ended_well(runs) else 1
 
 

@@ -1,37 +1,46 @@
-"""Waits for runs to end, with progress on a terminal's standard error."""
+"""Waits for runs to end, with progress on a terminal's standard error, and why a run waits."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import Any, Protocol
 from uuid import UUID
 
 from syncd.cli.cells import clean
+from syncd.cli.job_words import wait_words
 from syncd.cli.records import error_text
 from syncd.cli.screen import complain, tell
-from syncd.cli.session import Session
+from syncd.cli.session import Acts, Session
 from syncd.errors import Conflict
 
 Json = dict[str, Any]
-TURN, PATIENT_TURN = 0.3, 30.0  # seconds between two looks, with and without somebody who watches
+TURN = 0.3  # seconds between two looks, with somebody who watches
+FIRST_TURN, WAITING_TURN, PATIENT_TURN = 1.0, 5.0, 30.0  # and without
 STOPPING = 15.0
 
 
-def watch(session: Session, runs: Mapping[UUID, str]) -> list[Json]:
+def watch(session: Session, runs: Mapping[UUID, str], zone: tzinfo) -> list[Json]:
     """Wait for the end of runs, given with their jobs; return them with their items and errors.
 
-    Ctrl-C cancels those of this process; those of the daemon go on.
+    Says, with times of `zone`, why one does not start. Ctrl-C cancels those of this process; those
+    of the daemon go on.
     """
     try:
         with _display(runs) as display:
             for run_id in runs:
                 while not session.acts.wait(run_id, display.turn):
-                    display.show(session.acts.progress())
+                    display.show(session.acts.progress(), reasons(session.acts, zone))
                 display.ended(run_id)
     except KeyboardInterrupt:
         _interrupt(session, runs)
         raise
     return [session.reads.run(str(run_id)) for run_id in runs]
+
+
+def reasons(acts: Acts, zone: tzinfo) -> dict[str, str]:
+    """Return why each run that waits does so, by its id."""
+    return {str(run["run"]): wait_words(run, zone) for run in acts.waiting()}
 
 
 def ended_well(runs: Iterable[Json]) -> bool:
@@ -60,8 +69,8 @@ def _interrupt(session: Session, runs: Mapping[UUID, str]) -> None:
 class _Display(Protocol):
     turn: float
 
-    def show(self, progress: Mapping[str, Json]) -> None:
-        """Show how far the runs are."""
+    def show(self, progress: Mapping[str, Json], waits: Mapping[str, str]) -> None:
+        """Show how far the runs are, and why some wait."""
 
     def ended(self, run_id: UUID) -> None:
         """Show that a run has ended."""
@@ -69,9 +78,9 @@ class _Display(Protocol):
 
 @contextmanager
 def _display(runs: Mapping[UUID, str]) -> Iterator[_Display]:
-    """Give bars on a terminal, and nothing to see elsewhere."""
+    """Give bars on a terminal, and few lines elsewhere."""
     if not sys.stderr.isatty():
-        yield _Silence()
+        yield _Lines(runs)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -84,11 +93,22 @@ def _display(runs: Mapping[UUID, str]) -> Iterator[_Display]:
         yield _Bars(progress, tasks)
 
 
-class _Silence:
-    turn = PATIENT_TURN
+class _Lines:
+    """A line when a run waits, and when it waits for something else."""
 
-    def show(self, progress: Mapping[str, Json]) -> None:
-        """Show nothing."""
+    def __init__(self, runs: Mapping[UUID, str]) -> None:
+        self.turn = FIRST_TURN
+        self._runs = runs
+        self._told: Mapping[str, str] = {}
+
+    def show(self, progress: Mapping[str, Json], waits: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Say what is new."""
+        ours = {str(run_id): job for run_id, job in self._runs.items() if str(run_id) in waits}
+        for run_id, job in ours.items():
+            if waits[run_id] != self._told.get(run_id):
+                tell(f"{job} {waits[run_id]}")
+        self._told = waits
+        self.turn = WAITING_TURN if ours else PATIENT_TURN
 
     def ended(self, run_id: UUID) -> None:
         """Show nothing."""
@@ -102,12 +122,12 @@ class _Bars:
     def __init__(self, progress: Any, tasks: Mapping[UUID, Any]) -> None:  # noqa: ANN401 - of rich
         self._progress, self._tasks = progress, tasks
 
-    def show(self, progress: Mapping[str, Json]) -> None:
+    def show(self, progress: Mapping[str, Json], waits: Mapping[str, str]) -> None:
         """Move the bars."""
         for run_id, task in self._tasks.items():
             run = progress.get(str(run_id))
-            if run is None:
-                self._progress.update(task, seen="waiting")
+            if run is None or str(run_id) in waits:
+                self._progress.update(task, seen=clean(waits.get(str(run_id), "waiting")))
                 continue
             seen = sum(target["done"] for target in run["targets"].values())
             self._progress.update(

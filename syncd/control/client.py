@@ -12,10 +12,18 @@ import msgspec
 
 from syncd.control.commands import Json
 from syncd.control.reads import Rows
-from syncd.control.wire import Part, error_from, query_parameters
+from syncd.control.wire import (
+    Part,
+    PauseBody,
+    PriorityBody,
+    RunBody,
+    error_from,
+    query_parameters,
+    write_body,
+)
 from syncd.errors import Unreachable
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
-from syncd.model.run import Selection
+from syncd.model.run import Priority, Selection
 
 T = TypeVar("T")
 
@@ -50,14 +58,29 @@ class Client:
         """Return each enabled job; `last` is the outcome of its last run."""
         return _rows(self._get("/jobs"))
 
+    def scheduler(self) -> Json:
+        """Return what runs, what waits and why."""
+        return _object(self._get("/scheduler"))
+
+    def waiting(self) -> Rows:
+        """Return the runs that wait, each with why."""
+        rows: Rows = self.scheduler()["waiting"]
+        return rows
+
     def progress(self) -> Mapping[str, Json]:
         """Return the progress of the active runs by run id."""
         return _object(self._get("/progress"))
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:  # noqa: ARG002
+    def trigger(
+        self,
+        job: str,
+        selection: Selection,
+        by: str,  # noqa: ARG002
+        priority: Priority | None = None,
+    ) -> UUID:
         """Queue a run and return its id."""
-        answer = self._post(f"/jobs/{_quoted(job)}/run", _part(selection))
-        return UUID(_object(answer)["id"])
+        body = RunBody(**_part(selection), priority=priority)
+        return UUID(_object(self._post(f"/jobs/{_quoted(job)}/run", body))["id"])
 
     def wait(self, run_id: UUID, seconds: float) -> bool:
         """Wait until a run has a final status; tell whether it has."""
@@ -67,11 +90,23 @@ class Client:
     def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:  # noqa: ARG002
         """Return what a run would change; takes as long as the run."""
         path = f"/jobs/{_quoted(job)}/plan"
-        return _rows(self._ask("POST", path, _part(selection), timeout=None))
+        return _rows(self._ask("POST", path, Part(**_part(selection)), timeout=None))
 
     def cancel(self, run_id: UUID, by: str) -> None:  # noqa: ARG002
         """Cancel a pending or running run."""
         self._post(f"/runs/{run_id}/cancel")
+
+    def prioritise(self, run_id: UUID, priority: Priority, by: str) -> None:  # noqa: ARG002
+        """Move a waiting run to another priority."""
+        self._post(f"/runs/{run_id}/priority", PriorityBody(priority))
+
+    def pause(self, job: str, seconds: float | None, by: str) -> Json:  # noqa: ARG002
+        """Start no run of a job for so long, or until it is resumed."""
+        return _object(self._post(f"/jobs/{_quoted(job)}/pause", PauseBody(seconds)))
+
+    def resume(self, job: str, by: str) -> Json:  # noqa: ARG002
+        """End the pause of a job, and the hold of its accounts."""
+        return _object(self._post(f"/jobs/{_quoted(job)}/resume"))
 
     def approve(self, job: str, by: str) -> int:  # noqa: ARG002
         """Let the guarded deletions of a job go in its next run; return how many."""
@@ -105,23 +140,24 @@ class Client:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return self._ask("GET", path + query, None, self._timeout)
 
-    def _post(self, path: str, body: Part | None = None) -> bytes:
+    def _post(self, path: str, body: object = None) -> bytes:
         return self._ask("POST", path, body, self._timeout)
 
-    def _ask(self, method: str, path: str, body: Part | None, timeout: float | None) -> bytes:
+    def _ask(self, method: str, path: str, body: object, timeout: float | None) -> bytes:
         """Send one request on a connection of its own; return the body of a good answer."""
+        content = None if body is None else write_body(body)
         connection = _Connection(self._path, timeout)
         try:
-            connection.request(method, path, msgspec.json.encode(body) if body else None)
+            connection.request(method, path, content)
             answer = connection.getresponse()
-            content = answer.read()
+            told = answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         finally:
             connection.close()
         if answer.status >= 400:
-            raise error_from(answer.status, content)
-        return content
+            raise error_from(answer.status, told)
+        return told
 
     def _unreachable(self, error: Exception) -> Unreachable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -142,8 +178,8 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _part(selection: Selection) -> Part:
-    return Part(tuple(sorted(selection.accounts)), tuple(sorted(selection.regions)))
+def _part(selection: Selection) -> dict[str, Any]:
+    return {name: tuple(sorted(getattr(selection, name))) for name in ("accounts", "regions")}
 
 
 def _quoted(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from syncd.model.run import Selection
+from syncd.model.run import Priority, Selection
 
 Json = dict[str, Any]
 
@@ -21,13 +21,37 @@ class Commands(Protocol):
         """Return the state of the daemon: version, pid, started_at, ready, checks, status."""
 
     def jobs(self) -> Sequence[Json]:
-        """Return each enabled job: name, kind, schedule, timezone, next_run, running (id)."""
+        """Return each enabled job: name, kind, schedule, timezone, next_run, running (a run's id).
+
+        And what is known of its schedule: priority, overlap; interval_seconds (of an adaptive job,
+        else null); paused, {"since", "until", "by"} or null; held, [{"account", "since", "reason",
+        "next_probe_at"}]; waiting, as in `scheduler` but for job and effective_priority;
+        delayed_seconds, by which the oldest waiting run is past its due time, else 0; last_skip,
+        {"due", "reason"} of the last due time where that got no run, else null; stuck, the id of
+        the run whose thread does not come back, or null.
+        """
+
+    def scheduler(self) -> Json:
+        """Return what runs, what waits and why; answers without the store.
+
+        {"leader", "now", "workers": {"size", "busy", "idle", "stuck"}, "gates": {"load":
+        {"closed", "value", "limit"}, "disk": {"closed", "free_bytes", "limit_bytes"}, "store":
+        {"closed"}}, "running": [{"run", "job", "priority", "attempt", "since", "interruptible",
+        "stuck"}], "waiting": [{"run", "job", "trigger", "priority", "effective_priority",
+        "attempt", "scheduled_for", "since", "reason", "until"}]}. The load is that of a processor,
+        limit 0 for a gate that is off; `reason` is a `Wait`, `until` null where nobody knows.
+        """
 
     def progress(self) -> Mapping[str, Json]:
         """Return by run id {"items", "items_done", "targets": {name: {"state", "done", "of"}}}."""
 
-    def trigger(self, job: str, selection: Selection, by: str) -> UUID:
-        """Queue a run by hand and return its id at once; an equal one that waits is returned."""
+    def trigger(
+        self, job: str, selection: Selection, by: str, priority: Priority | None = None
+    ) -> UUID:
+        """Queue a run by hand and return its id at once; an equal one that waits is returned.
+
+        Its priority is the job's, unless one is given.
+        """
 
     def wait(self, run_id: UUID, seconds: float) -> bool:
         """Wait until a run has a final status; tell whether it has."""
@@ -41,6 +65,22 @@ class Commands(Protocol):
 
     def cancel(self, run_id: UUID, by: str) -> None:
         """Cancel a pending or running run."""
+
+    def prioritise(self, run_id: UUID, priority: Priority, by: str) -> None:
+        """Move a waiting run to another priority; raises Conflict for one that does not wait."""
+
+    def pause(self, job: str, seconds: float | None, by: str) -> Json:
+        """Start no run of a job for so long, or until it is resumed; what runs goes on.
+
+        Returns {"job", "paused": {"since", "until", "by"}}. A job that is paused already is paused
+        anew.
+        """
+
+    def resume(self, job: str, by: str) -> Json:
+        """End the pause of a job, and the hold of its accounts, which its next run tries again.
+
+        Returns {"job", "was_paused", "freed": the names of the accounts that were held}.
+        """
 
     def approve(self, job: str, by: str) -> int:
         """Let the guarded deletions of a job go in its next run; return how many."""

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 from syncd.context import Deadline
 from syncd.control.commands import Commands, Json
 from syncd.control.reads import Reads, Rows
-from syncd.control.wire import Part, parse_body, parse_query
+from syncd.control.wire import Part, PauseBody, PriorityBody, RunBody, parse_body, parse_query
 from syncd.errors import BadRequest, Conflict, StoreError
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
@@ -72,6 +72,11 @@ def jobs(offer: Offer, _request: Request) -> Rows:
     return [job | {"last": outcomes.get(job["name"])} for job in offer.commands.jobs()]
 
 
+def scheduler(offer: Offer, _request: Request) -> Json:
+    """Tell what runs, what waits and why; needs no store."""
+    return offer.commands.scheduler()
+
+
 def runs(offer: Offer, request: Request) -> Rows:
     """List the runs that the parameters ask for."""
     return offer.reads.runs(parse_query(RunQuery, request.args.to_dict()))
@@ -121,15 +126,17 @@ def overview(offer: Offer, _request: Request) -> dict[str, Rows]:
 
 def trigger(offer: Offer, request: Request, job: str) -> Json:
     """Queue a run; the answer does not wait for it."""
-    return {"id": offer.commands.trigger(job, _selection(request), _by(request))}
+    body = parse_body(RunBody, request.get_data())
+    return {"id": offer.commands.trigger(job, _selection(body), _by(request), body.priority)}
 
 
 def plan(offer: Offer, request: Request, job: str) -> Any:  # noqa: ANN401 - JSON
     """Find out what a run would change."""
+    body = parse_body(Part, request.get_data())
     with offer.long_call() as free:
         if not free:
             raise Conflict("too many plans and waits at the same time: try again later")
-        return offer.commands.plan(job, _selection(request), _by(request))
+        return offer.commands.plan(job, _selection(body), _by(request))
 
 
 def cancel(offer: Offer, request: Request, run: str) -> Json:
@@ -137,6 +144,25 @@ def cancel(offer: Offer, request: Request, run: str) -> Json:
     found: UUID = offer.reads.run(run)["id"]
     offer.commands.cancel(found, _by(request))
     return {"id": found}
+
+
+def prioritise(offer: Offer, request: Request, run: str) -> Json:
+    """Move a waiting run to another priority."""
+    body = parse_body(PriorityBody, request.get_data())
+    found: UUID = offer.reads.run(run)["id"]
+    offer.commands.prioritise(found, body.priority, _by(request))
+    return {"id": found, "priority": body.priority}
+
+
+def pause(offer: Offer, request: Request, job: str) -> Json:
+    """Start no run of a job for a while."""
+    body = parse_body(PauseBody, request.get_data())
+    return offer.commands.pause(job, body.for_seconds, _by(request))
+
+
+def resume(offer: Offer, request: Request, job: str) -> Json:
+    """End the pause of a job and the hold of its accounts."""
+    return offer.commands.resume(job, _by(request))
 
 
 def approve(offer: Offer, request: Request, job: str) -> Json:
@@ -190,6 +216,7 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "GET /status": status,
     "GET /overview": overview,
     "GET /jobs": jobs,
+    "GET /scheduler": scheduler,
     "GET /runs": runs,
     "GET /runs/<run>": run,
     "GET /runs/<uuid:run>/wait": wait,
@@ -200,13 +227,17 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "POST /jobs/<job>/run": trigger,
     "POST /jobs/<job>/plan": plan,
     "POST /jobs/<job>/approve": approve,
+    "POST /jobs/<job>/pause": pause,
+    "POST /jobs/<job>/resume": resume,
     "POST /runs/<run>/cancel": cancel,
+    "POST /runs/<run>/priority": prioritise,
     "POST /reload": reload,
 }
 PUBLIC: Final[dict[str, View]] = _BOTH | {
     "GET /": index,
     "GET /api/jobs": jobs,
     "GET /api/runs": runs,
+    "GET /api/scheduler": scheduler,
 }
 
 
@@ -231,8 +262,7 @@ def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:
                 return False
 
 
-def _selection(request: Request) -> Selection:
-    part = parse_body(Part, request.get_data())
+def _selection(part: Part) -> Selection:
     return Selection(frozenset(part.accounts), frozenset(part.regions))
 
 

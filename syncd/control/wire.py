@@ -1,14 +1,16 @@
 """How questions and errors travel: the same table read by the server and by the client."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from syncd import errors
+from syncd.config.durations import LONGEST
 from syncd.config.problems import ConfigInvalid, Problem
 from syncd.errors import BadRequest, SyncdError
+from syncd.model.run import Priority
 
 Q = TypeVar("Q")
 Json = dict[str, Any]
@@ -33,10 +35,31 @@ _STATUSES: Final[tuple[tuple[type[SyncdError], str, int], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which part of a job's targets is asked for; the body of a POST. Empty means all."""
+    """Which part of a job's targets is asked for; the body of a plan. Empty means all."""
 
     accounts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunBody(Part):
+    """What is to be run, and before which others."""
+
+    priority: Priority | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityBody:
+    """Before which others a run comes."""
+
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class PauseBody:
+    """For how long a job is paused: None until it is resumed. NaN passes no bound."""
+
+    for_seconds: Annotated[float, msgspec.Meta(gt=0, le=LONGEST.total_seconds())] | None = None
 
 
 def error_answer(error: SyncdError) -> tuple[int, Json]:
@@ -85,15 +108,27 @@ def parse_body(kind: type[Q], body: bytes) -> Q:
     """Read the JSON body of a request, an empty one as {}; raises BadRequest."""
     try:
         given = msgspec.json.decode(body or b"{}")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:  # the latter for "[[[[[…"
         raise BadRequest(f"the body is not JSON: {error}") from error
     names = get_type_hints(kind)
     if not isinstance(given, dict) or given.keys() - names.keys():
         raise BadRequest(f"the body must be a JSON object; allowed keys: {', '.join(names)}")
+    return _converted(given, kind)
+
+
+def write_body(body: object) -> bytes:
+    """Return the JSON of a body; raises BadRequest for one that `parse_body` would refuse."""
+    return msgspec.json.encode(_converted(msgspec.to_builtins(body), type(body)))
+
+
+def _converted(given: Json, kind: type[Q]) -> Q:
+    """Return a body; raises BadRequest, with the words that are allowed where one was wrong."""
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"the body: {error}") from error
+        types = get_type_hints(kind).items()
+        words = [word for name, each in types if name in str(error) for word in _words(each)]
+        raise BadRequest(f"the body: {error}{_allowed(words)}") from error
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:  # noqa: ANN401 - a type, and a value of it
@@ -102,10 +137,8 @@ def _parse(name: str, kind: Any, text: str) -> Any:  # noqa: ANN401 - a type, an
         is_list = any(get_origin(each) is tuple for each in get_args(kind))
         value = msgspec.json.decode(text.encode()) if is_list else text
         return msgspec.convert(value, kind, strict=False)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        words = [word for each in get_args(kind) for word in _words(each)]
-        allowed = f"; allowed: {', '.join(words)}" if words else ""
-        raise BadRequest(f"{name}={text!r:.100}: {error}{allowed}") from error
+    except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is a DecodeError
+        raise BadRequest(f"{name}={text!r:.100}: {error}{_allowed(_words(kind))}") from error
 
 
 def _text(value: object) -> str:
@@ -113,5 +146,11 @@ def _text(value: object) -> str:
     return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
 
 
-def _words(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type
-    return get_args(kind) if get_origin(kind) is Literal else ()
+def _words(kind: Any) -> list[str]:  # noqa: ANN401 - a type
+    """Return the words that a type allows, also where it allows None besides."""
+    literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
+    return [word for each in literals for word in get_args(each)]
+
+
+def _allowed(words: Sequence[str]) -> str:
+    return f"; allowed: {', '.join(words)}" if words else ""

@@ -6,11 +6,9 @@ import pwd
 import threading
 
 import pytest
-from click.testing import CliRunner
-from fake_daemon import MOMENT, RUN, item_row, run_row, serving
+from fake_daemon import MOMENT, RUN, item_row, run_row, syncd
 
 from syncd import errors
-from syncd.cli.main import cli
 from syncd.config.problems import ConfigInvalid, Problem
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
@@ -21,20 +19,6 @@ HOST = {
     "state": "running", "instance_type": "g6", "private_ips": ["10.0.0.1", "10.0.0.2"],
     "public_ips": [], "attributes": {"raw": 1},
 }  # fmt: skip
-
-
-@pytest.fixture
-def served(tmp_path):
-    with serving() as (daemon, _):
-        file = tmp_path / "syncd.toml"
-        file.write_text(f'timezone = "Asia/Shanghai"\n[listen]\ncontrol = "{daemon.path}"\n')
-        file.chmod(0o600)
-        daemon.file = file
-        yield daemon
-
-
-def syncd(daemon, *arguments):
-    return CliRunner().invoke(cli, ["--config", str(daemon.file), *arguments])
 
 
 def test_status_tells_health_jobs_inventory_and_what_is_held_back(served):
@@ -58,7 +42,8 @@ def test_status_says_what_is_wrong(served):
 
 
 def test_times_are_shown_in_the_configured_zone_with_their_offset(served):
-    assert "2026-03-01 20:00:00+08:00" in syncd(served, "jobs").stdout
+    assert "2026-03-01 20:00:00+08:00" in syncd(served, "runs").stdout
+    assert "2026-03-01 20:00:00+08:00" in syncd(served, "jobs", "hosts").stdout
     row = json.loads(syncd(served, "runs", "--json").stdout)[0]
     assert row["created_at"] == "2026-03-01T12:00:00Z"
 
@@ -153,7 +138,7 @@ def test_sync_runs_waits_and_prints_each_item(served):
     result = syncd(served, "sync", "hosts", "--account", "prod", "--region", "cn-a")
     assert result.exit_code == 0, result.output
     selection = Selection(frozenset({"prod"}), frozenset({"cn-a"}))
-    assert served.commands.asked == [("trigger", "hosts", selection, ME)]
+    assert served.commands.asked == [("trigger", "hosts", selection, ME, None)]
     assert "prod/cn-hangzhou/host" in result.stdout
 
 
@@ -289,7 +274,10 @@ def test_a_broken_file_does_not_keep_one_from_the_daemon(served):
 
 def test_without_a_daemon_acts_exit_with_69(served):
     served.file.write_text('[listen]\ncontrol = "/tmp/nobody-listens-here"\n')
-    for command in (["status"], ["jobs"], ["trigger", "hosts"], ["reload"], ["cancel", "01"]):
+    for command in (
+        ["status"], ["jobs"], ["jobs", "hosts"], ["trigger", "hosts"], ["reload"],
+        ["cancel", "01"], ["priority", "01", "high"], ["pause", "hosts"], ["resume", "hosts"],
+    ):  # fmt: skip
         result = syncd(served, *command)
         assert result.exit_code == 69, command
         assert "the daemon does not answer on /tmp/nobody-listens-here" in result.stderr
@@ -312,8 +300,15 @@ def test_a_socket_that_is_only_guessed_is_said_to_be(served):
         ["runs", "--limit", "0"], ["sync"], ["resources", "--as-of", "x"], ["show", ""],
         ["cancel", ""], ["trigger", ""], ["approve", ""], ["sync", ""],
         ["resources", "--state", "runing"], ["changes", "--since", "0001-01-01"],
-        ["check", "--from", "9999-12-31"],
+        ["check", "--from", "9999-12-31"], ["jobs", ""], ["pause", ""], ["resume", ""],
+        ["pause", "hosts", "--for", "2"], ["pause", "hosts", "--for", "0s"],
+        ["pause", "hosts", "--for", "-1h"], ["pause", "hosts", "--for", "11000d"],
+        ["pause", "hosts", "--for", "nan"], ["pause", "hosts", "--for", ""],
+        ["priority", "", "high"], ["priority", "01"], ["priority", "01", "highest"],
+        ["priority", "01", ""], ["trigger", "hosts", "--priority", "0"],
+        ["sync", "hosts", "--priority", "asap"], ["sync", "hosts", "--plan", "--priority", "low"],
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(served, arguments):
     assert syncd(served, *arguments).exit_code == 2
+    assert served.commands.asked == []

@@ -63,7 +63,7 @@ def test_the_one_who_asks_is_known_from_the_kernel(served):
     status, _, body = ask(daemon.path, "POST", "/jobs/hosts/run", b'{"regions": ["cn-a"]}')
     assert (status, json.loads(body)) == (200, {"id": str(RUN)})
     selection = Selection(regions=frozenset({"cn-a"}))
-    assert daemon.commands.asked == [("trigger", "hosts", selection, ME)]
+    assert daemon.commands.asked == [("trigger", "hosts", selection, ME, None)]
 
 
 def test_who_asks_can_not_be_claimed_by_a_header(served):
@@ -84,7 +84,7 @@ def test_who_asks_can_not_be_claimed_by_a_header(served):
         ("GET", "/jobs/hosts/run", None, 405, "GET is not allowed here, but POST"),
         ("POST", "/jobs/none/run", None, 404, "no enabled job"),
         ("POST", "/jobs/hosts/run", b"{", 400, "not JSON"),
-        ("POST", "/jobs/hosts/run", b"[]", 400, "allowed keys: accounts, regions"),
+        ("POST", "/jobs/hosts/run", b"[]", 400, "allowed keys: accounts, regions, priority"),
         ("POST", "/jobs/hosts/run", b'{"region": ["a"]}', 400, "allowed keys: accounts, regions"),
         ("POST", "/jobs/hosts/run", b'{"regions": "a"}', 400, "Expected `array`"),
         ("POST", "/jobs/hosts/run", b'{"regions": ["' + b"a" * 1_100_000, 413, "class"),
@@ -93,6 +93,7 @@ def test_who_asks_can_not_be_claimed_by_a_header(served):
         ("GET", "/runs?limit=99999", None, 400, "<= 10000"),
         ("GET", "/changes?since=1d", None, 400, "datetime"),
         ("GET", "/resources?as_of=2026-01-01T00:00:00", None, 400, "timezone"),
+        ("GET", "/resources?after=" + "[" * 50_000, None, 400, "after="),
         ("GET", "/runs/zzz", None, 404, "not_found"),
         ("GET", "/runs/0189?wait=long", None, 400, "wait="),
         ("GET", "/runs/0189?wait=nan", None, 400, "wait="),
