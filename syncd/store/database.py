@@ -1,14 +1,11 @@
 """Connections to the store: one pool, used only while a statement runs, every wait bounded."""
 
 import logging
-import os
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import psycopg
 from psycopg import Connection
@@ -17,12 +14,12 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from syncd.context import CancelToken, Deadline
 from syncd.errors import BadData, Conflict, StoreError, TimedOut
+from syncd.store.connection import BoundedConnection
 
 Transaction = Connection[TupleRow]
 
-_STATEMENT_LIMIT = 60.0  # seconds, for statements that belong to no run
-_LONGEST = 86_400.0  # seconds, for those of a run: PostgreSQL takes no more than 24 days
-_CANCEL_WAIT = 3.0
+_STATEMENT_LIMIT: Final = 60.0  # seconds, for a statement that belongs to no run
+_LONGEST: Final = 86_400.0  # seconds, for those of a run: PostgreSQL takes no more than 24 days
 _TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 """A key too long for an index, a document nested too deep: operational errors to the driver."""
 
@@ -37,10 +34,10 @@ def _unobserved(operation: Operation, seconds: float) -> None:
     """Hear of a transaction and keep it to oneself."""
 
 
-def _connecting(note: Callable[[psycopg.Error | None], None]) -> type[Connection[TupleRow]]:
+def _connecting(note: Callable[[psycopg.Error | None], None]) -> type[BoundedConnection]:
     """Return a class of connections that tell why one can't be made; the pool does not."""
 
-    class Noting(Connection[TupleRow]):
+    class Noting(BoundedConnection):
         @classmethod
         def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ANN401 - handed on
             try:
@@ -69,7 +66,7 @@ class Store:
         self._wait = max(connect_timeout.total_seconds(), 1.0)
         self.observe: Callable[[Operation, float], None] = _unobserved
         self._refused: psycopg.Error | None = None  # why the last try to connect failed
-        self.pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
+        self.pool: ConnectionPool[BoundedConnection] = ConnectionPool(
             dsn,
             connection_class=_connecting(self._note_connect),
             min_size=pool_min,
@@ -115,35 +112,38 @@ class Store:
         deadline: Deadline | None = None,
         cancel: CancelToken | None = None,
         *,
+        limit: float | None = None,
         rehearse: bool = False,
         operation: Operation = "other",
     ) -> Iterator[Transaction]:
         """Give a transaction: committed at the end of the block, rolled back by an exception.
 
-        One that only rehearses is always rolled back. `observe` hears how long it took, the wait
-        for a connection included, by the name of the operation.
+        It ends at the deadline, and `limit` seconds from now; without both, each of its statements
+        has a minute. A server that does not answer gets a few seconds more to be cancelled
+        (`connection.LAST_WAIT`). A transaction that only rehearses is always rolled back.
+        `observe` hears how long it took, the wait for a connection included, by its operation.
 
-        Raises StoreError when the store is out of reach or refuses a statement, TimedOut when the
-        deadline passes, BadData for a value that it can't hold, Conflict for a row that may exist
-        once, and the token's error.
+        Raises StoreError when the store is out of reach, hangs or refuses a statement, TimedOut
+        when the deadline passes, BadData for a value that it can't hold, Conflict for a row that
+        may exist once, and the token's error.
         """
+        if limit is not None:
+            deadline = deadline.sooner(limit) if deadline else Deadline.after(limit)
         with (
             self._timed(operation),
             self._errors_mapped(cancel),
             self._connection(deadline) as connection,
+            connection.limited(deadline, _LONGEST if deadline else _STATEMENT_LIMIT),
+            connection.transaction(force_rollback=rehearse),
         ):
-            limit = _STATEMENT_LIMIT
+            seconds = _STATEMENT_LIMIT
             if deadline is not None:
-                limit = min(max(deadline.remaining(), 0.001), _LONGEST)
-            with connection.transaction(force_rollback=rehearse):
-                connection.execute(
-                    "select set_config('statement_timeout', %s, true)", (str(round(limit * 1e3)),)
-                )
-                if cancel is None:
-                    yield connection
-                else:
-                    with _cancelled_by(cancel, connection):
-                        yield connection
+                seconds = min(max(deadline.remaining(), 0.001), _LONGEST)
+            connection.execute(
+                "select set_config('statement_timeout', %s, true)", (str(round(seconds * 1e3)),)
+            )
+            with connection.working(cancel):
+                yield connection
 
     @contextmanager
     def _timed(self, operation: Operation) -> Iterator[None]:
@@ -155,7 +155,7 @@ class Store:
             self.observe(operation, time.monotonic() - began)
 
     @contextmanager
-    def _connection(self, deadline: Deadline | None) -> Iterator[Transaction]:
+    def _connection(self, deadline: Deadline | None) -> Iterator[BoundedConnection]:
         """Take a connection that works out of the pool: one that the server dropped is replaced."""
         wait = self._wait if deadline is None else min(self._wait, max(deadline.remaining(), 0.001))
         with self.pool.connection(timeout=wait) as connection:
@@ -183,39 +183,6 @@ class Store:
             if cancel is not None:
                 cancel.check()
             raise StoreError(f"the store failed: {_first_line(error)}") from error
-
-
-@contextmanager
-def _cancelled_by(cancel: CancelToken, connection: Connection[Any]) -> Iterator[None]:
-    """Let the token cancel what the connection does in this block, and nothing after it.
-
-    A token that is set when the block ends would else hit whoever has the connection next.
-    """
-    ours, at_work = threading.Lock(), True
-
-    def wake() -> None:
-        with ours:
-            if at_work:
-                _cancel(connection)
-
-    with cancel.watch(wake):
-        try:
-            yield
-        finally:
-            with ours:
-                at_work = False
-
-
-def _cancel(connection: Connection[Any]) -> None:
-    """Cancel the statement of another thread's connection, if one runs."""
-    try:
-        connection.cancel_safe(timeout=_CANCEL_WAIT)
-    except psycopg.Error:  # unreachable: the end of the socket ends the statement's wait
-        with (
-            suppress(OSError, psycopg.Error),
-            socket.socket(fileno=os.dup(connection.fileno())) as copy,
-        ):
-            copy.shutdown(socket.SHUT_RDWR)
 
 
 def _first_line(error: BaseException) -> str:

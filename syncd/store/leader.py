@@ -12,6 +12,8 @@ from syncd.store.database import Store, Transaction
 
 LEASE_SECONDS: Final = 10
 RENEW_SECONDS: Final = 3.0
+_PATIENCE: Final = 3.0
+"""Seconds for a renewal; a store that hangs has two more (`Store.transaction`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Lease:
 
     def renew(self, store: Store) -> None:
         """Extend the lease; raises Fenced when somebody else has taken over."""
-        with store.transaction(operation="lease") as tx:
+        with store.transaction(limit=_PATIENCE, operation="lease") as tx:
             row = tx.execute(
                 """update syncd.leader set expires_at = now() + make_interval(secs => %s)
                    where holder = %s and epoch = %s returning epoch""",

@@ -47,6 +47,42 @@ def test_a_statement_ends_at_the_deadline(bench: Bench) -> None:
         tx.execute("select pg_sleep(30)")
 
 
+def test_a_limit_ends_what_the_deadline_would_let_go_on(bench: Bench) -> None:
+    deadline = Deadline.after(SECONDS)
+    with pytest.raises(TimedOut), bench.store.transaction(deadline, limit=0.1) as tx:
+        tx.execute("select pg_sleep(30)")
+    assert deadline.remaining() > SECONDS / 2
+
+
+def test_statements_that_are_short_end_at_the_limit_of_all(bench: Bench) -> None:
+    done = []
+
+    def transact() -> None:
+        with bench.store.transaction(limit=0.5) as tx:
+            for n in range(100):
+                tx.execute("select pg_sleep(0.3)")
+                done.append(n)
+
+    with pytest.raises(TimedOut):
+        transact()
+    assert len(done) < 5
+    assert bench.one("select 1") == 1
+
+
+def test_a_token_that_is_set_between_two_statements_cancels_the_next(bench: Bench) -> None:
+    source = CancelSource()
+
+    def transact() -> None:
+        with bench.store.transaction(Deadline.after(SECONDS), source.token) as tx:
+            tx.execute("select 1")
+            source.cancel(Cancelled("by me"))
+            tx.execute("select pg_sleep(30)")
+
+    with pytest.raises(Cancelled, match="by me"):
+        transact()
+    assert bench.one("select 1") == 1
+
+
 def test_a_deadline_of_months_is_good(bench: Bench) -> None:
     with bench.store.transaction(Deadline.after(90 * 86_400)) as tx:
         assert tx.execute("select 1").fetchone() == (1,)
