@@ -12,7 +12,7 @@ from syncd.dispatch.queue import LEVELS, Verdict, Waiting
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.store.held_accounts import HeldAccount
-from syncd.store.job_state import JobState, Pause, Skip
+from syncd.store.job_state import JobState, Pause
 
 Json = dict[str, Any]
 
@@ -151,5 +151,8 @@ def _held(account: HeldAccount) -> Json:
 
 
 def _skip(state: JobState) -> Json | None:
-    skip: Skip | None = state.skip
-    return {"due": skip.due, "reason": skip.reason} if skip else None
+    """Return the last due time if it got no run; what happened to earlier ones is in the log."""
+    skip, last_due = state.skip, state.memory.last_due
+    if skip is None or (last_due is not None and skip.due < last_due):
+        return None
+    return {"due": skip.due, "reason": skip.reason}
