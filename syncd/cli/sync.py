@@ -24,7 +24,7 @@ Json = dict[str, Any]
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
 @click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
 @click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
-@click.option("--priority", type=LEVEL, help="Before which others they come, in the daemon.")
+@click.option("--priority", type=LEVEL, help="Of the runs, in a daemon; else the job's.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
