@@ -74,7 +74,7 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
 
 
 @click.command
-@click.option("--job", metavar="JOB", help="Only of this job.")
+@click.option("--job", type=JOB, metavar="JOB", help="Only of this job.")
 @click.option(
     "--status", "state",
     type=click.Choice(["pending", "running", "success", "failed", "cancelled"]),
