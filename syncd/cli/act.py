@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import cell
-from syncd.cli.names import JOB, LEVEL, RUN
+from syncd.cli.names import JOB, LEVEL, RUN, TEXT
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.session import Session, me
@@ -25,9 +25,13 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.command
 @click.argument("job", type=JOB)
 @click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
-@click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
-@click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
-@click.option("--priority", type=LEVEL, help="Before which others it comes; else the job's own.")
+@click.option(
+    "--account", "accounts", type=TEXT, multiple=True, help="Only this account; may be repeated."
+)
+@click.option(
+    "--region", "regions", type=TEXT, multiple=True, help="Only this region; may be repeated."
+)
+@click.option("--priority", type=LEVEL, help="Of the run; else the job's.")
 @_JSON
 @click.pass_context
 def trigger(
@@ -40,7 +44,10 @@ def trigger(
     priority: Priority | None,
     as_json: bool,
 ) -> None:
-    """Queue a run of JOB and print its id; where it does not start at once, say why."""
+    """Queue a run of JOB and print its id.
+
+    Where it does not start at once, standard error tells why.
+    """
     client = Client(ctx.obj.socket)
     selection = Selection(frozenset(accounts), frozenset(regions))
     run_id = client.trigger(job, selection, me(), priority)

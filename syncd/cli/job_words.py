@@ -91,7 +91,7 @@ def _waits(job: Json, zone: tzinfo) -> list[str]:
     waiting: Sequence[Json] = [run for run in job["waiting"] if run["reason"] not in told]
     words = list(dict.fromkeys(wait_words(run, zone) for run in waiting))
     late = timedelta(seconds=job["delayed_seconds"])
-    if job["waiting"] and late >= timedelta(seconds=1):
+    if late >= timedelta(seconds=1) and any(run["reason"] != "retry" for run in job["waiting"]):
         words.append(f"{rough(late)} late")
     return words
 

@@ -52,7 +52,10 @@ def status(settings: Settings, *, as_json: bool) -> None:
 @_JSON
 @click.pass_obj
 def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
-    """List the jobs that the daemon runs, or show all about JOB and the runs of it that wait."""
+    """List the jobs that the daemon runs.
+
+    With JOB: everything about that one, and which runs of it wait.
+    """
     client = Client(settings.socket)
     rows = client.jobs()
     if job is None:
@@ -71,7 +74,7 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
 
 
 @click.command
-@click.option("--job", metavar="JOB", help="Only of this job.")
+@click.option("--job", type=JOB, metavar="JOB", help="Only of this job.")
 @click.option(
     "--status", "state",
     type=click.Choice(["pending", "running", "success", "failed", "cancelled"]),

@@ -21,9 +21,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_JSON
 @click.pass_obj
 def priority(settings: Settings, run: str, level: Priority, *, as_json: bool) -> None:
-    """Move a waiting run before or behind others.
+    """Move a waiting run before others, or behind them.
 
-    RUN is its id, or a beginning that is unique. An urgent one may interrupt another.
+    RUN is its id, or a beginning that is unique. An urgent run may interrupt one that allows it.
     """
     client = Client(settings.socket)
     run_id = UUID(client.run(run)["id"])
@@ -42,7 +42,10 @@ def priority(settings: Settings, run: str, level: Priority, *, as_json: bool) ->
 @_JSON
 @click.pass_obj
 def pause(settings: Settings, job: str, *, duration: float | None, as_json: bool) -> None:
-    """Start no run of JOB for a while; a run that is under way goes on."""
+    """Start no run of JOB for a while.
+
+    A run that is under way goes on. A further pause replaces the first.
+    """
     answer = Client(settings.socket).pause(job, duration, me())
     if as_json:
         print_json(answer)
@@ -57,7 +60,10 @@ def pause(settings: Settings, job: str, *, duration: float | None, as_json: bool
 @_JSON
 @click.pass_obj
 def resume(settings: Settings, job: str, *, as_json: bool) -> None:
-    """End the pause of JOB, and let its next run try accounts again that were refused."""
+    """End the pause of JOB.
+
+    Accounts of the job whose credentials were refused are tried again by its next run.
+    """
     answer = Client(settings.socket).resume(job, me())
     if as_json:
         print_json(answer)

@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
-from syncd.cli.names import JOB, LEVEL
+from syncd.cli.names import JOB, LEVEL, TEXT
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
 from syncd.cli.session import Session, working
@@ -22,9 +22,13 @@ Json = dict[str, Any]
 @click.command
 @click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
-@click.option("--account", "accounts", multiple=True, help="Only this account; may be repeated.")
-@click.option("--region", "regions", multiple=True, help="Only this region; may be repeated.")
-@click.option("--priority", type=LEVEL, help="Before which others they come, in the daemon.")
+@click.option(
+    "--account", "accounts", type=TEXT, multiple=True, help="Only this account; may be repeated."
+)
+@click.option(
+    "--region", "regions", type=TEXT, multiple=True, help="Only this region; may be repeated."
+)
+@click.option("--priority", type=LEVEL, help="Of the runs, in a daemon; else the job's.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context

@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from fake_daemon import MOMENT, RUN, job_row, syncd, waiting_row
-from test_screen import on_terminal
+from terminal import on_terminal, uncoloured
 
 from syncd.cli.job_words import gate_words, state_words, wait_words
 from syncd.cli.moments import clock_time
@@ -44,6 +43,8 @@ def words(**changed):
         ({"waiting": [waiting_row("worker")] * 2}, "waits: a worker"),
         ({"waiting": [waiting_row("load")], "delayed_seconds": 725.5}, "waits: load; 12m late"),
         ({"waiting": [waiting_row("load")], "delayed_seconds": 0.5}, "waits: load"),
+        ({"waiting": [waiting_row("retry", until=LATER)], "delayed_seconds": 60},
+         f"retries at {TWO}"),
         ({"waiting": [waiting_row("paused")], "paused": PAUSED}, f"paused until {TWO} by alice"),
         ({"waiting": [waiting_row("overlap")], "running": "x"},
          "running; waits: its run under way"),
@@ -189,13 +190,8 @@ def test_a_list_fits_a_terminal_of_100_columns(served):
     plain = subprocess.run(
         command, env=os.environ, capture_output=True, text=True, check=True, timeout=30
     ).stdout
-    lines = [line.rstrip() for line in shown.replace("\r", "").split("\n")]
+    lines = [line.rstrip() for line in uncoloured(shown).split("\n")]
     assert max(map(len, plain.splitlines())) > 100
-    seen = [_uncoloured(line) for line in lines]
-    assert max(map(len, seen)) <= 100
+    assert max(map(len, lines)) <= 100
     assert "prod-aliyun" in shown
     assert "overlap" in shown
-
-
-def _uncoloured(line):
-    return re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()

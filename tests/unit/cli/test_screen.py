@@ -1,14 +1,12 @@
 """What is printed on a terminal and in a pipe."""
 
 import json
-import os
-import pty
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import click
 import pytest
+from terminal import on_terminal
 
 from syncd.cli.cells import Cell, before_and_after, cell, clean, plain_table
 from syncd.cli.moments import ago, moment_cell, parse_moment
@@ -95,24 +93,6 @@ def test_a_terminal_gets_colours_and_folds_what_does_not_fit():
     assert "[red]" in shown
     assert shown.count("x") == 60
     assert "y" * 60 in shown
-
-
-def on_terminal(command, columns):
-    """Run a command with a terminal as its standard output; return what it wrote."""
-    ours, theirs = pty.openpty()
-    environ = os.environ | {"COLUMNS": str(columns), "TERM": "xterm-256color"}
-    environ.pop("NO_COLOR", None)
-    done = subprocess.run(command, stdout=theirs, env=environ, check=True, timeout=30)
-    assert done.returncode == 0
-    os.close(theirs)
-    with os.fdopen(ours, "rb", buffering=0) as stream:
-        pieces = []
-        try:
-            while piece := stream.read(4096):
-                pieces.append(piece)
-        except OSError:  # the other end is closed
-            pass
-    return b"".join(pieces).decode()
 
 
 def test_json_of_hostile_texts_is_still_the_same_json(capsys):
