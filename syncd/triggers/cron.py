@@ -10,6 +10,7 @@ clock times alone, since its own arithmetic in a zone never ends where a change 
 back over midnight (America/St_Johns before 2011) and knows no corrections.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ _ALLOWED: Final = {
     "month": "1 to 12 or JAN to DEC",
     "day-of-week": "0 to 7 or SUN to SAT, 5L (last Friday), MON#2 (second Monday)",
 }
+_STEPPED: Final = re.compile(r"((\w+)-(\w+)/0*[1-9]\d*)(?![^\s,])", re.ASCII)
 # Any moment does: what does not come within fifty years of one does not come.
 _REFERENCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -117,7 +119,13 @@ def _expanded(expression: str) -> str:
         raise ValueError(
             f"{count} fields; a schedule has five: {' '.join(_ALLOWED)}{seconds}",
         )
-    return text
+    return _STEPPED.sub(_of_one, text)
+
+
+def _of_one(stepped: re.Match[str]) -> str:
+    """Return the one number of a range `5-5/2`, which cronsim takes for `5/2`: from 5 to the end."""
+    term, first, last = stepped.groups()
+    return first if first.lstrip("0").upper() == last.lstrip("0").upper() else term
 
 
 def _reason(fields: str, message: str) -> str:
