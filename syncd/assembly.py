@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ class Accounts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Makes a job anew for each attempt, of a configuration that another process can have too."""
+
+    config: Config
+    name: str
+    services: registry.Services
+
+    def __call__(self) -> Job[Any]:
+        """Make the job."""
+        return registry.build(self.config.jobs[self.name], self.services)
+
+
 def job_specs(config: Config, store: Store, accounts: Accounts) -> dict[str, JobSpec]:
     """Return the enabled jobs of a configuration."""
     return {
@@ -94,9 +108,6 @@ def _spec(
         ),
     )
 
-    def build() -> Job[Any]:
-        return registry.build(job, services)
-
     return JobSpec(
         name=name,
         kind=job.kind,
@@ -109,7 +120,7 @@ def _spec(
         retries=job.retries,
         parallel=job.max_concurrent_items,
         config_digest=config.digest,
-        build=build,
+        build=Recipe(config, name, services),
         priority="normal",
         overlap=job.overlap,
         start_deadline=None,

@@ -9,6 +9,7 @@ from uuid import UUID
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
 from syncd.dispatch.board import Board
 from syncd.dispatch.dispatcher import Dispatcher, Hurry, Keeper
+from syncd.dispatch.isolated import Entry, Isolated
 from syncd.dispatch.item import Observer
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
@@ -16,10 +17,10 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner, Unheeded
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.timetable import Plan, Timetable
-from syncd.dispatch.work import Items
+from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound, StoreError
-from syncd.model.run import Priority, RunId, Selection, new_run_id
+from syncd.model.run import Isolation, Priority, RunId, Selection, new_run_id
 from syncd.store import job_state, leader, recovery, resources
 from syncd.store.database import Store
 from syncd.store.leader import Lease
@@ -41,6 +42,7 @@ class Dispatch:
         workers: int,
         observer: Observer,
         keeper: Keeper,
+        entry: Callable[[JobSpec], Entry],
         tick: Callable[[], None],
         clock: Clock,
         log: BoundLogger,
@@ -49,6 +51,10 @@ class Dispatch:
         self._observer, self._keeper = observer, keeper
         self._clock, self._log = clock, log
         self.recorder = Recorder(store, outbox, log)
+        self._works: Mapping[Isolation, Work] = {
+            "thread": Items(store, self.recorder, observer, clock),
+            "process": Isolated(entry, self.recorder, observer),
+        }
         self.pool = WorkerPool(workers, log)
         self.timetable = Timetable(
             clock,
@@ -110,7 +116,7 @@ class Dispatch:
             lease=lease,
             runs=board,
             runner=Runner(
-                {"thread": Items(self._store, self.recorder, self._observer, self._clock)},
+                self._works,
                 self.recorder,
                 self._observer,
                 Unheeded(),

@@ -107,7 +107,7 @@ def test_refused_credentials_stop_the_other_items_of_the_account(bench: Bench) -
 
 
 def test_a_held_account_is_not_tried_and_not_refused_anew(bench: Bench) -> None:
-    job = FakeJob({name: succeed for name in "ab"}, {n: Target(n, account=n) for n in "ab"})
+    job = FakeJob(dict.fromkeys("ab", succeed), {n: Target(n, account=n) for n in "ab"})
     attempt = bench.attempt(spec("j", job), bench.begun(), held={"a": "no such key"})
     bench.runner.run(attempt)
     assert job.read_targets == ["b"]
