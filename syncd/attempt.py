@@ -43,12 +43,12 @@ def _pickled(setup: _Setup) -> bytes:
 
 
 class _Pickler(pickle.Pickler):
-    """Takes the read-only views in a configuration too."""
+    """Takes the read-only views in a configuration too, as plain dictionaries."""
 
     def reducer_override(self, value: object) -> Any:  # noqa: ANN401 - as the library says
         """Return how a value is made again."""
         if isinstance(value, MappingProxyType):
-            return MappingProxyType, (dict(value),)
+            return dict, (dict(value),)
         return NotImplemented
 
 
