@@ -3,13 +3,13 @@
 import os
 import pwd
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from syncd import __version__, assembly, state_dir
+from syncd import __version__, assembly, attempt, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
@@ -19,6 +19,7 @@ from syncd.control.server import ControlServer
 from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
 from syncd.dispatch.gates import Limits, MachineGates
+from syncd.dispatch.isolated import Entry
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
@@ -75,7 +76,8 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     _take_early_signals()
     config = load(file, check_secrets=True)
     with _used(config) as (instance, outbox), _served(config) as (store, server):
-        return _daemon(file, config, store, server, outbox, instance).run()
+        entry = attempt.entry(store.dsn, form, level)
+        return _daemon(file, config, store, server, outbox, instance, entry).run()
 
 
 def _take_early_signals() -> None:
@@ -182,6 +184,7 @@ def _daemon(
     server: EmbeddedPostgres | None,
     outbox: Outbox,
     instance: str,
+    entry: Callable[[JobSpec], Entry],
 ) -> Daemon:
     """Put the daemon together."""
     clock, log, directory = Clock(), get_logger(), Path(config.daemon.state_dir)
@@ -202,7 +205,7 @@ def _daemon(
         dispatch = Dispatch(
             store=store, outbox=outbox, instance=instance,
             limits=assembly.limits(config), gates=MachineGates(directory, log),
-            observer=metrics, keeper=daemon, tick=daemon.ticked, clock=clock, log=log,
+            observer=metrics, keeper=daemon, entry=entry, tick=daemon.ticked, clock=clock, log=log,
         )  # fmt: skip
         _watch(metrics, health, store, dispatch, directory)
         return dispatch

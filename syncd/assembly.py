@@ -5,6 +5,7 @@ import hmac
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,19 @@ class Accounts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Makes a job anew for each attempt, of a configuration that another process can have too."""
+
+    config: Config
+    name: str
+    services: registry.Services
+
+    def __call__(self) -> Job[Any]:
+        """Make the job."""
+        return registry.build(self.config.jobs[self.name], self.services)
+
+
 def job_specs(config: Config, store: Store, accounts: Accounts) -> dict[str, JobSpec]:
     """Return the enabled jobs of a configuration."""
     return {
@@ -117,9 +131,6 @@ def _spec(
         ),
     )
 
-    def build() -> Job[Any]:
-        return registry.build(job, services)
-
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
     rate = job.change_rate
     return JobSpec(
@@ -134,7 +145,7 @@ def _spec(
         retries=job.retries,
         parallel=job.max_concurrent_items,
         config_digest=config.digest,
-        build=build,
+        build=Recipe(config, name, services),
         priority=job.priority,
         overlap=job.overlap,
         start_deadline=job.start_deadline,

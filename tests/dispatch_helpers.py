@@ -16,8 +16,9 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Items
+from syncd.dispatch.work import Work as WayToWork
 from syncd.jobs.base import Applied, Change
-from syncd.model.run import Claim, Counts, Selection, Target, new_run_id
+from syncd.model.run import Claim, Counts, Isolation, Selection, Target, new_run_id
 from syncd.store import runs
 from syncd.store.database import Store
 from syncd.store.outbox import Outbox
@@ -88,6 +89,12 @@ class Watcher:
 
     def error_recorded(self, job: str, error_class: str) -> None:
         self.told.append(("error", job, error_class))
+
+    def observe_api(self, provider: str, api: str, outcome: str, seconds: float) -> None:
+        self.told.append(("api", provider, api, outcome))
+
+    def observe_statement(self, operation: str, seconds: float) -> None:
+        self.told.append(("statement", operation))
 
 
 class Noted:
@@ -185,9 +192,11 @@ class Bench:
         self.watcher = Watcher()
         self.recorder = Recorder(self.store, self.outbox, self.log)
         self.credentials = Noted()
-        work = Items(self.store, self.recorder, self.watcher, self.clock)
+        self.works: dict[Isolation, WayToWork] = {
+            "thread": Items(self.store, self.recorder, self.watcher, self.clock)
+        }
         self.runner = Runner(
-            {"thread": work}, self.recorder, self.watcher, self.credentials, self.clock, self.log
+            self.works, self.recorder, self.watcher, self.credentials, self.clock, self.log
         )
         self.next_due: datetime | None = None
 

@@ -38,7 +38,17 @@ from syncd.store.outbox import Owed
 _NAMED_IN_LOG = 50  # changes of an item that the log names; the store has them all
 
 
-class Observer(Protocol):
+class ItemObserver(Protocol):
+    """What the items of an attempt tell the metrics; safe for threads."""
+
+    def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:
+        """Count an item and what it changed."""
+
+    def error_recorded(self, job: str, error_class: ErrorClass) -> None:
+        """Count the error of a run, an item or a resource."""
+
+
+class Observer(ItemObserver, Protocol):
     """What the dispatch tells the metrics; safe for threads."""
 
     def skipped(self, job: str, reason: SkipReason) -> None:
@@ -53,11 +63,11 @@ class Observer(Protocol):
     def run_ended(self, job: str, outcome: RunOutcome, now: datetime, seconds: float) -> None:
         """Count a run that is over, or interrupted."""
 
-    def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:
-        """Count an item and what it changed."""
+    def observe_api(self, provider: str, api: str, outcome: str, seconds: float) -> None:
+        """Count a request that an attempt made in a process of its own."""
 
-    def error_recorded(self, job: str, error_class: ErrorClass) -> None:
-        """Count the error of a run, an item or a resource."""
+    def observe_statement(self, operation: str, seconds: float) -> None:
+        """Count an operation of the store, as `observe_api` does requests."""
 
 
 class Records(Protocol):
@@ -111,7 +121,7 @@ class ItemWork:
 
     store: Store
     records: Records
-    observer: Observer
+    observer: ItemObserver
     clock: Clock
     job: Job[Any]
     claim: Claim
@@ -194,21 +204,26 @@ class ItemWork:
         done = end(outcome, Counts())
         self.tally.note(self.target, outcome, error)
         try:
-            self._record(done)
+            record_end(self.records, Owed(self.claim, item=done), self.ctx.log)
         except Fenced as fenced:
             self.tally.fenced = fenced
         return done
 
-    def _record(self, done: items.ItemEnd) -> None:
-        """Record an end; without what the job reported when that is what can't be recorded."""
-        try:
-            self.records.record(Owed(self.claim, item=done))
-        except Fenced:
+
+def record_end(records: Records, owed: Owed, log: BoundLogger) -> None:
+    """Record an item's end; without what the job reported when that is what can't be recorded.
+
+    Raises Fenced.
+    """
+    try:
+        records.record(owed)
+    except Fenced:
+        raise
+    except Exception as error:
+        if owed.item is None:
             raise
-        except Exception as error:  # noqa: BLE001 - an item always ends
-            tell(self.ctx.log, "an item's report can't be recorded", error)
-            bare = replace(done, details={}, errors=())
-            self.records.record(Owed(self.claim, item=bare))
+        tell(log, "an item's report can't be recorded", error)
+        records.record(replace(owed, item=replace(owed.item, details={}, errors=())))
 
 
 def failure(error: BaseException) -> Outcome:

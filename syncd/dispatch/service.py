@@ -11,6 +11,7 @@ from syncd.dispatch.board import Active, Board
 from syncd.dispatch.dispatcher import Dispatcher, Hurry, Keeper
 from syncd.dispatch.gates import Limits, MachineGates
 from syncd.dispatch.holds import Holds
+from syncd.dispatch.isolated import Entry, Isolated
 from syncd.dispatch.item import Observer
 from syncd.dispatch.job_states import JobStates
 from syncd.dispatch.ledger import StoreLedger
@@ -22,10 +23,10 @@ from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor
 from syncd.dispatch.timetable import Plan, Timetable
-from syncd.dispatch.work import Items
+from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import NotFound, StoreError
-from syncd.model.run import Priority, RunId, Selection, Wait, new_run_id
+from syncd.model.run import Isolation, Priority, RunId, Selection, Wait, new_run_id
 from syncd.store import held_accounts, job_state, leader, recovery, resources
 from syncd.store.database import Store
 from syncd.store.job_state import JobState, Pause
@@ -49,6 +50,7 @@ class Dispatch:
         gates: MachineGates,
         observer: Observer,
         keeper: Keeper,
+        entry: Callable[[JobSpec], Entry],
         tick: Callable[[], None],
         clock: Clock,
         log: BoundLogger,
@@ -59,6 +61,10 @@ class Dispatch:
         self.limits, self.gates = limits, gates
         self.recorder = Recorder(store, outbox, log)
         self.holds = Holds(store, clock, log)
+        self._works: Mapping[Isolation, Work] = {
+            "thread": Items(store, self.recorder, observer, clock),
+            "process": Isolated(entry, self.recorder, observer),
+        }
         self.pool = WorkerPool(limits.runs, log)
         self.timetable = Timetable(
             clock,
@@ -128,7 +134,7 @@ class Dispatch:
             lease=lease,
             board=board,
             runner=Runner(
-                {"thread": Items(self._store, self.recorder, self._observer, self._clock)},
+                self._works,
                 self.recorder,
                 self._observer,
                 self.holds,

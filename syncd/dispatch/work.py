@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from syncd.context import BoundLogger, Clock, RunContext
-from syncd.dispatch.item import ItemWork, Observer, Records, Tally, failure, tell
+from syncd.dispatch.item import ItemObserver, ItemWork, Records, Tally, failure, tell
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.workers import in_parallel
@@ -56,7 +56,7 @@ class Items:
 
     store: Store
     records: Records
-    observer: Observer
+    observer: ItemObserver
     clock: Clock
 
     def do(self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress) -> Done:

@@ -63,6 +63,7 @@ class Store:
         pool_idle: timedelta = timedelta(seconds=30),
         connect_timeout: timedelta = timedelta(seconds=2),
     ) -> None:
+        self.dsn = dsn
         self._wait = max(connect_timeout.total_seconds(), 1.0)
         self.observe: Callable[[Operation, float], None] = _unobserved
         self._refused: psycopg.Error | None = None  # why the last try to connect failed
