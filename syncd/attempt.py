@@ -63,7 +63,8 @@ def main() -> None:
     pool = {"pool_min": 1, "pool_max": config.jobs[job].max_concurrent_items + 1}
     store = assembly.open_store(replace(config, store=config.store.model_copy(update=pool)), dsn)
     store.observe = parent.observe_statement
-    accounts = assembly.Accounts(store, parent.observe_api)
+    no_key = b""  # whether credentials have changed is the daemon's to tell
+    accounts = assembly.Accounts(store, parent.observe_api, no_key)
     parent.work(assembly.job_specs(config, store, accounts)[job], store, get_logger())
     store.close()
     os._exit(0)  # no thread of a library holds it up

@@ -95,7 +95,8 @@ class Runner:
         except Fenced as error:
             ctx.log.warning("run abandoned", error=str(error))
             seconds = self._clock.monotonic() - began
-            self._observer.run_ended(ctx.job_name, "interrupted", self._clock.now(), seconds)
+            if not attempt.source.given_up:  # else that was told already
+                self._observer.run_ended(ctx.job_name, "interrupted", self._clock.now(), seconds)
             return None
         self._tell_metrics(ctx.job_name, end)
         _log_end(ctx.log, end)

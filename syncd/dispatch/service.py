@@ -21,7 +21,7 @@ from syncd.dispatch.queue import Verdict, Waiting
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
-from syncd.dispatch.supervisor import Supervisor
+from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
 from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
@@ -51,7 +51,7 @@ class Dispatch:
         observer: Observer,
         keeper: Keeper,
         entry: Callable[[JobSpec], Entry],
-        tick: Callable[[], None],
+        tick: Callable[[str | None], None],
         clock: Clock,
         log: BoundLogger,
     ) -> None:
@@ -71,12 +71,11 @@ class Dispatch:
             log,
             due=lambda dues: self._lead()[1].due(dues),  # noqa: PLW0108 - made with the lease
             set_back=lambda now: self._lead()[1].clock_set_back(now),  # noqa: PLW0108
-            tick=tick,
+            tick=lambda: tick(self._ailment()),
         )
         self.supervisor = Supervisor(
             running=lambda: self._leading[0].attempts() if self._leading else (),
             stuck=lambda attempt: self._lead()[1].stuck(attempt),  # noqa: PLW0108
-            cut_overdue=store.cut_overdue,
             log=log,
         )
         self.specs: Mapping[str, JobSpec] = {}
@@ -113,8 +112,14 @@ class Dispatch:
         dispatcher = self._dispatcher_of(lease, board)  # the store is done with: nothing can fail
         self._leading = board, dispatcher
         dispatcher.start()
+        self.supervisor.start()
         self._enable(specs, states, set())
         return True
+
+    def _ailment(self) -> str | None:
+        """Return why only a restart can help, None while all is well."""
+        age = self.supervisor.age() if self._leading else 0.0
+        return ailment(age, self.pool.stuck, self.pool.size)
 
     @property
     def board(self) -> Board:
@@ -330,6 +335,7 @@ class Dispatch:
 
     def stop(self) -> None:
         """End the threads and give the lease back."""
+        self.supervisor.stop(2.0)
         self._lead()[1].stop()
         if not self.pool.stop(2.0):
             self._log.error("a worker did not come back; its run is taken up at the next start")
