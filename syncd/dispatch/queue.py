@@ -156,7 +156,8 @@ def decide(
     """Decide about every waiting run, by priority, then first in, first out.
 
     A job never has two runs at once, nor one beside a stuck thread (`locked`). A run that waits for
-    an account or server keeps those behind it from taking it, so that it is not overtaken for ever.
+    an account, a server or a worker keeps those behind it from taking what it needs, so that it is
+    not overtaken for ever.
     """
     decision, desk = Decision(), _Desk(running, locked, room)
     for run in sorted(waiting, key=lambda run: _place(run, now)):
@@ -218,15 +219,17 @@ class _Desk:
     def take(self, run: Waiting) -> None:
         """Give a run what it needs."""
         self._free -= 1
+        self._keep(run)
+
+    def reserve(self, run: Waiting, reason: Wait) -> None:
+        """Keep what a run is about to need from those behind it."""
+        if reason in ("account", "server", "worker"):
+            self._keep(run)
+
+    def _keep(self, run: Waiting) -> None:
         self._jobs.add(run.job)
         self._accounts.update(run.accounts)
         self._servers.update(run.servers)
-
-    def reserve(self, run: Waiting, reason: Wait) -> None:
-        """Keep what a run waits for from those behind it."""
-        if reason in ("account", "server"):
-            self._accounts.update(run.accounts)
-            self._servers.update(run.servers)
 
     def make_room(self, run: Waiting, reason: Wait) -> list[RunId]:
         """Return whom to interrupt so that an urgent run can be started; nobody if it won't do."""
@@ -240,28 +243,29 @@ class _Desk:
         return []
 
     def _clear_way(self, run: Waiting) -> list[RunId]:
-        """Interrupt one holder of each account or server that is full, if that can be done."""
+        """Interrupt whom it takes so that the accounts and servers of a run have room for it."""
         chosen: list[RunId] = []
-        for holders in self._full(run):
-            if any(one.stopping or one.run_id in self._yielding for one in holders):
-                continue
-            yielding = self._yield_one(holders)
-            if not yielding:
-                self._yielding -= set(chosen)
-                return []
-            chosen += yielding
+        for holders, excess in self._shared(run):
+            leaving = sum(one.stopping or one.run_id in self._yielding for one in holders)
+            for _ in range(excess - leaving):
+                yielding = self._yield_one(holders)
+                if not yielding:
+                    self._yielding -= set(chosen)
+                    return []
+                chosen += yielding
         return chosen
 
-    def _full(self, run: Waiting) -> Iterator[list[Running]]:
-        """Give who holds each account and server of a run that has no room left."""
-        for account in run.accounts:
-            holders = [one for one in self._running if account in one.accounts]
-            if len(holders) >= self._room.per_account:
-                yield holders
-        for server in run.servers:
-            holders = [one for one in self._running if server in one.servers]
-            if len(holders) >= self._room.per_server:
-                yield holders
+    def _shared(self, run: Waiting) -> Iterator[tuple[list[Running], int]]:
+        """Give the holders of each account and server of a run, and how many are too many.
+
+        The run counts, and so do the urgent ones ahead, which take what becomes free first.
+        """
+        for name in run.accounts:
+            holders = [one for one in self._running if name in one.accounts]
+            yield holders, self._accounts[name] - self._room.per_account
+        for name in run.servers:
+            holders = [one for one in self._running if name in one.servers]
+            yield holders, self._servers[name] - self._room.per_server
 
     def _yield_one(self, among: Iterable[Running]) -> list[RunId]:
         """Choose the run of the lowest priority, of several the one that would lose the least."""
