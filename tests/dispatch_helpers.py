@@ -216,7 +216,7 @@ class Bench:
 
     def new_run(self, job: str = "j", **changes: Any) -> NewRun:
         now = self.clock.now()
-        new = NewRun(new_run_id(now), job, "fake", "schedule", now, 4, "d")
+        new = NewRun(new_run_id(now), job, "fake", "schedule", now, 4, "d", "normal")
         return replace(new, **changes)
 
     def insert(self, new: NewRun) -> bool:

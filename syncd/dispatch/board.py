@@ -247,15 +247,11 @@ class Board:
         del self.running[run_id]
         self._notify()
 
-    def give_up(self, attempt: Attempt) -> Active | None:
-        """Lock the job of an attempt whose thread is stuck; None when it just came back."""
-        run_id = attempt.claim.run_id
-        active = self.running.get(run_id)
-        if active is not None:
-            self.stuck[run_id] = active
-            del self.running[run_id]
-            self._notify()
-        return active
+    def give_up(self, active: Active) -> None:
+        """Lock the job of a run that is over although its thread is stuck."""
+        self.stuck[active.run.run_id] = active
+        del self.running[active.run.run_id]
+        self._notify()
 
     def cancel(self, run_id: RunId, by: str) -> None:
         """Cancel a run that waits or runs, a command's among them; raises Conflict for others.

@@ -289,22 +289,24 @@ class Dispatcher:
 
         What the thread still wants to record is refused: the run is over in the store.
         """
-        active, run_id = self._board.give_up(attempt), attempt.claim.run_id
+        run_id, job = attempt.claim.run_id, attempt.spec.name
+        active = self._board.running.get(run_id)
         if active is None:
-            return
+            return  # it just came back
         attempt.source.given_up = True
         end = _end_of_stuck(active, self._clock.now())
         self._log.error(
             "a thread is stuck: its job is locked until it comes back",
-            job=attempt.spec.name, run=str(run_id), error=end.outcome.error,
+            job=job, run=str(run_id), error=end.outcome.error,
         )  # fmt: skip
-        if piece := self._pieces.pop(run_id, None):
-            self._pool.give_up(piece)
         with suppress(Fenced):
             self._recorder.record(Owed(attempt.claim, run=end))
+        if piece := self._pieces.pop(run_id, None):
+            self._pool.give_up(piece)
+        self._board.give_up(active)
         status: RunOutcome = "cancelled" if end.outcome.status == "cancelled" else "failed"
-        self._observer.run_ended(attempt.spec.name, status, end.finished_at, end.seconds)
-        self._keeper.run_ended(attempt.spec.name, end)
+        self._observer.run_ended(job, status, end.finished_at, end.seconds)
+        self._keeper.run_ended(job, end)
 
     def _recover_board(self) -> None:
         """After an outage: what was committed though its answer was lost is on the board again."""

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dispatch_helpers import Bench
+from dispatch_desk import Desk, Open
+from dispatch_helpers import SECONDS, Bench
+
+from syncd.dispatch.spec import JobSpec
 
 
 @pytest.fixture
@@ -14,3 +18,22 @@ def bench(migrated_dsn: str, tmp_path: Path) -> Iterator[Bench]:
     made.execute("create table scratch (run_id uuid not null)")
     yield made
     made.close()
+
+
+@pytest.fixture
+def desk(bench: Bench) -> Iterator[Open]:
+    """Give what makes a desk, closed after the test."""
+    made = []
+
+    def open_desk(*specs: JobSpec, started: bool = True, **changes: Any) -> Desk:
+        made.append(Desk(bench, *specs, **changes))
+        if started:
+            made[-1].start()
+        return made[-1]
+
+    yield open_desk
+    for one in made:
+        if one.dispatcher._thread.ident:
+            one.close()
+        else:
+            one.pool.stop(SECONDS)

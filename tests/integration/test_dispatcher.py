@@ -1,9 +1,7 @@
 """The dispatcher's thread: claims, starts, keeps the lease, outlives the store."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from databases import reachable_directory
+from dispatch_desk import Desk, Open, statuses, until
 from dispatch_helpers import (
     NOON,
     SECONDS,
@@ -25,113 +24,11 @@ from dispatch_helpers import (
 )
 
 from syncd.context import Clock
-from syncd.dispatch.board import Board
-from syncd.dispatch.dispatcher import Dispatcher
-from syncd.dispatch.spec import JobSpec
-from syncd.dispatch.timetable import Due
-from syncd.dispatch.workers import WorkerPool
 from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError
-from syncd.model.run import RunId, Selection
+from syncd.model.run import Due, Selection
 from syncd.store import leader, runs
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
-from syncd.store.runs import RunEnd
-
-ALL = Selection()
-
-
-@dataclass
-class Keeps:
-    """A `Keeper` whose events the test waits for."""
-
-    lost: threading.Event = field(default_factory=threading.Event)
-    back: threading.Event = field(default_factory=threading.Event)
-    deposed: threading.Event = field(default_factory=threading.Event)
-    ends: list[tuple[str, RunEnd | None]] = field(default_factory=list)
-
-    def store_lost(self, error: StoreError) -> None:
-        self.lost.set()
-
-    def store_back(self) -> None:
-        self.back.set()
-
-    def run_ended(self, job: str, end: RunEnd | None) -> None:
-        self.ends.append((job, end))
-
-    def leadership_lost(self) -> None:
-        self.deposed.set()
-
-
-class Desk:
-    """A dispatcher with all its parts, in the place of the composition root."""
-
-    def __init__(self, bench: Bench, *specs: JobSpec, workers: int = 2) -> None:
-        self.bench, self.keeper = bench, Keeps()
-        lease = leader.acquire(bench.store, "daemon:test")
-        assert lease is not None
-        self.lease = lease
-        self.pool = WorkerPool(workers, bench.log)
-        self.board = Board(bench.store, lease, bench.clock, bench.log)
-        self.board.specs = {one.name: one for one in specs}
-        for one in specs:
-            bench.execute("insert into syncd.job_state values (%s, null, '')", one.name)
-        self.dispatcher = Dispatcher(
-            store=bench.store, lease=lease, runs=self.board, runner=bench.runner,
-            recorder=bench.recorder, pool=self.pool, observer=bench.watcher, keeper=self.keeper,
-            next_due=lambda job: None, log=bench.log,
-        )  # fmt: skip
-
-    def due(self, *dues: Due) -> None:
-        self.dispatcher.due(dues)
-
-    def request(self, job: str = "j", selection: Selection = ALL) -> RunId:
-        return self.dispatcher.ask(lambda: self.board.request(job, selection, "me"))
-
-    def final(self, run_id: RunId) -> str:
-        assert self.board.wait_final(run_id, SECONDS)
-        return str(self.bench.one("select status from syncd.run where id = %s", run_id))
-
-    def drain(self, grace: float = 0.0) -> None:
-        self.dispatcher.drain(grace, threading.Event(), lambda: None)
-
-    def close(self) -> None:
-        self.drain()
-        self.dispatcher.stop()
-        assert self.pool.stop(SECONDS)
-
-
-Open = Callable[..., Desk]
-
-
-@pytest.fixture
-def desk(bench: Bench) -> Iterator[Open]:
-    """Give what makes a desk, closed after the test."""
-    made = []
-
-    def open_desk(*specs: JobSpec, started: bool = True, **changes: Any) -> Desk:
-        made.append(Desk(bench, *specs, **changes))
-        if started:
-            made[-1].dispatcher.start()
-        return made[-1]
-
-    yield open_desk
-    for one in made:
-        if one.dispatcher._thread.ident:
-            one.close()
-        else:
-            one.pool.stop(SECONDS)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds that nobody signals."""
-    end, pause = time.monotonic() + SECONDS, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        pause.wait(0.01)
-
-
-def statuses(bench: Bench) -> Sequence[tuple[Any, ...]]:
-    return bench.execute("select scheduled_for, trigger, status from syncd.run order by 1")
 
 
 def test_a_due_time_becomes_a_run_and_its_moment_is_remembered(bench: Bench, desk: Open) -> None:
@@ -161,7 +58,7 @@ def test_a_due_time_of_an_active_job_is_skipped_and_accounted_for(bench: Bench, 
 def test_what_was_missed_is_made_up_for_one_by_one_oldest_first(bench: Bench, desk: Open) -> None:
     order = []
     job = FakeJob({"1": lambda ctx: order.append(ctx.scheduled_for)})
-    at = desk(spec("j", job))
+    at = desk(spec("j", job, catch_up="all"))
     moments = [NOON + step for step in minutes(0, 1, 2)]
     at.due(*[Due("j", moment, "catch_up") for moment in moments])
     until(lambda: len(at.keeper.ends) == 3)
@@ -256,8 +153,8 @@ def test_a_start_and_a_claim_whose_answers_were_lost_are_found(bench: Bench, des
     at = desk(spec("a", FakeJob({"1": succeed})), spec("b", FakeJob({})), started=False)
     begun, claimed = bench.begun("a"), bench.new_run("b")
     bench.insert(claimed)
-    at.dispatcher.start()
-    at.dispatcher.adopt(at.board.specs)
+    at.start()
+    at.reload(*at.jobs.specs.values())
     assert at.final(begun.run_id) == "success"
     assert at.final(claimed.id) == "success"
     assert bench.one("select attempt from syncd.run where job = 'a'") == 1
@@ -267,7 +164,7 @@ def test_a_job_that_is_gone_takes_its_waiting_runs_along(bench: Bench, desk: Ope
     at = desk(spec("j", FakeJob({"1": fail(Network("x"))})))
     run_id = at.request()
     until(lambda: at.keeper.ends and at.board.waiting and not at.board.running)
-    at.dispatcher.adopt({})
+    at.reload()
     assert bench.one("select status, error from syncd.run") == ("cancelled", "the job is gone")
     assert not at.board.active(run_id)
 
@@ -286,7 +183,7 @@ def test_runs_begun_before_the_store_is_lost_between_two_starts_are_run(
 
     monkeypatch.setattr(leader.Lease, "check", fragile)
     at.due(Due("a", NOON, "schedule"), Due("b", NOON, "schedule"))
-    at.dispatcher.start()
+    at.start()
     until(lambda: len(at.keeper.ends) == 2)
     assert [row[2] for row in statuses(bench)] == ["success"] * 2
     assert at.keeper.back.is_set()
@@ -350,7 +247,7 @@ def test_due_times_outlive_the_store(server: EmbeddedPostgres, tmp_path: Path) -
     bench.execute("create table scratch (run_id uuid not null)")
     gate = Gate()
     at = Desk(bench, spec("j", FakeJob({"1": gate})), spec("k", FakeJob({"1": succeed})))
-    at.dispatcher.start()
+    at.start()
     running: UUID = at.request()
     assert gate.entered.wait(SECONDS)
     server.stop(30)

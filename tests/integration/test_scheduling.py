@@ -1,0 +1,433 @@
+"""The dispatcher with gates, priorities, pauses, held accounts and stuck threads, on a store."""
+
+import os
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from dispatch_desk import ALL, Desk, Open, statuses, until
+from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
+
+from syncd.context import RunContext
+from syncd.dispatch.spec import JobSpec
+from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound
+from syncd.jobs.base import Applied
+from syncd.model.run import Counts, Due, RunId, Selection, Target
+from syncd.store import held_accounts, job_state
+from syncd.triggers.base import Memory
+from syncd.triggers.interval import Interval
+
+HOUR = timedelta(hours=1)
+
+
+def hourly(name: str, job: Any, **changes: Any) -> JobSpec:
+    """Return a job that is due each hour from noon."""
+
+    def trigger(memory: Memory, now: datetime) -> Interval:
+        return Interval(memory.interval or HOUR, NOON)
+
+    return spec(name, job, trigger_from=trigger, **changes)
+
+
+def why(at: Desk, run_id: RunId) -> str:
+    """Return why a run waits, once that was decided."""
+    until(lambda: run_id in at.board.waits)
+    return at.board.waits[run_id].reason
+
+
+def only_waiting(at: Desk) -> RunId:
+    """Return the one run that waits."""
+    until(lambda: len(at.board.waiting) == 1)
+    return next(iter(at.board.waiting))
+
+
+def pass_time(bench: Bench, seconds: float) -> None:
+    bench.clock.pass_(seconds)  # type: ignore[attr-defined]  # a HandClock
+
+
+# Gates
+
+
+@pytest.mark.parametrize(("reading", "closed"), [("load", 0.9), ("free", 10.0)])
+def test_a_gate_of_the_machine_holds_a_run_until_it_opens(
+    bench: Bench, desk: Open, reading: str, closed: float
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})))
+    opened = getattr(at.machine, reading)
+    setattr(at.machine, reading, closed)
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == {"load": "load", "free": "disk"}[reading]
+    setattr(at.machine, reading, opened)
+    until(lambda: at.keeper.ends)
+    assert statuses(bench) == [(NOON, "schedule", "success")]
+
+
+def test_a_run_that_a_gate_holds_until_the_next_due_time_is_cancelled_with_the_reason(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})))
+    at.machine.load = 5.0
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == "load"
+    pass_time(bench, 3600)
+    until(lambda: not at.board.waiting)
+    assert bench.one("select status, error from syncd.run") == (
+        "cancelled", "not started in time (load): the load was too high",
+    )  # fmt: skip
+    assert ("skipped", "j", "load") in bench.watcher.told
+    assert bench.one("select skipped_due, skip_reason from syncd.job_state") == (NOON, "load")
+
+
+def test_a_run_that_finds_no_worker_by_its_start_deadline_is_given_up(
+    bench: Bench, desk: Open
+) -> None:
+    gate = Gate()
+    at = desk(
+        spec("busy", FakeJob({"1": gate})),
+        hourly("j", FakeJob({"1": succeed}), start_deadline=timedelta(minutes=5)),
+        workers=1,
+    )
+    at.request("busy")
+    assert gate.entered.wait(SECONDS)
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == "worker"
+    pass_time(bench, 300)
+    until(lambda: ("skipped", "j", "busy") in bench.watcher.told)
+    gate.open.set()
+    assert bench.one("select error from syncd.run where job = 'j'") == (
+        "not started in time (worker): no worker was free"
+    )
+
+
+def test_an_urgent_run_passes_the_gate_of_the_load_and_one_by_hand_those_of_its_job(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed}), closed_until=lambda now: NOON + HOUR))
+    at.machine.load = 5.0
+    assert why(at, held := at.request()) == "load"
+    assert at.final(at.request(priority="urgent")) == "success"
+    at.machine.load = 0.0
+    assert at.final(held) == "success"
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == "window"
+    assert at.final(at.request()) == "success"
+
+
+def test_a_paused_job_waits_over_a_restart_and_starts_when_it_is_resumed(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})))
+    until_two = NOON + timedelta(hours=2)
+    at.dispatcher.ask(lambda: at.jobs.pause("j", until_two, "me"))
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == "paused"
+    states = at.remember({"j": at.jobs.specs["j"]})
+    assert states["j"].pause == job_state.Pause(NOON, until_two, "me")
+    assert at.final(at.request()) == "success"  # by hand
+    assert at.dispatcher.ask(lambda: at.jobs.resume("j", "me")) == (True, [])
+    until(lambda: len(at.keeper.ends) == 2)
+    assert {row[2] for row in statuses(bench)} == {"success"}
+    with pytest.raises(NotFound):
+        at.dispatcher.ask(lambda: at.jobs.pause("none", None, "me"))
+
+
+def test_a_pause_ends_by_itself(bench: Bench, desk: Open) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})))
+    at.dispatcher.ask(lambda: at.jobs.pause("j", NOON + timedelta(minutes=30), "me"))
+    at.due(Due("j", NOON, "schedule"))
+    assert why(at, only_waiting(at)) == "paused"
+    pass_time(bench, 1800)
+    until(lambda: at.keeper.ends)
+    assert at.jobs.pause_of("j") is None
+
+
+# Priorities
+
+
+def test_a_waiting_run_can_be_moved_to_the_front_and_an_ended_one_can_not(
+    bench: Bench, desk: Open
+) -> None:
+    gate, order = Gate(), []
+    jobs = [
+        spec(name, FakeJob({"1": lambda ctx: order.append(ctx.job_name)})) for name in ("a", "b")
+    ]
+    at = desk(spec("busy", FakeJob({"1": gate}), interruptible=False), *jobs, workers=1)
+    at.request("busy")
+    assert gate.entered.wait(SECONDS)
+    first, second = at.request("a"), at.request("b")
+    at.dispatcher.ask(lambda: at.board.prioritise(second, "urgent", "me"))
+    assert bench.one("select priority from syncd.run where id = %s", second) == "urgent"
+    gate.open.set()
+    assert [at.final(run_id) for run_id in (first, second)] == ["success"] * 2
+    assert order == ["b", "a"]
+    with pytest.raises(Conflict):
+        at.dispatcher.ask(lambda: at.board.prioritise(second, "low", "me"))
+
+
+def test_an_urgent_run_interrupts_a_lower_one_which_loses_no_attempt(
+    bench: Bench, desk: Open
+) -> None:
+    gate, works = Gate(), {}
+    works["1"] = gate.until_cancelled
+    at = desk(
+        spec("low", FakeJob(works), priority="low"), spec("j", FakeJob({"1": succeed})), workers=1
+    )
+    low = at.request("low")
+    assert gate.entered.wait(SECONDS)
+    works["1"] = succeed
+    assert at.final(at.request("j", priority="urgent")) == "success"
+    assert at.final(low) == "success"
+    row = bench.one(
+        "select attempt, max_attempts, interruptions, error_class from syncd.run where id = %s",
+        low,
+    )
+    assert row == (2, 5, 1, None)
+    assert [told for told in bench.watcher.told if told[0] == "ended"] == [
+        ("ended", "low", "interrupted"), ("ended", "j", "success"), ("ended", "low", "success"),
+    ]  # fmt: skip
+
+
+def test_runs_that_share_an_account_take_turns(bench: Bench, desk: Open) -> None:
+    gate = Gate()
+    at = desk(
+        spec("a", FakeJob({"1": gate}), accounts=("prod",)),
+        spec("b", FakeJob({"1": succeed}), accounts=("prod",)),
+    )
+    at.request("a")
+    assert gate.entered.wait(SECONDS)
+    second = at.request("b")
+    assert why(at, second) == "account"
+    gate.open.set()
+    assert at.final(second) == "success"
+
+
+# Overlap
+
+
+def test_overlap_replace_cancels_the_active_run_and_starts_the_new_one(
+    bench: Bench, desk: Open
+) -> None:
+    gate, works = Gate(), {}
+    works["1"] = gate.until_cancelled
+    at = desk(hourly("j", FakeJob(works), overlap="replace"))
+    at.due(Due("j", NOON, "schedule"))
+    assert gate.entered.wait(SECONDS)
+    works["1"] = succeed
+    at.due(Due("j", NOON + HOUR, "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["cancelled", "success"]
+    assert "replaced by run" in bench.one("select error from syncd.run where status = 'cancelled'")
+
+
+def test_overlap_queue_lets_one_wait(bench: Bench, desk: Open) -> None:
+    gate = Gate()
+    at = desk(hourly("j", FakeJob({"1": gate}), overlap="queue"))
+    for hour in range(3):
+        at.due(Due("j", NOON + hour * HOUR, "schedule"))
+        if hour == 0:
+            assert gate.entered.wait(SECONDS)
+    until(lambda: ("skipped", "j", "overlap") in bench.watcher.told)
+    gate.open.set()
+    until(lambda: len(at.keeper.ends) == 2)
+    assert statuses(bench) == [
+        (NOON, "schedule", "success"), (NOON + HOUR, "schedule", "success"),
+    ]  # fmt: skip
+
+
+# Stuck threads
+
+
+class Pipe:
+    """A work that sleeps in C code until somebody writes to its pipe."""
+
+    def __init__(self) -> None:
+        self.read, self.write = os.pipe()
+        self.entered = threading.Event()
+
+    def __call__(self, ctx: RunContext) -> None:
+        self.entered.set()
+        os.read(self.read, 1)
+
+    def wake(self) -> None:
+        os.write(self.write, b"x")
+        os.close(self.write)
+
+
+def test_a_thread_asleep_in_c_code_is_found_counted_and_replaced_and_locks_its_job(
+    bench: Bench, desk: Open
+) -> None:
+    pipe = Pipe()
+    at = desk(
+        spec("j", FakeJob({"1": pipe}), timeout=timedelta(milliseconds=50)),
+        spec("other", FakeJob({"1": succeed})),
+        workers=1, stuck_after=0.2,
+    )  # fmt: skip
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.pool.stuck == 1)
+    until(lambda: statuses(bench) == [(NOON, "schedule", "failed")])
+    run = bench.one("select error_class, error, next_attempt_at, items_failed from syncd.run")
+    assert run == (
+        "timeout", "the time limit of 0:00:00.050000 passed; its thread did not come back", None, 1,
+    )  # fmt: skip
+    assert at.final(at.request("other")) == "success"  # in the thread that replaces it
+    at.due(Due("j", NOON + HOUR, "schedule"))
+    until(lambda: ("skipped", "j", "stuck") in bench.watcher.told)
+    pipe.wake()
+    until(lambda: at.pool.stuck == 0 and not at.board.stuck)
+    assert bench.scratch() == 1  # what the late thread would have written was refused
+    assert bench.watcher.told.count(("ended", "j", "failed")) == 1
+    assert ("ended", "j", "interrupted") not in bench.watcher.told
+    at.due(Due("j", NOON + 2 * HOUR, "schedule"))
+    until(lambda: len(statuses(bench)) == 3)  # the job is unlocked
+    os.close(pipe.read)
+
+
+def test_a_stuck_thread_of_a_cancelled_run_leaves_it_cancelled(bench: Bench, desk: Open) -> None:
+    pipe = Pipe()
+    at = desk(spec("j", FakeJob({"1": pipe})), stuck_after=0.1)
+    run_id = at.request()
+    assert pipe.entered.wait(SECONDS)
+    at.dispatcher.ask(lambda: at.board.cancel(run_id, "me"))
+    assert at.final(run_id) == "cancelled"
+    until(lambda: at.pool.stuck == 1)
+    pipe.wake()
+    until(lambda: at.pool.stuck == 0)
+    os.close(pipe.read)
+
+
+# Held accounts
+
+
+def accounts_job(**works: Any) -> FakeJob:
+    """Return a job with an item for each account, which leaves those out that are held."""
+
+    class Job(FakeJob):
+        def targets(self, ctx: RunContext) -> list[Target]:
+            return [
+                Target(
+                    name, account=name,
+                    problem=Authentication(f"not tried: {ctx.held[name]}")
+                    if name in ctx.held else None,
+                )
+                for name in self.works
+            ]  # fmt: skip
+
+    return Job(works)
+
+
+def test_refused_credentials_hold_the_job_until_an_hour_has_passed(
+    bench: Bench, desk: Open
+) -> None:
+    job = accounts_job(prod=fail(Authentication("the key is unknown")))
+    at = desk(hourly("j", job, accounts=("prod",)))
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and not at.board.running)
+    assert bench.one("select status, error_class, attempt from syncd.run") == (
+        "failed", "authentication", 1,
+    )  # fmt: skip
+    at.due(Due("j", NOON + timedelta(minutes=1), "schedule"))
+    run_id = only_waiting(at)
+    assert why(at, run_id) == "held"
+    assert at.board.waits[run_id].until == NOON + HOUR
+    job.works = {"prod": succeed}
+    pass_time(bench, 3600)
+    until(lambda: len(at.keeper.ends) == 2 or not at.board.waiting)
+    with bench.store.transaction() as tx:
+        assert [each.account for each in held_accounts.load(tx)] == ["prod"]
+    at.due(Due("j", NOON + HOUR, "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    with bench.store.transaction() as tx:
+        assert held_accounts.load(tx) == []
+
+
+def test_a_held_account_is_left_out_and_the_others_go_on(bench: Bench, desk: Open) -> None:
+    job = accounts_job(a=fail(Authentication("no")), b=succeed)
+    at = desk(spec("j", job, accounts=("a", "b")))
+    for minute in range(2):
+        at.due(Due("j", NOON + timedelta(minutes=minute), "schedule"))
+        until(lambda minute=minute: len(at.keeper.ends) == minute + 1 and not at.board.running)
+    assert job.read_targets.count("a") == 1
+    assert job.read_targets.count("b") == 2
+    last = bench.one("select error from syncd.run order by scheduled_for desc limit 1")
+    assert "not tried: no (refused since 2026-03-01 12:00:00 UTC)" in last
+
+
+def test_a_run_by_hand_and_another_secret_try_a_held_account(bench: Bench, desk: Open) -> None:
+    prints = {"prod": "one"}
+    job = accounts_job(prod=fail(Authentication("no")))
+    at = desk(hourly("j", job, accounts=("prod",), fingerprints=lambda: dict(prints)))
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and not at.board.running)
+    assert at.final(at.request()) == "failed"
+    assert job.read_targets == ["prod"] * 2
+    at.due(Due("j", NOON + timedelta(minutes=1), "schedule"))
+    assert why(at, only_waiting(at)) == "held"
+    job.works = {"prod": succeed}
+    prints["prod"] = "two"
+    bench.clock.ticked += 60  # type: ignore[attr-defined]  # secrets are looked at now and then
+    until(lambda: len(at.keeper.ends) == 3)
+    assert at.holds.of(at.jobs.specs["j"]) == []
+
+
+# Adaptive intervals
+
+
+def test_an_adaptive_job_is_retimed_by_what_its_complete_runs_change(
+    bench: Bench, desk: Open
+) -> None:
+    changes = [5, 0]
+    job = FakeJob({"1": lambda ctx: Applied(Counts(total=9, updated=changes[0]))})
+
+    def next_interval(present: timedelta | None, changed: int) -> timedelta:
+        return timedelta(minutes=10 if changed else 40)
+
+    at = desk(hourly("j", job, next_interval=next_interval))
+    assert at.final(at.request()) == "success"
+    until(lambda: at.retimed == ["j"])
+    assert at.jobs.of("j").memory.interval == timedelta(minutes=10)
+    changes[0] = 0
+    assert at.final(at.request(selection=Selection(accounts=frozenset()))) == "success"
+    until(lambda: at.retimed == ["j", "j"])
+    assert bench.one("select interval_seconds from syncd.job_state") == 2400
+    job.works = {"1": fail(Network("x"))}
+    at.request()
+    until(lambda: len(at.keeper.ends) == 3)
+    assert at.jobs.of("j").memory.interval == timedelta(minutes=40)
+
+
+# The store, and another daemon
+
+
+def test_due_times_that_waited_for_the_store_beyond_their_next_one_are_cancelled(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})), started=False)
+    pass_time(bench, 2.5 * 3600)
+    at.board.claim(
+        [Due("j", NOON + hour * HOUR, "schedule") for hour in range(3)], bench.watcher, waited=True
+    )
+    assert bench.execute("select status, error from syncd.run order by scheduled_for") == [
+        ("cancelled", "not started in time (store): the store was out of reach"),
+        ("cancelled", "not started in time (store): the store was out of reach"),
+        ("pending", None),
+    ]
+    assert len(at.board.waiting) == 1
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "request", "reload", "adapt"])
+def test_nothing_is_written_once_another_daemon_leads(bench: Bench, desk: Open, act: str) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed})), started=False)
+    bench.execute("update syncd.leader set holder = 'daemon:other', epoch = epoch + 1")
+    acts = {
+        "pause": lambda: at.jobs.pause("j", None, "me"),
+        "resume": lambda: at.jobs.resume("j", "me"),
+        "request": lambda: at.board.request("j", ALL, "me"),
+        "reload": at.board.reread,
+        "adapt": lambda: at.ledger.set_interval("j", HOUR),
+    }
+    before = bench.execute("select * from syncd.job_state")
+    with pytest.raises(Fenced):
+        acts[act]()
+    assert bench.execute("select * from syncd.job_state") == before
+    assert statuses(bench) == []
