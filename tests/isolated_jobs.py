@@ -119,20 +119,24 @@ WORKS: Mapping[str, Callable[[str], Work]] = {
 
 def entry(dsn: str, works: Mapping[str, tuple[str, str]]) -> Callable[[JobSpec], Entry]:
     """Return how the process of a job with these works begins: by target, a work, an argument."""
-    setup = json.dumps([dsn, works]).encode()
-    return lambda _: Entry(["-m", "isolated_jobs"], setup)
+
+    def of(job: JobSpec) -> Entry:
+        setup = json.dumps([dsn, works, job.parallel]).encode()
+        return Entry(["-m", "isolated_jobs"], setup)
+
+    return of
 
 
 def main() -> None:
     parent = Parent(int(sys.argv[1]))
-    dsn, works = json.loads(parent.order.setup)
+    dsn, works, parallel = json.loads(parent.order.setup)
     made: dict[str, Any] = {n: WORKS[name](argument) for n, (name, argument) in works.items()}
     targets = {n: Target(n, account=n.split("/")[0] if "/" in n else None) for n in works}
     store = Store(dsn, pool_min=1)
     store.observe = parent.observe_statement
     store.open()
     job = FakeJob(made, targets)
-    parent.work(spec(parent.order.job, job, parallel=len(works)), store, plain_log())
+    parent.work(spec(parent.order.job, job, parallel=parallel), store, plain_log())
     store.close()
     os._exit(0)
 

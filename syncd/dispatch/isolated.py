@@ -43,9 +43,9 @@ from syncd.errors import Fenced, SyncdError
 from syncd.model.run import Claim
 
 _TURN: Final = 0.2  # seconds between two looks at the time limit
-_START: Final = 30.0  # seconds until a new process must have read its order
+_START: Final = 10.0  # seconds until a new process must have read its order
 _GRACE: Final = 2.0  # seconds that a process told to stop has for it, and one that is done to end
-_KEPT_BACK: Final = ("NOTIFY_", "WATCHDOG_", "LISTEN_", "PYTHONPATH")
+_KEPT_BACK: Final = ("NOTIFY_", "WATCHDOG_", "LISTEN_")
 """Beginnings of environment variables that are for the daemon alone."""
 
 
@@ -125,6 +125,7 @@ class _Child:
         self._socket, theirs = socketpair()
         self._channel = Channel(self._socket, UP)
         self._stopping: float | None = None  # since when it has been told to, or ought to know
+        self._killed = False
         names = str(theirs.fileno()), order.job, str(order.claim.run_id)
         try:
             with theirs:
@@ -155,7 +156,7 @@ class _Child:
     ) -> None:
         """End it: one that has done its work ends by itself, any other is killed."""
         if error is not None:
-            self._process.kill()
+            self._kill()
         self.wait()
         self._socket.close()
 
@@ -176,10 +177,16 @@ class _Child:
         if self._stopping is None:
             if self._ctx.cancel.is_set() or self._ctx.deadline.remaining() <= 0:
                 self._stopping = time.monotonic()
-        elif time.monotonic() > self._stopping + _GRACE and not gone:
+        elif time.monotonic() > self._stopping + _GRACE and not self._killed:
             self._ctx.log.warning("process killed: it did not stop", pid=self._process.pid)
-            self._process.kill()
+            self._kill()
         return messages
+
+    def _kill(self) -> None:
+        """Kill it, and what it has started itself."""
+        self._killed = True
+        if self._process.poll() is None:  # else the number may be another one's by now
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def wait(self) -> int | None:
         """Return its exit status once it is gone; one that lingers is killed."""
@@ -187,7 +194,7 @@ class _Child:
             try:
                 return self._process.wait(_GRACE)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self._kill()
         return None  # in the kernel's hands: it can't even be killed yet
 
 

@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from syncd.context import CancelSource, Deadline
 from syncd.dispatch.isolated import Isolated
 from syncd.dispatch.progress import RunProgress
+from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Interrupted, Preempted, SyncdError, TimedOut
 from syncd.model.run import Claim, Target
 from syncd.store.embedded import EmbeddedPostgres
@@ -31,11 +32,11 @@ RUN = "select status, error_class, items_total, items_failed, added from syncd.r
 Works = dict[str, tuple[str, str]]
 
 
-def isolated(bench: Bench, works: Works) -> Any:
+def isolated(bench: Bench, works: Works, parallel: int = 3) -> JobSpec:
     """Have the bench's runs do these works in a process of their own; return the job."""
     entry = isolated_jobs.entry(bench.store.dsn, works)
     bench.works["process"] = Isolated(entry, bench.recorder, bench.watcher)
-    return spec("j", None, isolation="process", parallel=len(works))
+    return spec("j", None, isolation="process", parallel=parallel)
 
 
 def run(bench: Bench, works: Works, claim: Claim | None = None, **changes: Any) -> RunEnd | None:
@@ -83,9 +84,9 @@ def test_it_goes_as_in_a_thread(bench: Bench) -> None:
         made = {n: isolated_jobs.WORKS[name](argument) for n, (name, argument) in works.items()}
         targets = {n: Target(n, account=n.split("/")[0] if "/" in n else None) for n in works}
         if isolation == "thread":
-            of = spec("j", FakeJob(made, targets), parallel=len(works))
+            of = spec("j", FakeJob(made, targets), parallel=1)
         else:
-            of = isolated(bench, works)
+            of = isolated(bench, works, parallel=1)
         progress = RunProgress()
         end = bench.runner.run(bench.attempt(of, bench.begun(), progress=progress))
         items = bench.execute(
@@ -147,7 +148,7 @@ def test_it_is_told_why_it_has_to_stop(
 def test_one_that_sleeps_in_c_is_gone_at_its_time_limit(bench: Bench, tmp_path: Path) -> None:
     claim, place = bench.begun(), tmp_path / "pid"
     works = {"1": ("blocked", str(place))}
-    deadline = Deadline.after(4)
+    deadline = Deadline.after(6)
     with under_way(bench, works, claim, deadline=deadline) as (_, ends):
         pid = pid_in(place)
         assert deadline.remaining() > 0, "the process began too late to be tested"
@@ -260,7 +261,7 @@ def test_it_has_no_more_of_the_daemon_than_it_needs(
         os.close(lock)
     seen = json.loads((tmp_path / "seen").read_text())
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"} & seen["environment"].keys()
-    assert seen["environment"].keys() - os.environ.keys() == {"PYTHONPATH"}
+    assert seen["environment"].keys() - os.environ.keys() <= {"PYTHONPATH"}
     assert str(tmp_path / "lock") not in seen["files"]
     assert os.devnull in seen["files"]
     assert not any(bench.store.dsn in argument for argument in seen["arguments"])
