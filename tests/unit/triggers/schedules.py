@@ -1,4 +1,3 @@
-# ruff: noqa: DTZ001 - Hypothesis adds the zone to its bounds
 """What Hypothesis makes for the tests of triggers: schedules, zones, moments near clock changes."""
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,3 @@
-# ruff: noqa: DTZ001 - Hypothesis adds the zone to its bounds
 """Spread and calendar: alone, and together over any schedule in any zone."""
 
 import subprocess
