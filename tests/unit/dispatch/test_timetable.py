@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from dispatch_helpers import NOON, SECONDS, HandClock, plain_log
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.dispatch.timetable import Due, Plan, Timetable
@@ -230,6 +230,7 @@ def test_a_job_taken_out_and_put_again_starts_anew(table: Table) -> None:
     assert table.turn() == [Due("j", NOON + 30 * MINUTE, "schedule")]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["pass", "jump", "put", "put late"]), st.integers(0, 2400)),
