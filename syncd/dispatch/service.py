@@ -295,10 +295,6 @@ class Dispatch:
         """Return the pause of a job that is in force."""
         return self._leading[0].jobs.pause_of(job) if self._leading else None
 
-    def gate(self, job: str) -> Verdict | None:
-        """Return the gate that holds the scheduled runs of a job."""
-        return self._leading[0].jobs.gate(job, self._clock.now()) if self._leading else None
-
     def interval(self, spec: JobSpec) -> timedelta | None:
         """Return the present interval of an adaptive job."""
         if spec.next_interval is None:

@@ -194,6 +194,11 @@ class _Scheduler(schedule.Scheduler):
         while self.jobs and self.jobs[0].should_run:
             self._run_job(heappop(self.jobs))
 
+    def soonest(self) -> tuple[str, datetime] | None:
+        """Return the job that is due next, and when."""
+        job = self.jobs[0] if self.jobs else None
+        return None if job is None or job.next_run == _NEVER else (job.plan.job, job.next_run)
+
     def prepare(self) -> bool:
         """Do a piece of what may take its time; False when there is none."""
         if self.behind:
@@ -227,6 +232,8 @@ class Timetable:
         self._scheduler = _Scheduler(log)
         self._posted: SimpleQueue[tuple[Sequence[Plan], Collection[str]] | None] = SimpleQueue()
         self._seen: tuple[datetime, float] | None = None
+        self.soonest: tuple[str, datetime] | None = None
+        """The job that is due next, and when, as of the last turn."""
         self._thread = threading.Thread(target=self._loop, name="syncd-timetable", daemon=True)
 
     def start(self) -> None:
@@ -290,6 +297,7 @@ class Timetable:
         while scheduler.prepare() and self._clock.monotonic() < end:
             continue
         self._hand_over()
+        self.soonest = scheduler.soonest()
         self._tick()
 
     def _hand_over(self) -> None:
