@@ -106,7 +106,13 @@ class Site:
         }
         return {
             "store": {"dsn": self.dsn, "pool_min": 1},
-            "daemon": {"state_dir": str(self.state_dir), "shutdown_grace": "20s", **daemon},
+            "daemon": {
+                "state_dir": str(self.state_dir),
+                "shutdown_grace": "20s",
+                "max_per_account": 10,
+                "load_limit": 0.0,
+                **daemon,
+            },
             "listen": {"http": "127.0.0.1:0"},
             "accounts": accounts,
             "jobs": {name: {"accounts": list(accounts), **keys} for name, keys in jobs.items()},

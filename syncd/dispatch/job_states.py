@@ -107,10 +107,10 @@ class JobStates:
         A run of a part of the job tells nothing about the rest.
         """
         job = spec.name
-        if spec.next_interval is None or selection != Selection() or job not in self.specs:
+        if spec.adaptive is None or selection != Selection() or job not in self.specs:
             return False
         memory = self.of(job).memory
-        interval = spec.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        interval = spec.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
         if interval == memory.interval:
             return False
         self._ledger.set_interval(job, interval)

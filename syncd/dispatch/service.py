@@ -185,7 +185,7 @@ class Dispatch:
             states = job_state.load(
                 tx,
                 {
-                    name: job_state.Schedule(spec.schedule, None if spec.fixed_rate else now)
+                    name: job_state.Schedule(spec.rhythm, None if spec.fixed_rate else now)
                     for name, spec in specs.items()
                 },
             )
@@ -297,9 +297,8 @@ class Dispatch:
 
     def interval(self, spec: JobSpec) -> timedelta | None:
         """Return the present interval of an adaptive job."""
-        if spec.next_interval is None:
-            return None
-        return self.state(spec.name).memory.interval or spec.next_interval(None, 0)
+        present = self.state(spec.name).memory.interval
+        return spec.adaptive.interval(present) if spec.adaptive else None
 
     @property
     def leads(self) -> bool:

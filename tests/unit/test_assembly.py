@@ -68,7 +68,7 @@ def test_the_keys_of_a_job_reach_the_dispatch(loaded: Loader) -> None:
     assert (spec.start_deadline, spec.interruptible) == (timedelta(minutes=10), False)
     assert (spec.accounts, spec.servers) == (("a", "b"), ())
     assert spec.closed_until(NOW) == NOW.replace(hour=12)
-    assert spec.next_interval is None
+    assert spec.adaptive is None
     assert not spec.fixed_rate
     (due,) = spec.next_dues(NOW, 1)
     assert NOW < due < NOW + timedelta(minutes=5)
@@ -78,9 +78,9 @@ def test_an_adaptive_job_has_its_rule(loaded: Loader) -> None:
     spec = spec_of(loaded('adaptive = { min = "10m", max = "6h" }\n'))
     assert spec.fixed_rate
     assert spec.interruptible
-    assert spec.next_interval is not None
-    assert spec.next_interval(timedelta(hours=1), 0) == timedelta(minutes=90)
-    assert spec.next_interval(timedelta(hours=1), 1) == timedelta(minutes=30)
+    assert spec.adaptive is not None
+    assert spec.adaptive.next_interval(timedelta(hours=1), 0) == timedelta(minutes=90)
+    assert spec.longest_gap(NOW) == 6 * 3600
     assert spec.trigger_from is not None
     trigger = spec.trigger_from(Memory(NOW, timedelta(hours=2)), NOW)
     assert trigger is not None
