@@ -121,6 +121,7 @@ class Daemon:
         self._reloading = threading.Lock()
         self._hurry, self._stopping = Alarm(), Alarm()
         self._status = StatusLine(clock)
+        self._ailment: str | None = None
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
 
@@ -352,8 +353,17 @@ class Daemon:
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
 
-    def ticked(self) -> None:
-        """Tell that the timetable turned: the sign of life of the whole."""
+    def ticked(self, ailment: str | None = None) -> None:
+        """Tell that the timetable turned: the sign of life of the whole.
+
+        The service manager does not hear of it while there is an ailment that only a restart cures.
+        """
         self._metrics.ticked(self._clock.now())
         self._signals.timetable.report()
-        self._notifier.watchdog()
+        if ailment and not self._ailment:
+            self._log.error("the watchdog is not fed", reason=ailment)
+        elif self._ailment and not ailment:
+            self._log.info("the watchdog is fed again")
+        self._ailment = ailment
+        if ailment is None:
+            self._notifier.watchdog()
