@@ -186,8 +186,5 @@ def _held(account: HeldAccount) -> Json:
 
 
 def _skip(state: JobState) -> Json | None:
-    """Return the last due time if it got no run; what happened to earlier ones is in the log."""
-    skip, last_due = state.skip, state.memory.last_due
-    if skip is None or (last_due is not None and skip.due < last_due):
-        return None
-    return {"due": skip.due, "reason": skip.reason}
+    """Return the last due time without a run that was started, until a later one has got its."""
+    return {"due": state.skip.due, "reason": state.skip.reason} if state.skip else None

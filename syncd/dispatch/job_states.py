@@ -127,6 +127,13 @@ class JobStates:
         """Note due times that got no run, as the ledger has them."""
         self._remember({skip.job: replace(self.of(skip.job), skip=skip) for skip in skips})
 
+    def begun(self, run: Waiting) -> None:
+        """Note that a run begins: what was skipped before it is no news any more."""
+        skip = self.of(run.job).skip
+        if skip is not None and run.trigger != "manual" and skip.due < run.scheduled_for:
+            self._ledger.forget_skip(run.job)
+            self._remember({run.job: replace(self.of(run.job), skip=None)})
+
     def pull_back(self, now: datetime) -> None:
         """Bring last due times back to a clock that was set back."""
         self._ledger.pull_back(now)

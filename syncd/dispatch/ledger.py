@@ -61,6 +61,9 @@ class Ledger(Protocol):
     def pause(self, job: str, pause: Pause | None) -> None:
         """Pause a job's schedule, or resume it."""
 
+    def forget_skip(self, job: str) -> None:
+        """Forget the last due time of a job that got no run: a later one has got its."""
+
     def set_interval(self, job: str, interval: timedelta) -> None:
         """Remember the present interval of an adaptive job."""
 
@@ -131,6 +134,11 @@ class StoreLedger:
         """Pause a job's schedule, or resume it."""
         with self._leading() as tx:
             job_state.set_pause(tx, job, pause)
+
+    def forget_skip(self, job: str) -> None:
+        """Forget the last due time of a job that got no run: a later one has got its."""
+        with self._leading() as tx:
+            job_state.forget_skip(tx, job)
 
     def set_interval(self, job: str, interval: timedelta) -> None:
         """Remember the present interval of an adaptive job."""
