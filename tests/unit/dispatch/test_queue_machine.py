@@ -73,8 +73,8 @@ class QueueMachine(RuleBasedStateMachine):
         gate: int | None, start: int | None, trigger: TriggerName,
     ) -> None:  # fmt: skip
         made = Waiting(
-            RunId(UUID(int=len(self.all))), job, trigger, priority, self.now, self.now, self.now, 0, 4,
-            Selection(), 0, accounts, servers,
+            RunId(UUID(int=len(self.all))), job, trigger, priority, self.now, self.now, self.now,
+            0, 4, Selection(), 0, accounts, servers,
             None if gate is None else self.now + gate * MINUTE,
             None if start is None else self.now + start * MINUTE,
         )  # fmt: skip
