@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from syncd.model.run import Claim, Priority, RunId
 from syncd.store import job_state, runs
@@ -16,6 +16,10 @@ from syncd.store.database import Operation, Store, Transaction
 from syncd.store.job_state import Pause, Skip
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun
+
+
+_LIMIT: Final = 10.0
+"""Seconds that an act may take: a store that hangs must not hold the dispatcher up for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class StoreLedger:
     @contextmanager
     def _leading(self, operation: Operation = "other") -> Iterator[Transaction]:
         """Give a transaction in which nobody else has taken over."""
-        with self._store.transaction(operation=operation) as tx:
+        with self._store.transaction(limit=_LIMIT, operation=operation) as tx:
             self._lease.check(tx)
             yield tx
 
