@@ -17,7 +17,6 @@ from syncd.store.job_state import Pause, Skip
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun
 
-
 _LIMIT: Final = 10.0
 """Seconds that an act may take: a store that hangs must not hold the dispatcher up for long."""
 
