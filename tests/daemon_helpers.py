@@ -106,7 +106,12 @@ class Site:
         }
         return {
             "store": {"dsn": self.dsn, "pool_min": 1},
-            "daemon": {"state_dir": str(self.state_dir), "shutdown_grace": "20s", **daemon},
+            "daemon": {
+                "state_dir": str(self.state_dir),
+                "shutdown_grace": "20s",
+                "load_limit": 0.0,  # the machine of the tests is busy with the tests
+                **daemon,
+            },
             "listen": {"http": "127.0.0.1:0"},
             "accounts": accounts,
             "jobs": {name: {"accounts": list(accounts), **keys} for name, keys in jobs.items()},
