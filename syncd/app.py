@@ -25,6 +25,7 @@ from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.local import LocalSession
 from syncd.operations import Operations
+from syncd.outlook import JobGauges
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
@@ -245,12 +246,17 @@ def _watch(
     metrics: Metrics, health: Health, store: Store, dispatch: Dispatch, directory: Path
 ) -> None:
     """Have the gauges of other parts' state read at each scrape."""
-    pool = dispatch.pool
+    pool, jobs = dispatch.pool, JobGauges(dispatch, Clock().now)
     metrics.watch("ready", lambda: health.readyz().status == 200)
     metrics.watch("store_pool_connections", store.connections)
     metrics.watch("workers", lambda: {"busy": pool.busy, "idle": pool.idle, "stuck": pool.stuck})
     metrics.watch("queue_length", dispatch.queue_length)
     metrics.watch("queue_waiting", dispatch.waits)
+    metrics.watch("job_next_run_timestamp_seconds", jobs.next_runs)
+    metrics.watch("job_paused", jobs.paused)
+    metrics.watch("job_held", jobs.held)
+    metrics.watch("job_stuck", jobs.stuck)
+    metrics.watch("job_adaptive_interval_seconds", jobs.intervals)
     metrics.watch("disk_free_bytes", lambda: {str(directory): machine.disk_free_bytes(directory)})
     metrics.watch("load_per_cpu", machine.load_per_cpu)
     metrics.watch("memory_available_bytes", machine.memory_available_bytes)

@@ -132,11 +132,11 @@ def _spec(
     )
 
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
-    rate = job.change_rate
     return JobSpec(
         name=name,
         kind=job.kind,
         schedule=job.schedule_text,
+        rhythm=job.rhythm,
         fixed_rate=job.fixed_rate,
         trigger_from=partial(job.trigger, name) if job.schedule_text else None,
         catch_up=job.catch_up,
@@ -154,7 +154,7 @@ def _spec(
         accounts=tuple(used),
         servers=(),
         closed_until=job.closed_until,
-        next_interval=rate.next_interval if rate else None,
+        adaptive=job.change_rate,
         fingerprints=partial(accounts.fingerprints, used),
     )
 

@@ -236,40 +236,18 @@ class Daemon:
             try:
                 event = self._events.get(timeout=_TURN)
             except Empty:
-                self._note_state()
+                self._notifier.status(self.status_text())
                 continue
             if event == "reload" and not self._stopping.is_set():
                 self._reload_quietly()
             elif event != "reload":
                 return self._drain(lost=event == "lost")
 
-    def _note_state(self) -> None:
-        """Keep the status line and the gauges of the jobs current."""
-        self._notifier.status(self.status_text())
-        self._note_jobs()
-        for job, due in self.dispatch.timetable.next_runs().items():
-            self._metrics.next_run(job, due)
-
-    def _note_jobs(self) -> None:
-        """Show which jobs are paused, held or stuck, and how often the adaptive ones run."""
-        dispatch = self.dispatch
-        stuck = {active.run.job for active in dispatch.stuck()}
-        for name, spec in dispatch.specs.items():
-            gate = dispatch.gate(name)
-            self._metrics.job_state(
-                name,
-                paused=dispatch.pause_of(name) is not None,
-                held=gate is not None and gate.reason == "held",
-                stuck=name in stuck,
-            )
-            if interval := dispatch.interval(spec):
-                self._metrics.adapted(name, interval.total_seconds())
-
     def status_text(self) -> str:
         """Return the line that `systemctl status` shows."""
         return self._status.text(
             jobs=len(self.dispatch.specs),
-            next_runs=self.dispatch.timetable.next_runs(),
+            soonest=self.dispatch.timetable.soonest,
             progress=self.dispatch.progress(),
             running=self.dispatch.running_jobs(),
         )

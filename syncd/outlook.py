@@ -97,6 +97,41 @@ class Outlook:
         return [_waits(run, self._dispatch.why(run), now) for run in ordered]
 
 
+class JobGauges:
+    """What a scrape reads of each job, by name; each job has its value, so that none is absent."""
+
+    def __init__(self, dispatch: Dispatch, now: Callable[[], datetime]) -> None:
+        self._dispatch, self._now = dispatch, now
+
+    def next_runs(self) -> dict[str, float]:
+        """Return when each job is due next, as a timestamp; 0 for one that never is."""
+        due = self._dispatch.timetable.next_runs()
+        return {job: at.timestamp() if (at := due.get(job)) else 0.0 for job in self._specs}
+
+    def paused(self) -> dict[str, bool]:
+        """Tell whether a job is paused."""
+        return {job: self._dispatch.pause_of(job) is not None for job in self._specs}
+
+    def held(self) -> dict[str, bool]:
+        """Tell whether all accounts of a job are held."""
+        holds, now = self._dispatch.holds, self._now()
+        return {job: holds.gate(spec, now) is not None for job, spec in self._specs.items()}
+
+    def stuck(self) -> dict[str, bool]:
+        """Tell whether a thread of a job is stuck."""
+        stuck = {active.run.job for active in self._dispatch.stuck()}
+        return {job: job in stuck for job in self._specs}
+
+    def intervals(self) -> dict[str, float]:
+        """Return the present interval of each adaptive job, in seconds."""
+        found = {job: self._dispatch.interval(spec) for job, spec in self._specs.items()}
+        return {job: interval.total_seconds() for job, interval in found.items() if interval}
+
+    @property
+    def _specs(self) -> Mapping[str, JobSpec]:
+        return self._dispatch.specs
+
+
 def pause_document(pause: Pause | None) -> Json | None:
     """Return a pause as it is told."""
     return asdict(pause) if pause else None
@@ -151,8 +186,5 @@ def _held(account: HeldAccount) -> Json:
 
 
 def _skip(state: JobState) -> Json | None:
-    """Return the last due time if it got no run; what happened to earlier ones is in the log."""
-    skip, last_due = state.skip, state.memory.last_due
-    if skip is None or (last_due is not None and skip.due < last_due):
-        return None
-    return {"due": skip.due, "reason": skip.reason}
+    """Return the last due time without a run that was started, until a later one has got its."""
+    return {"due": state.skip.due, "reason": state.skip.reason} if state.skip else None

@@ -50,7 +50,7 @@ def fingerprint_key(path: Path) -> bytes:
     except OSError as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
     if len(key) != KEY_BYTES:
-        raise StoreError(f"{file} is damaged; without it, a new one is made")
+        raise StoreError(f"{file} is damaged; remove it, and a new one is made")
     return key
 
 

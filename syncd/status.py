@@ -25,7 +25,7 @@ class StatusLine:
         self,
         *,
         jobs: int,
-        next_runs: Mapping[str, datetime | None],
+        soonest: tuple[str, datetime] | None,
         progress: Mapping[str, Mapping[str, Any]],
         running: Mapping[str, str],
     ) -> str:
@@ -36,10 +36,9 @@ class StatusLine:
                 f"{job} {_percent(progress.get(run_id, {}))}" for job, run_id in running.items()
             )
             parts.append(f"{len(running)} running ({each})")
-        due = {job: moment for job, moment in next_runs.items() if moment}
-        if due:
-            job = min(due, key=lambda name: due[name])
-            parts.append(f"next {job} in {_span(due[job] - self._clock.now())}")
+        if soonest:
+            job, due = soonest
+            parts.append(f"next {job} in {_span(due - self._clock.now())}")
         text = ", ".join(parts)
         failed = dict(self._failed)
         if failed:

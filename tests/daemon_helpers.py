@@ -109,7 +109,8 @@ class Site:
             "daemon": {
                 "state_dir": str(self.state_dir),
                 "shutdown_grace": "20s",
-                "load_limit": 0.0,  # the machine of the tests is busy with the tests
+                "max_per_account": 10,
+                "load_limit": 0.0,
                 **daemon,
             },
             "listen": {"http": "127.0.0.1:0"},

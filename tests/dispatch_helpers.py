@@ -172,12 +172,12 @@ class Gate:
 def spec(name: str, job: Any = None, **changes: Any) -> JobSpec:
     """Return a job that runs by hand, with the ladder 1, 5, 15 minutes."""
     made = JobSpec(
-        name=name, kind="fake", schedule="", fixed_rate=False, trigger_from=None,
+        name=name, kind="fake", schedule="", rhythm="", fixed_rate=False, trigger_from=None,
         catch_up="latest", catch_up_window=timedelta(days=1), timeout=timedelta(minutes=1),
         retries=minutes(1, 5, 15), parallel=3, config_digest="d", build=lambda: job,
         priority="normal", overlap="skip", start_deadline=None, interruptible=True,
         isolation="thread", accounts=(), servers=(), closed_until=lambda _: None,
-        next_interval=None, fingerprints=dict,
+        adaptive=None, fingerprints=dict,
     )  # fmt: skip
     return replace(made, **changes)
 

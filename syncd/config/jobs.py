@@ -1,5 +1,6 @@
 """The job kinds as the configuration writes them: a kind is one class and one line of KINDS."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal
@@ -79,6 +80,17 @@ class Job(Defaults):
         if self.every is not None:
             return f"every {format_duration(self.every)}"
         return f"{self.schedule} {self.timezone}" if self.schedule else ""
+
+    @property
+    def rhythm(self) -> str:
+        """Return all that the due times depend on, to tell whether they have changed."""
+        parts = [self.schedule_text]
+        if self.spread:
+            parts.append(f"spread {format_duration(self.spread)}")
+        if self.calendar:
+            days = " ".join(day.isoformat() for day in sorted(self.calendar.dates))
+            parts.append(f"without {hashlib.sha256(days.encode()).hexdigest()[:16]}")
+        return ", ".join(parts)
 
     @property
     def fixed_rate(self) -> bool:

@@ -25,6 +25,7 @@ _HEAD: Final = """\
 [daemon]
 state_dir = {state_dir}
 shutdown_grace = "5s"
+load_limit = 0.0  # shown on a busy machine too
 
 [listen]
 http = "127.0.0.1:{port}"

@@ -199,6 +199,7 @@ class Board:
     def _start(self, run: Waiting, now: datetime) -> Claim | None:
         """Record that a run begins; None when it does not after all."""
         try:
+            self.jobs.begun(run)
             claim = self._ledger.start(run.run_id, now)
         except Fenced:
             raise

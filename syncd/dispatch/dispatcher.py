@@ -106,7 +106,7 @@ class Dispatcher:
         self._settled = threading.Event()
         self.store_fails = False
         self._renewed = time.monotonic()
-        self._retry_at = 0.0
+        self._retry_at = self._lapsed = 0.0
         self._thread = threading.Thread(target=self._loop, name="syncd-dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -249,7 +249,9 @@ class Dispatcher:
     def _schedule(self, closed: frozenset[Gate]) -> None:
         """Give up what waited too long, make the runs that are due, start those that are next."""
         board, observer = self._board, self._observer
-        board.lapse(self._room(), closed, observer)
+        if self._dues or time.monotonic() - self._lapsed >= _TURN:
+            board.lapse(self._room(), closed, observer)  # before what is due finds it in its way
+            self._lapsed = time.monotonic()
         if self._dues:
             board.claim(self._dues, observer, waited=self._waited)
             self._dues = []

@@ -108,10 +108,10 @@ class JobStates:
         A run of a part of the job tells nothing about the rest.
         """
         job = spec.name
-        if spec.next_interval is None or selection != Selection() or job not in self.specs:
+        if spec.adaptive is None or selection != Selection() or job not in self.specs:
             return False
         memory = self.of(job).memory
-        interval = spec.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        interval = spec.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
         if interval == memory.interval:
             return False
         self._ledger.set_interval(job, interval)
@@ -127,6 +127,13 @@ class JobStates:
     def skipped(self, skips: Sequence[Skip]) -> None:
         """Note due times that got no run, as the ledger has them."""
         self._remember({skip.job: replace(self.of(skip.job), skip=skip) for skip in skips})
+
+    def begun(self, run: Waiting) -> None:
+        """Note that a run begins: what was skipped before it is no news any more."""
+        skip = self.of(run.job).skip
+        if skip is not None and run.trigger != "manual" and skip.due < run.scheduled_for:
+            self._ledger.forget_skip(run.job)
+            self._remember({run.job: replace(self.of(run.job), skip=None)})
 
     def pull_back(self, now: datetime) -> None:
         """Bring last due times back to a clock that was set back."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from syncd.model.run import Claim, Priority, RunId
 from syncd.store import held_accounts, job_state, runs
@@ -16,6 +16,9 @@ from syncd.store.database import Operation, Store, Transaction
 from syncd.store.job_state import Pause, Skip
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun
+
+_LIMIT: Final = 10.0
+"""Seconds that an act may take: a store that hangs must not hold the dispatcher up for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Ledger(Protocol):
     def resume(self, job: str, accounts: Collection[str]) -> None:
         """Resume a job's schedule, and hold these accounts no longer."""
 
+    def forget_skip(self, job: str) -> None:
+        """Forget the last due time of a job that got no run: a later one has got its."""
+
     def set_interval(self, job: str, interval: timedelta) -> None:
         """Remember the present interval of an adaptive job."""
 
@@ -83,7 +89,7 @@ class StoreLedger:
     @contextmanager
     def _leading(self, operation: Operation = "other") -> Iterator[Transaction]:
         """Give a transaction in which nobody else has taken over."""
-        with self._store.transaction(operation=operation) as tx:
+        with self._store.transaction(limit=_LIMIT, operation=operation) as tx:
             self._lease.check(tx)
             yield tx
 
@@ -140,6 +146,11 @@ class StoreLedger:
         with self._leading() as tx:
             job_state.set_pause(tx, job, None)
             held_accounts.free(tx, accounts)
+
+    def forget_skip(self, job: str) -> None:
+        """Forget the last due time of a job that got no run: a later one has got its."""
+        with self._leading() as tx:
+            job_state.forget_skip(tx, job)
 
     def set_interval(self, job: str, interval: timedelta) -> None:
         """Remember the present interval of an adaptive job."""

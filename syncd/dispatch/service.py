@@ -193,7 +193,7 @@ class Dispatch:
             states = job_state.load(
                 tx,
                 {
-                    name: job_state.Schedule(spec.schedule, None if spec.fixed_rate else now)
+                    name: job_state.Schedule(spec.rhythm, None if spec.fixed_rate else now)
                     for name, spec in specs.items()
                 },
             )
@@ -311,15 +311,10 @@ class Dispatch:
         """Return the pause of a job that is in force."""
         return self._leading[0].jobs.pause_of(job) if self._leading else None
 
-    def gate(self, job: str) -> Verdict | None:
-        """Return the gate that holds the scheduled runs of a job."""
-        return self._leading[0].jobs.gate(job, self._clock.now()) if self._leading else None
-
     def interval(self, spec: JobSpec) -> timedelta | None:
         """Return the present interval of an adaptive job."""
-        if spec.next_interval is None:
-            return None
-        return self.state(spec.name).memory.interval or spec.next_interval(None, 0)
+        present = self.state(spec.name).memory.interval
+        return spec.adaptive.interval(present) if spec.adaptive else None
 
     @property
     def leads(self) -> bool:

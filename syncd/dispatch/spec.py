@@ -8,6 +8,7 @@ from typing import Any
 
 from syncd.jobs.base import Job
 from syncd.model.run import Isolation, Overlap, Priority
+from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory, Trigger
 from syncd.triggers.catch_up import Policy
 
@@ -17,15 +18,16 @@ class JobSpec:
     """One enabled job of the configuration in force.
 
     `trigger_from` makes the trigger from what is remembered and the moment; it is None for a job
-    that runs by hand alone. `build` makes the job anew for each attempt. `closed_until` returns,
-    for a moment inside an exclusion window, when it ends. `next_interval`, of an adaptive job,
-    returns the interval after a run with so many changes. `accounts` and `servers` are what the
-    runs use; `fingerprints` tells the accounts' credentials apart without giving them away.
+    that runs by hand alone. `rhythm` is all that its due times depend on, as text. `build` makes
+    the job anew for each attempt. `closed_until` returns, for a moment inside an exclusion window,
+    when it ends. `accounts` and `servers` are what the runs use; `fingerprints` tells the accounts'
+    credentials apart without giving them away.
     """
 
     name: str
     kind: str
     schedule: str
+    rhythm: str
     fixed_rate: bool
     trigger_from: Callable[[Memory, datetime], Trigger | None] | None
     catch_up: Policy
@@ -43,7 +45,7 @@ class JobSpec:
     accounts: Sequence[str]
     servers: Sequence[str]
     closed_until: Callable[[datetime], datetime | None]
-    next_interval: Callable[[timedelta | None, int], timedelta] | None
+    adaptive: Adaptive | None
     fingerprints: Callable[[], Mapping[str, str]]
 
     def next_dues(self, now: datetime, count: int) -> list[datetime]:
@@ -56,7 +58,12 @@ class JobSpec:
         return dues
 
     def longest_gap(self, now: datetime) -> float | None:
-        """Return the longest time, in seconds, between the next 30 due times; None without any."""
+        """Return the longest time, in seconds, between the next 30 due times; None without any.
+
+        Of an adaptive job it is the longest that it may become.
+        """
+        if self.adaptive:
+            return self.adaptive.longest.total_seconds()
         dues = self.next_dues(now, 30)
         gaps = [(late - early).total_seconds() for early, late in pairwise(dues)]
         return max(gaps, default=None)

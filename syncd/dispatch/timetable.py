@@ -5,9 +5,9 @@ itself is overridden, since it computes in local time: an exception stops its lo
 or a clock set back silences it, and a period grows by the length of the job. The thread touches
 neither the store nor a job: due times are handed over in memory.
 
-To ask a trigger takes some 30 µs, to search for missed due times fifty times as long. So each job
-knows its due time and the one after that beforehand: thousands that are due in one second are
-handed over first, and the triggers are asked afterwards, in slices between the turns.
+To ask a trigger takes some 20 µs, to search for missed due times some 20 times as long. So each
+job knows its due time and the one after that beforehand: thousands that are due in one second are
+all handed over first, and the triggers are asked afterwards, in small slices.
 """
 
 import threading
@@ -29,8 +29,12 @@ from syncd.triggers.catch_up import Policy, latest_due, missed
 LATE: Final = timedelta(seconds=60)
 """A due time noticed later than this was missed: the machine slept, or the clock was set."""
 
+_APART: Final = timedelta(seconds=1)
+"""Two due times of a job are never closer, which `catch_up` relies on, too."""
+
 _SLICE: Final = 1.0  # seconds: how soon a changed wall clock is noticed
-_SHARE: Final = 0.02  # seconds of a turn in which triggers are asked
+_SHARE: Final = 0.005  # seconds of a turn in which triggers are asked
+_PAUSE: Final = 0.01  # seconds between two turns: the dispatcher's thread needs the interpreter
 _JUMP: Final = timedelta(seconds=2)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _NO_TAGS: Final[set[Hashable]] = set()  # for all jobs: the library's own take 216 bytes each
@@ -73,11 +77,10 @@ class _Job(schedule.Job):
     def _schedule_next_run(self) -> None:
         self.next_run, self.following = self._after(self.since), None
 
-    def look_ahead(self) -> datetime:
-        """Return the due time after the next one."""
+    def look_ahead(self) -> None:
+        """Find out the due time after the next one."""
         if self.following is None:
             self.following = self._after(self.next_run)
-        return self.following
 
     def _after(self, moment: datetime) -> datetime:
         if moment == _NEVER:
@@ -95,20 +98,36 @@ class _Job(schedule.Job):
         return self.next_run <= self.table.now
 
     def run(self) -> None:
-        """Hand over what is simply due, advancing first; where more was due, leave it for later."""
-        table, due, following = self.table, self.next_run, self.look_ahead()
-        if following <= table.now or table.now - due > LATE:
-            table.overdue.append(self)
+        """Hand over what is simply due, and advance; what needs the trigger is left for later."""
+        table, due = self.table, self.next_run
+        if not self._simply_due(table.now - due):
+            table.behind.append(self)
             return
-        self.since, self.next_run, self.following = due, following, None
-        table.enter(self)
         table.dues.append(Due(self.plan.job, due, "schedule"))
+        self.since = due
+        if self.following is None:
+            table.behind.appendleft(self)
+            return
+        self.next_run, self.following = self.following, None
+        table.enter(self)
 
-    def make_up(self) -> None:
-        """Advance first, then hand over what was due; a due time long past was missed."""
-        before, now = self.next_run - timedelta.resolution, self.table.now
-        self.restart(now)
+    def _simply_due(self, late: timedelta) -> bool:
+        """Tell whether it is fresh, and known that no other due time has passed meanwhile."""
+        if late < _APART:
+            return True
+        return late <= LATE and self.following is not None and self.following > self.table.now
+
+    def catch_up(self) -> None:
+        """Advance, and hand over what was due if that was left for now."""
+        due, now = self.next_run, self.table.now
+        if self.since == due:  # handed over
+            self.restart(due)
+        elif due <= now:  # else the clock went back a little
+            self.restart(now)
+            self._make_up(due - timedelta.resolution, now)
         self.table.enter(self)
+
+    def _make_up(self, before: datetime, now: datetime) -> None:
         try:
             self.table.dues.extend(self._dues(before, now))
         except Exception:
@@ -129,7 +148,8 @@ class _Scheduler(schedule.Scheduler):
     """The library's scheduler in aware UTC times, with the moment as an attribute.
 
     Its list of jobs is kept as a heap, so that nothing walks through all of them at rest. A job
-    that is `overdue` is not in it; one that is `unsure` does not know its following due time.
+    that is `behind` has to ask its trigger before it comes back into it; one that is `unsure` is
+    in it, but does not know its following due time.
     """
 
     jobs: list[_Job]  # type: ignore[assignment]  # all of ours are of this class
@@ -139,7 +159,7 @@ class _Scheduler(schedule.Scheduler):
         self.log = log
         self.now = datetime.min.replace(tzinfo=UTC)
         self.named: dict[str, _Job] = {}
-        self.overdue: deque[_Job] = deque()
+        self.behind: deque[_Job] = deque()
         self.unsure: deque[_Job] = deque()
         self.dues: list[Due] = []
 
@@ -151,10 +171,18 @@ class _Scheduler(schedule.Scheduler):
 
     def arrange(self) -> None:
         """Put all jobs in order, after any were changed."""
-        self.jobs[:] = self.named.values()
+        behind = set(self.behind)
+        self.jobs[:] = [job for job in self.named.values() if job not in behind]
+        self.behind = deque(j for j in self.behind if self.named.get(j.plan.job) is j)
         heapify(self.jobs)
-        self.overdue.clear()
         self.unsure = deque(job for job in self.jobs if job.following is None)
+
+    def restart(self) -> None:
+        """Be due next at the first due times after now."""
+        for job in self.named.values():
+            job.restart(self.now)
+        self.behind.clear()
+        self.arrange()
 
     def enter(self, job: _Job) -> None:
         """Take a job in that has advanced."""
@@ -166,22 +194,23 @@ class _Scheduler(schedule.Scheduler):
         while self.jobs and self.jobs[0].should_run:
             self._run_job(heappop(self.jobs))
 
+    def soonest(self) -> tuple[str, datetime] | None:
+        """Return the job that is due next, and when."""
+        job = self.jobs[0] if self.jobs else None
+        return None if job is None or job.next_run == _NEVER else (job.plan.job, job.next_run)
+
     def prepare(self) -> bool:
         """Do a piece of what may take its time; False when there is none."""
-        if self.overdue:
-            job = self.overdue.popleft()
-            if job.should_run:
-                job.make_up()
-            else:  # the clock went back a little
-                self.enter(job)
+        if self.behind:
+            self.behind.popleft().catch_up()
         elif self.unsure:
             self.unsure.popleft().look_ahead()
-        return bool(self.overdue or self.unsure)
+        return bool(self.behind or self.unsure)
 
     @property
     def idle_seconds(self) -> float:
         """The seconds until there is something to do."""
-        if self.overdue or self.unsure:
+        if self.behind or self.unsure:
             return 0.0
         return (self.jobs[0].next_run - self.now).total_seconds() if self.jobs else _SLICE
 
@@ -203,6 +232,8 @@ class Timetable:
         self._scheduler = _Scheduler(log)
         self._posted: SimpleQueue[tuple[Sequence[Plan], Collection[str]] | None] = SimpleQueue()
         self._seen: tuple[datetime, float] | None = None
+        self.soonest: tuple[str, datetime] | None = None
+        """The job that is due next, and when, as of the last turn."""
         self._thread = threading.Thread(target=self._loop, name="syncd-timetable", daemon=True)
 
     def start(self) -> None:
@@ -242,7 +273,7 @@ class Timetable:
             except Exception:  # noqa: BLE001 - the loop has to go on whatever happens
                 self._log.exception("the timetable failed; it goes on")
             idle = self._scheduler.idle_seconds
-            wait = min(max(idle, 0.01), _SLICE)
+            wait = min(max(idle, _PAUSE), _SLICE)
 
     def _take_posted(self, wait: float) -> bool:
         """Wait for a posted change and apply all there are; False when asked to stop."""
@@ -266,6 +297,7 @@ class Timetable:
         while scheduler.prepare() and self._clock.monotonic() < end:
             continue
         self._hand_over()
+        self.soonest = scheduler.soonest()
         self._tick()
 
     def _hand_over(self) -> None:
@@ -293,8 +325,6 @@ class Timetable:
                 self._log.warning("the clock jumped forward", seconds=jump.total_seconds())
             elif jump < -_JUMP:
                 self._log.warning("the clock was set back", seconds=-jump.total_seconds())
-                for job in self._scheduler.named.values():
-                    job.restart(now)
-                self._scheduler.arrange()
+                self._scheduler.restart()
                 self._set_back(now)
         self._seen = now, ticked

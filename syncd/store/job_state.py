@@ -124,6 +124,13 @@ def note_skips(tx: Transaction, skips: Sequence[Skip]) -> None:
     )
 
 
+def forget_skip(tx: Transaction, job: str) -> None:
+    """Forget the last due time of a job that got no run."""
+    tx.execute(
+        "update syncd.job_state set skipped_due = null, skip_reason = null where job = %s", (job,)
+    )
+
+
 def set_pause(tx: Transaction, job: str, pause: Pause | None) -> None:
     """Pause a job's schedule, or resume it."""
     tx.execute(

@@ -35,13 +35,6 @@ class Families:
         self.leader = one("leader", "1 when this daemon makes the runs, 0 when it stands by.")
         self.resources = one("resources", "Resources in the inventory.", "account", "type", "state")
         self.info = one("job_info", "1 for each configured job.", "job_name", "kind")
-        self.next_run = job("next_run", "When the job is due next; 0 if never.")
-        self.paused = one("job_paused", "1 while the job is paused.", "job_name")
-        self.held = one("job_held", "1 while the job's accounts are held.", "job_name")
-        self.stuck = one("job_stuck", "1 while a thread of the job is stuck.", "job_name")
-        self.adaptive = one(
-            "job_adaptive_interval_seconds", "Present interval of an adaptive job.", "job_name"
-        )
         self.last_success = job("last_success", "When a run last succeeded; 0 if never.")
         self.last_completion = job("last_completion", "When a run last ended; 0 if never.")
         self.running_since = job("running_since", "When the running run started; 0 if none runs.")

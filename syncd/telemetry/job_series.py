@@ -33,10 +33,6 @@ class JobSeries:
         self._kind = ""
         self._made: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
         make = self._make
-        self.next_run = make(families.next_run)
-        self.paused = make(families.paused)
-        self.held = make(families.held)
-        self.stuck = make(families.stuck)
         self.last_success = make(families.last_success)
         self.last_completion = make(families.last_completion)
         self.running_since = make(families.running_since)
@@ -68,16 +64,8 @@ class JobSeries:
         else:
             self._families.interval.labels(self._job).set(job.interval)
 
-    def adapted(self, seconds: float | None) -> None:
-        """Show the present interval of an adaptive job, None for another."""
-        if seconds is None:
-            self._families.adaptive.remove(self._job)
-        else:
-            self._families.adaptive.labels(self._job).set(seconds)
-
     def forget(self) -> None:
         """Remove all series of the job."""
-        self.adapted(None)
         for family, labels in self._made:
             family.remove(*labels)
         self._families.info.remove(self._job, self._kind)

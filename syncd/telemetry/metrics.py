@@ -83,21 +83,6 @@ class Metrics:
         series.last_success.set(last_success.timestamp() if last_success else 0)
         series.last_completion.set(last_completion.timestamp() if last_completion else 0)
 
-    def next_run(self, job: str, due: datetime | None) -> None:
-        """Note when a job is due next, None for never."""
-        self._of(job).next_run.set(due.timestamp() if due else 0)
-
-    def job_state(self, job: str, *, paused: bool, held: bool, stuck: bool) -> None:
-        """Note what keeps a job from running."""
-        series = self._of(job)
-        series.paused.set(paused)
-        series.held.set(held)
-        series.stuck.set(stuck)
-
-    def adapted(self, job: str, seconds: float | None) -> None:
-        """Note the present interval of an adaptive job, None for one that has no such."""
-        self._of(job).adapted(seconds)
-
     def skipped(self, job: str, reason: SkipReason) -> None:
         """Count a due time that got no run."""
         self._of(job).skipped(reason)

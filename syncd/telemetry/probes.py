@@ -14,7 +14,8 @@ from syncd.telemetry.logging import get_logger
 Probe = Literal[
     "ready", "store_pool_connections", "workers", "queue_length", "queue_waiting",
     "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete",
-    "outbox_records",
+    "outbox_records", "job_next_run_timestamp_seconds", "job_paused", "job_held", "job_stuck",
+    "job_adaptive_interval_seconds",
 ]  # fmt: skip
 
 Reading = Callable[[], float | Mapping[str, float]]
@@ -30,6 +31,11 @@ _PROBES: Final[Mapping[Probe, tuple[str, tuple[str, ...]]]] = {
     "load_per_cpu": ("Load average of the last minute for each processor.", ()),
     "memory_available_bytes": ("Memory of the machine that programs can still get.", ()),
     "records_incomplete": ("Runs whose record in the store is owed an end.", ()),
+    "job_next_run_timestamp_seconds": ("When the job is due next; 0 if never.", ("job_name",)),
+    "job_paused": ("1 while the job is paused.", ("job_name",)),
+    "job_held": ("1 while all accounts of the job are held.", ("job_name",)),
+    "job_stuck": ("1 while a thread of the job is stuck.", ("job_name",)),
+    "job_adaptive_interval_seconds": ("Present interval of an adaptive job.", ("job_name",)),
     "outbox_records": ("Records kept in files until the store is back.", ()),
 }
 

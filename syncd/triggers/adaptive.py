@@ -3,7 +3,7 @@
 A run that found c changes divides the interval by c + 1, so that changes which go on coming at
 that rate are seen about one at a time; one that found none multiplies it by 1.5. A burst is thus
 followed at once, and quiet is trusted by degrees. Where changes come at random at a steady rate,
-the two balance where about one run in three finds something (0.4 changes a run).
+the two balance where about one run in three finds something (0.45 changes a run).
 """
 
 from dataclasses import dataclass

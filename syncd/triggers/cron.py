@@ -123,7 +123,7 @@ def _expanded(expression: str) -> str:
 
 
 def _of_one(stepped: re.Match[str]) -> str:
-    """Return the one number of a range `5-5/2`, which cronsim takes for `5/2`, 5 to the end."""
+    """Return the number of a range `5-5/2`, which cronsim takes for `5/2`: from 5 to the end."""
     term, first, last = stepped.groups()
     return first if first.lstrip("0").upper() == last.lstrip("0").upper() else term
 

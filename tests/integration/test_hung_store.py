@@ -21,19 +21,22 @@ LATE = 4.5
 
 
 class Hang:
-    """Freezes the server and measures for how long."""
+    """Freezes the server and measures for how long; not for good, should nobody come back."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server, self._stack, self._began = server, ExitStack(), 0.0
+        self._thaw = threading.Timer(SECONDS, self._stack.close)
 
     def begin(self) -> None:
         self._stack.enter_context(frozen(self._server))
         self._began = time.monotonic()
+        self._thaw.start()
 
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
     def end(self) -> None:
+        self._thaw.cancel()
         self._stack.close()
 
 
@@ -141,9 +144,9 @@ def test_a_cancelled_run_comes_back(bench: Bench, hang: Hang) -> None:
         source.cancel(Cancelled("by me"))
 
     def transact() -> None:
-        with bench.store.transaction(Deadline.after(3600), source.token) as tx:
+        with bench.store.transaction(Deadline.after(2 * SECONDS), source.token) as tx:
             asleep.set()
-            tx.execute("select pg_sleep(3600)")
+            tx.execute("select pg_sleep(600)")
 
     canceller = threading.Thread(target=cancel)
     canceller.start()

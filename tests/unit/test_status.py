@@ -17,11 +17,11 @@ class HandClock(Clock):
 
 
 def text(line, *, jobs=4, due=None, progress=None, running=None):
-    return line.text(jobs=jobs, next_runs=due or {}, progress=progress or {}, running=running or {})
+    return line.text(jobs=jobs, soonest=due, progress=progress or {}, running=running or {})
 
 
 def test_a_daemon_at_rest_tells_its_jobs_and_the_next_run():
-    due = {"hosts": NOW + timedelta(hours=3), "sizes": NOW + timedelta(minutes=12), "hand": None}
+    due = ("sizes", NOW + timedelta(minutes=12))
     assert text(StatusLine(HandClock()), due=due) == "4 jobs, next sizes in 12m"
     assert text(StatusLine(HandClock()), jobs=1) == "1 job"
 

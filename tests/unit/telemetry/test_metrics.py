@@ -54,6 +54,12 @@ def fill(metrics: Metrics) -> None:
     metrics.watch("store_pool_connections", lambda: {"idle": 2, "used": 1})
     metrics.watch("workers", lambda: {"busy": 1, "idle": 2, "stuck": 0})
     metrics.watch("queue_length", lambda: {"normal": 3})
+    metrics.watch("queue_waiting", lambda: {"load": 3})
+    metrics.watch("job_next_run_timestamp_seconds", lambda: {"hosts": NOON.timestamp()})
+    metrics.watch("job_paused", lambda: {"hosts": False})
+    metrics.watch("job_held", lambda: {"hosts": False})
+    metrics.watch("job_stuck", lambda: {"hosts": False})
+    metrics.watch("job_adaptive_interval_seconds", lambda: {"hosts": 600.0})
     metrics.watch("disk_free_bytes", lambda: {'/var/lib/"x"\n主': 1e9})
     metrics.watch("load_per_cpu", lambda: 0.5)
     metrics.watch("memory_available_bytes", lambda: 2**33)
@@ -89,6 +95,8 @@ def test_the_promised_names_are_there(metrics):
         "syncd_store_pool_connections", "syncd_workers", "syncd_queue_length",
         "syncd_disk_free_bytes", "syncd_load_per_cpu", "syncd_memory_available_bytes",
         "syncd_records_incomplete", "syncd_outbox_records", "process_resident_memory_bytes",
+        "syncd_queue_waiting", "syncd_job_paused", "syncd_job_held", "syncd_job_stuck",
+        "syncd_job_adaptive_interval_seconds",
     }  # fmt: skip
     assert names >= {
         "syncd_job_run_duration_seconds_bucket",
@@ -116,7 +124,7 @@ def test_a_configured_job_is_known_before_it_did_anything(metrics):
         assert seen["syncd_job_runs_total", "hosts", outcome] == 0
     for error_class in get_args(ErrorClass):
         assert seen["syncd_errors_total", error_class, "hosts"] == 0
-    for name in ("next_run", "last_success", "last_completion", "running_since"):
+    for name in ("last_success", "last_completion", "running_since"):
         assert seen[f"syncd_job_{name}_timestamp_seconds", "hosts"] == 0
 
 
@@ -129,10 +137,8 @@ def test_what_was_before_the_start_is_taken_over(metrics):
 
 
 def test_a_run_is_seen_while_it_runs_and_counted_when_it_ended(metrics):
-    metrics.next_run("hosts", NOON)
     metrics.run_started("hosts", NOON, -0.001)
     seen = samples(metrics)
-    assert seen["syncd_job_next_run_timestamp_seconds", "hosts"] == NOON.timestamp()
     assert seen["syncd_job_running_since_timestamp_seconds", "hosts"] == NOON.timestamp()
     assert seen["syncd_job_start_delay_seconds_bucket", "hosts", "0.1"] == 1
     metrics.run_ended("hosts", "success", NOON, 45)
@@ -199,7 +205,6 @@ def test_a_run_that_outlives_its_job_does_not_bring_it_back(metrics):
     metrics.run_ended("hosts", "success", NOON, 5)
     metrics.item_ended("hosts", "success", Counts(added=1))
     metrics.preload("hosts", NOON, NOON)
-    metrics.next_run("hosts", NOON)
     assert not of_job(metrics, "hosts")
 
 

@@ -160,3 +160,14 @@ def test_a_calendar_that_leaves_nothing_ends():
     calendar = Calendar.parse("\n".join(f"{year}-05-01" for year in range(2024, 2124)))
     due = Except(first_of_may, calendar, BERLIN).next_after(NOW)
     assert due == datetime(2124, 4, 30, 22, tzinfo=UTC)
+
+
+def test_a_day_before_that_comes_back_over_midnight_is_not_left_out():
+    # Antarctica/Casey, 5 March 2010: 02:00 +11 becomes 23:00 +08 the day before.
+    casey = ZoneInfo("Antarctica/Casey")
+    trigger = Except(Cron("*/30 * * * *", casey), Calendar.parse("2010-03-05"), casey)
+    found = walk(
+        trigger, datetime(2010, 3, 4, 12, 0, tzinfo=UTC), datetime(2010, 3, 5, 16, tzinfo=UTC)
+    )
+    shown = [due.astimezone(casey).strftime("%d %H:%M%z") for due in found]
+    assert shown == ["04 23:30+1100", "04 23:00+0800", "04 23:30+0800", "06 00:00+0800"]

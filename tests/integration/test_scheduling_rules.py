@@ -15,6 +15,7 @@ from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound
 from syncd.jobs.base import Applied
 from syncd.model.run import Counts, Due, RunId, Selection, Target
 from syncd.store import held_accounts, job_state
+from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory
 from syncd.triggers.interval import Interval
 
@@ -379,21 +380,18 @@ def test_an_adaptive_job_is_retimed_by_what_its_complete_runs_change(
     changes = [5, 0]
     job = FakeJob({"1": lambda ctx: Applied(Counts(total=9, updated=changes[0]))})
 
-    def next_interval(present: timedelta | None, changed: int) -> timedelta:
-        return timedelta(minutes=10 if changed else 40)
-
-    at = desk(hourly("j", job, next_interval=next_interval))
+    at = desk(hourly("j", job, adaptive=Adaptive(timedelta(minutes=10), timedelta(hours=6))))
     assert at.final(at.request()) == "success"
     until(lambda: at.retimed == ["j"])
     assert at.jobs.of("j").memory.interval == timedelta(minutes=10)
     changes[0] = 0
     assert at.final(at.request(selection=Selection(accounts=frozenset()))) == "success"
     until(lambda: at.retimed == ["j", "j"])
-    assert bench.one("select interval_seconds from syncd.job_state") == 2400
+    assert bench.one("select interval_seconds from syncd.job_state") == 900
     job.works = {"1": fail(Network("x"))}
     at.request()
     until(lambda: len(at.keeper.ends) == 3)
-    assert at.jobs.of("j").memory.interval == timedelta(minutes=40)
+    assert at.jobs.of("j").memory.interval == timedelta(minutes=15)
 
 
 # The store, and another daemon
