@@ -280,7 +280,7 @@ class Dispatcher:
             return
         try:
             adapted = self._board.jobs.adapt(attempt.spec, attempt.claim.run_id, attempt.selection)
-        except (StoreError, TimedOut) as error:
+        except (StoreError, TimedOut, Fenced) as error:  # a lost lease is noticed by the next turn
             self._log.warning("the interval stays", job=attempt.spec.name, error=describe(error))
             return
         if adapted:

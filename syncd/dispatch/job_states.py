@@ -54,9 +54,10 @@ class JobStates:
     def resume(self, job: str, by: str) -> tuple[bool, list[str]]:
         """End a job's pause, and free its held accounts; return whether it was paused, and them."""
         spec, before = self.spec(job), self.pause_of(job)
-        self._ledger.pause(job, None)
+        freed = sorted({each.account for each in self.holds.of(spec)})
+        self._ledger.resume(job, freed)
         self._remember({job: replace(self.of(job), pause=None)})
-        freed = self.holds.free(spec)
+        self.holds.freed(freed)
         self._log.info("job resumed", job=job, by=by)
         return before is not None, freed
 

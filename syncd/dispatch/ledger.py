@@ -4,14 +4,14 @@
 act raises Fenced once another daemon leads, StoreError or TimedOut when the store is out of reach.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from syncd.model.run import Claim, Priority, RunId
-from syncd.store import job_state, runs
+from syncd.store import held_accounts, job_state, runs
 from syncd.store.database import Operation, Store, Transaction
 from syncd.store.job_state import Pause, Skip
 from syncd.store.leader import Lease
@@ -62,8 +62,11 @@ class Ledger(Protocol):
     def prioritise(self, run_id: RunId, priority: Priority) -> bool:
         """Give a run that waits another priority; tell whether it waits."""
 
-    def pause(self, job: str, pause: Pause | None) -> None:
-        """Pause a job's schedule, or resume it."""
+    def pause(self, job: str, pause: Pause) -> None:
+        """Pause a job's schedule."""
+
+    def resume(self, job: str, accounts: Collection[str]) -> None:
+        """Resume a job's schedule, and hold these accounts no longer."""
 
     def forget_skip(self, job: str) -> None:
         """Forget the last due time of a job that got no run: a later one has got its."""
@@ -135,10 +138,16 @@ class StoreLedger:
         with self._leading() as tx:
             return runs.prioritise(tx, run_id, priority)
 
-    def pause(self, job: str, pause: Pause | None) -> None:
-        """Pause a job's schedule, or resume it."""
+    def pause(self, job: str, pause: Pause) -> None:
+        """Pause a job's schedule."""
         with self._leading() as tx:
             job_state.set_pause(tx, job, pause)
+
+    def resume(self, job: str, accounts: Collection[str]) -> None:
+        """Resume a job's schedule, and hold these accounts no longer."""
+        with self._leading() as tx:
+            job_state.set_pause(tx, job, None)
+            held_accounts.free(tx, accounts)
 
     def forget_skip(self, job: str) -> None:
         """Forget the last due time of a job that got no run: a later one has got its."""

@@ -25,7 +25,7 @@ from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
 from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
-from syncd.errors import NotFound, StoreError
+from syncd.errors import StoreError, TimedOut, describe
 from syncd.model.run import Isolation, Priority, RunId, Selection, Wait, new_run_id
 from syncd.store import held_accounts, job_state, leader, recovery, resources
 from syncd.store.database import Store
@@ -86,11 +86,11 @@ class Dispatch:
 
     def take_over(self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]) -> bool:
         """Become the leader and clear up after the last one; False while another daemon leads."""
+        self.recorder.flush()  # before recovery; and who is only to stand by owes nothing either
         lease = leader.acquire(self._store, f"daemon:{self._instance}")
         if lease is None:
             return False
         self._log.info("leading", epoch=lease.epoch)
-        self.recorder.flush()
         with self._store.transaction() as tx:
             lease.check(tx)
             recovered = recovery.recover(
@@ -100,9 +100,9 @@ class Dispatch:
                 local=f"cli:{self._instance}",
                 now=self._clock.now(),
             )
-            clear_stages(tx, [RESOURCES])
         for run_id in recovered:
             self._log.warning("run recovered: its process died", run=str(run_id))
+        self._clear_stages()
         ledger = StoreLedger(self._store, lease)
         jobs = JobStates(ledger, self.holds, self._clock, self._log)
         states = self._remember(lease, specs, managed)
@@ -115,6 +115,14 @@ class Dispatch:
         self.supervisor.start()
         self._enable(specs, states, set())
         return True
+
+    def _clear_stages(self) -> None:
+        """Drop what dead processes staged; what is in use now can wait for the next start."""
+        try:
+            with self._store.transaction() as tx:
+                clear_stages(tx, [RESOURCES])
+        except (StoreError, TimedOut) as error:
+            self._log.info("staged rows are left for later", error=describe(error))
 
     def _ailment(self) -> str | None:
         """Return why only a restart can help, None while all is well."""
@@ -248,6 +256,14 @@ class Dispatch:
         board, dispatcher = self._lead()
         return dispatcher.ask(lambda: board.jobs.resume(job, by))
 
+    def approve(self, job: str, by: str) -> int:
+        """Let the guarded deletions of a job go in its next run; return how many."""
+        board, dispatcher = self._lead()
+        board.jobs.spec(job)
+        with self._store.transaction() as tx:
+            dispatcher.lease.check(tx)  # else a late request could let go what nobody has seen
+            return resources.approve(tx, job, by)
+
     # What can be seen
 
     def progress(self) -> dict[str, dict[str, Any]]:
@@ -316,9 +332,7 @@ class Dispatch:
 
     def plan(self, job: str, selection: Selection, by: str) -> list[Planned]:
         """Find out what a run would change, in the thread that asks."""
-        if job not in self.specs:
-            raise NotFound(f"there is no enabled job {job!r}")
-        spec = self.specs[job]
+        spec = self.board.jobs.spec(job)
         context = rehearsal(spec, selection, self._clock, self._log.bind(requested_by=by))
         with self._plans:
             return plan(self._store, spec, context, RunProgress())
