@@ -278,9 +278,17 @@ class MemoryLedger:
             row.priority = priority if waits else row.priority
             return waits
 
-    def pause(self, job: str, pause: Pause | None) -> None:
+    def pause(self, job: str, pause: Pause) -> None:
         with self._leading() as store:
             store.change(job, pause=pause)
+
+    def resume(self, job: str, accounts: Collection[str]) -> None:
+        with self._leading() as store:
+            store.change(job, pause=None)
+
+    def forget_skip(self, job: str) -> None:
+        with self._leading() as store:
+            store.change(job, skip=None)
 
     def set_interval(self, job: str, interval: timedelta) -> None:
         with self._leading() as store:

@@ -241,7 +241,7 @@ class Daemon:
 
     def _give_up(self, work: Working) -> None:
         """Let the thread of an attempt be stuck for some hours."""
-        assert self.board.give_up(work.attempt)
+        self.board.give_up(self.board.running[work.attempt.claim.run_id])
         end = RunEnd(Outcome("failed", "timeout", "stuck"), self.clock.now(), 1.0)
         self.owed.append((work.attempt, end))
         work.ends += self.world.rng.uniform(600, 20_000)

@@ -93,7 +93,7 @@ def adaptive(rng: random.Random, name: str, *, busy: bool) -> dict[str, Any]:
 
     return {
         "schedule": f"adaptive {busy}", "fixed_rate": True, "trigger_from": trigger,
-        "next_interval": rate.next_interval,
+        "adaptive": rate,
     }  # fmt: skip
 
 
