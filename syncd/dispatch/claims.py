@@ -49,7 +49,7 @@ class Standing:
     running: list[RunId] = field(default_factory=list)
     begun: list[RunId] = field(default_factory=list)  # wait for a further attempt
     queued: list[RunId] = field(default_factory=list)
-    dues: set[datetime] = field(default_factory=set)  # that they were made for
+    dues: set[datetime] = field(default_factory=set)  # that are seen to
     locked: bool = False
 
     def all(self) -> list[RunId]:
@@ -102,12 +102,14 @@ class Claims:
     def _settle(self, spec: JobSpec, due: Due) -> None:
         """Decide about one due time.
 
-        One whose own run is active was made before the clock went back, or its claim's answer lost.
+        One that has its run already was handed over before the clock went back, or when the answer
+        to its claim was lost.
         """
         standing = self._standing.setdefault(due.job, Standing())
         if due.at in standing.dues:
             self._skips.append(Skip(due.job, due.at, "already_made"))
             return
+        standing.dues.add(due.at)
         if self._waited and self._lapsed(spec, due):
             run = self._make(spec, due)
             self._over.append((run.id, lapsed_text("store"), run.id))
