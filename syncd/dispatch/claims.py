@@ -49,7 +49,7 @@ class Standing:
     running: list[RunId] = field(default_factory=list)
     begun: list[RunId] = field(default_factory=list)  # wait for a further attempt
     queued: list[RunId] = field(default_factory=list)
-    dues: set[datetime] = field(default_factory=set)  # that are seen to
+    dues: set[datetime] = field(default_factory=set)  # that have a run among them
     locked: bool = False
 
     def all(self) -> list[RunId]:
@@ -109,7 +109,6 @@ class Claims:
         if due.at in standing.dues:
             self._skips.append(Skip(due.job, due.at, "already_made"))
             return
-        standing.dues.add(due.at)
         if self._waited and self._lapsed(spec, due):
             run = self._make(spec, due)
             self._over.append((run.id, lapsed_text("store"), run.id))
@@ -145,4 +144,5 @@ class Claims:
             len(spec.retries) + 1, spec.config_digest, spec.priority,
         )  # fmt: skip
         self._made.append(run)
+        self._standing[due.job].dues.add(due.at)
         return run
