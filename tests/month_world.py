@@ -30,7 +30,7 @@ from syncd.store.job_state import JobState, Schedule
 from syncd.store.runs import NewRun, RunEnd
 from syncd.triggers.base import Memory
 
-WORKERS = 10
+WORKERS, DAY = 10, 86400.0
 SLACK = timedelta(seconds=1)
 
 
@@ -316,7 +316,8 @@ class Daemon:
     def idle_seconds(self) -> float:
         """Return how long nothing will happen, as far as is known."""
         now, ticked = self.clock.now(), self.clock.monotonic()
-        soon = [self.timetable._scheduler.idle_seconds]
+        table = self.timetable._scheduler
+        soon = [table.idle_seconds if table.jobs else DAY]
         soon += [work.ends - ticked for work in [*self.works.values(), *self.stuck.values()]]
         moments = [verdict.until for verdict in self.board.waits.values()]
         for run in self.board.waiting.values():

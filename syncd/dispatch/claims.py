@@ -49,7 +49,7 @@ class Standing:
     running: list[RunId] = field(default_factory=list)
     begun: list[RunId] = field(default_factory=list)  # wait for a further attempt
     queued: list[RunId] = field(default_factory=list)
-    dues: set[datetime] = field(default_factory=set)  # that they were made for
+    dues: set[datetime] = field(default_factory=set)  # that have a run among them
     locked: bool = False
 
     def all(self) -> list[RunId]:
@@ -102,7 +102,8 @@ class Claims:
     def _settle(self, spec: JobSpec, due: Due) -> None:
         """Decide about one due time.
 
-        One whose own run is active was made before the clock went back, or its claim's answer lost.
+        One that has its run already was handed over before the clock went back, or when the answer
+        to its claim was lost.
         """
         standing = self._standing.setdefault(due.job, Standing())
         if due.at in standing.dues:
@@ -143,4 +144,5 @@ class Claims:
             len(spec.retries) + 1, spec.config_digest, spec.priority,
         )  # fmt: skip
         self._made.append(run)
+        self._standing[due.job].dues.add(due.at)
         return run
