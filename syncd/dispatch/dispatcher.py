@@ -214,15 +214,16 @@ class Dispatcher:
                 self._log.exception("the dispatcher failed; it goes on")
 
     def _take_messages(self) -> bool:
-        """Wait for a message, half a second at most, and take all; False when asked to stop."""
-        try:
-            message = self._inbox.get(timeout=_TURN)
-            while message is not None:
-                self._obey(message)
-                message = self._inbox.get_nowait()
-        except Empty:
-            return True
-        return False
+        """Wait for a message, half a second at most, and take those there are; False to stop."""
+        for _ in range(max(self._inbox.qsize(), 1)):  # no later ones: they may come without end
+            try:
+                message = self._inbox.get(timeout=_TURN)
+            except Empty:
+                return True
+            if message is None:
+                return False
+            self._obey(message)
+        return True
 
     def _obey(self, message: Callable[[], None]) -> None:
         try:
