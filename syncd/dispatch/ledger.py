@@ -82,6 +82,7 @@ class StoreLedger:
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
+        self._unanswered: set[RunId] = set()  # starts that the store may have all the same
 
     @contextmanager
     def _leading(self, operation: Operation = "other") -> Iterator[Transaction]:
@@ -100,7 +101,7 @@ class StoreLedger:
         with self._leading("claim") as tx:
             inserted = runs.insert(tx, dues.made, now)
             for run_id, reason in dues.over:
-                runs.cancel_pending(tx, run_id, reason, now)
+                self._cancel(tx, run_id, reason, now)
             job_state.advance(tx, dues.accounted)
             if dues.skips:
                 job_state.note_skips(tx, dues.skips)
@@ -113,15 +114,25 @@ class StoreLedger:
 
     def start(self, run_id: RunId, now: datetime) -> Claim | None:
         """Begin the next attempt of a run; None when it does not wait any more."""
+        self._unanswered.add(run_id)
         with self._leading("begin") as tx:
-            return runs.start(tx, run_id, self._lease.holder, self._lease.epoch, now)
+            claim = runs.start(tx, run_id, self._lease.holder, self._lease.epoch, now)
+        self._unanswered.discard(run_id)
+        return claim
 
     def cancel(self, run_id: RunId, reason: str, now: datetime, skip: Skip | None = None) -> bool:
         """Cancel a run that waits; tell whether it did."""
         with self._leading() as tx:
             if skip:
                 job_state.note_skips(tx, [skip])
+            return self._cancel(tx, run_id, reason, now)
+
+    def _cancel(self, tx: Transaction, run_id: RunId, reason: str, now: datetime) -> bool:
+        """Cancel a run that waits, or was begun without an answer: nobody would ever end it."""
+        if run_id not in self._unanswered:
             return runs.cancel_pending(tx, run_id, reason, now)
+        begun_by = self._lease.holder, self._lease.epoch
+        return runs.cancel_pending(tx, run_id, reason, now, begun_by)
 
     def cancel_command(self, run_id: RunId, reason: str, now: datetime) -> bool:
         """Cancel a run of a command line; tell whether there is one."""

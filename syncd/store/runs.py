@@ -247,13 +247,23 @@ def cancel_command(tx: Transaction, run_id: UUID, reason: str, now: datetime) ->
     return row is not None
 
 
-def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) -> bool:
-    """Cancel a run that waits; tell whether it did."""
+def cancel_pending(
+    tx: Transaction,
+    run_id: UUID,
+    reason: str,
+    now: datetime,
+    begun_by: tuple[str | None, int | None] = (None, None),
+) -> bool:
+    """Cancel a run that waits; tell whether it did.
+
+    One that was begun by this owner in this epoch counts as waiting: the answer was lost.
+    """
     row = tx.execute(
         """update syncd.run set status = 'cancelled', finished_at = %s, next_attempt_at = null,
                error = %s
-           where id = %s and status = 'pending' returning id""",
-        (now, reason, run_id),
+           where id = %s and (status = 'pending' or status = 'running' and owner = %s::text
+                              and owner_epoch = %s::bigint) returning id""",
+        (now, reason, run_id, *begun_by),
     ).fetchone()
     if row:
         close_items(tx, [RunId(run_id)], "cancelled", reason, now)
