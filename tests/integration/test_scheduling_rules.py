@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from dispatch_desk import ALL, Desk, Open, statuses, until
 from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
 
 from syncd.context import RunContext
+from syncd.dispatch import dispatcher
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound, StoreError
 from syncd.jobs.base import Applied
@@ -438,6 +439,27 @@ def test_due_times_that_waited_for_the_store_beyond_their_next_one_are_cancelled
         ("pending", None),
     ]
     assert len(at.board.waiting) == 1
+
+
+def test_very_many_due_times_that_waited_for_the_store_are_claimed_part_by_part(
+    bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_CLAIMED", 2)
+    at = desk(hourly("j", FakeJob({"1": succeed})), started=False)
+    claim, sizes = at.board.claim, []
+
+    def counted(dues: Sequence[Due], *args: Any, **options: Any) -> None:
+        sizes.append(len(dues))
+        claim(dues, *args, **options)
+
+    monkeypatch.setattr(at.board, "claim", counted)
+    at.dispatcher.store_fails = True
+    pass_time(bench, 4.5 * 3600)
+    at.due(*[Due("j", NOON + hour * HOUR, "schedule") for hour in reversed(range(5))])
+    at.start()
+    until(lambda: at.keeper.ends)
+    assert sizes == [2, 2, 1]
+    assert [row[2] for row in statuses(bench)] == ["cancelled"] * 4 + ["success"]
 
 
 @pytest.mark.parametrize("end", ["given up", "replaced"])
