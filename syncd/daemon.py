@@ -267,6 +267,7 @@ class Daemon:
         Raises ConfigInvalid, with the old one still in force, or StoreError.
         """
         with self._reloading:
+            self.dispatch.check_leads()  # who stands by must not tell the service manager READY
             self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:

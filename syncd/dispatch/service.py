@@ -129,6 +129,10 @@ class Dispatch:
         age = self.supervisor.age() if self._leading else 0.0
         return ailment(age, self.pool.stuck, self.pool.size)
 
+    def check_leads(self) -> None:
+        """Raise StoreError while another daemon leads."""
+        self._lead()
+
     @property
     def board(self) -> Board:
         """The active runs; raises StoreError while another daemon leads."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import inventory, job, truth, until
+from daemon_helpers import Manager, inventory, job, truth, until
 from two_daemons import Cluster, Member, cluster, now
 
 from syncd.errors import StoreError, SyncdError
@@ -55,6 +55,8 @@ def settle(at: Cluster, leader: Member) -> None:
         run = leader.site.client.trigger(name, EVERYTHING, "me")
         until(lambda run=run: leader.site.client.wait(run, 5), 30, "a complete run")  # type: ignore[misc]
     assert inventory(at.place) == truth(at.place.emulator)
+    for member in [m for m in at.members if m is not leader and m.process.popen.poll() is None]:
+        assert member.process.stop() == 0
     assert leader.process.stop() == 0
     at.check()
 
@@ -220,15 +222,19 @@ def test_of_many_that_start_at_once_one_leads_and_hands_over_when_it_stops(make:
 
 def test_one_that_stands_by_tells_so_and_refuses_acts(make: Make) -> None:
     at = make(BY_HAND)
-    _, second = at.pair()
-    client = second.site.client
-    status, answer = second.process.ready_answer()
+    at.pair()
+    third = at.join()
+    manager = Manager(third.site.directory / "notify")
+    third.site.start(manager.environment)
+    until(third.stands_by, 20, "it stands by")
+    client = third.site.client
+    status, answer = third.process.ready_answer()
     assert status == 503
     assert "standing by: another daemon leads" in answer["reason"]
     state = client.status()
     assert (state["ready"], state["running"]) == (False, {})
     assert "standing by" in str(state["checks"])
-    assert second.process.get("/healthz")[0] == 200
+    assert third.process.get("/healthz")[0] == 200
     run = at.place.runs()[0]["id"]
     acts: list[Callable[[], object]] = [
         lambda: client.trigger("a", EVERYTHING, "me"),
@@ -244,6 +250,8 @@ def test_one_that_stands_by_tells_so_and_refuses_acts(make: Make) -> None:
         with pytest.raises(StoreError, match="stands by"):
             act()
     assert client.run(str(run))["status"] == "success"  # whoever looks is answered
+    assert manager.heard("READY") + manager.heard("RELOADING") == []
+    manager.close()
 
 
 def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> None:
@@ -276,7 +284,9 @@ def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> No
     (again,) = until(lambda: at.place.rows(tried, held["fingerprint"]), 10, "a try with the key")
     assert again["held_at"] == held["held_at"]
     at.place.emulator.faults.clear(number)
-    until(lambda: "held" in second.site.client.scheduler()["held"], 10, "held as before")
+    until(
+        lambda: second.process.metric("syncd_job_held", job_name="held") == 1, 10, "held as before"
+    )
     assert not at.place.runs("job = 'paused' and status = 'running'")
 
 
