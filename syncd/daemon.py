@@ -31,6 +31,8 @@ Event = Literal["stop", "reload", "lost"]
 
 _SERVER_START: Final = 60.0  # seconds that the embedded server may take
 _TURN: Final = 1.0
+_COUNTING: Final = 5.0
+"""Seconds that counting the inventory may hold up who tells of a run's end."""
 _DRAIN_EXTENSION: Final = 15.0
 """How much more time systemd is asked for while runs drain; asked for again each half second."""
 
@@ -354,7 +356,7 @@ class Daemon:
             self._status.ended(job, failed=end.outcome.status == "failed")
         if self._stopping.is_set():
             return
-        with suppress(StoreError, TimedOut), self._store.transaction() as tx:
+        with suppress(StoreError, TimedOut), self._store.transaction(limit=_COUNTING) as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
 
     def ticked(self, ailment: str | None = None) -> None:

@@ -95,12 +95,17 @@ class Board:
         claimed = Claims(self.jobs, standing, now, waited=waited).settle(dues)
         inserted = self._ledger.claim(claimed, now)
         self.jobs.accounted(claimed.accounted)
-        self._skip(claimed.skips, observer)
-        again = [run for run in claimed.made if run.id not in inserted]
-        self._skip([Skip(run.job, run.scheduled_for, "already_made") for run in again], observer)
+        again = {
+            (run.job, run.scheduled_for): Skip(run.job, run.scheduled_for, "already_made")
+            for run in claimed.made
+            if run.id not in inserted
+        }
+        skips = [skip for skip in claimed.skips if (skip.job, skip.due) not in again]
+        self._skip([*skips, *again.values()], observer)
         self._put(run for run in claimed.made if run.id in inserted)
-        for run_id, reason in claimed.over:
-            self._cancelled(run_id, reason)
+        for run_id, reason, by in claimed.over:
+            if by in inserted:
+                self._cancelled(run_id, reason)
 
     def request(
         self, job: str, selection: Selection, by: str, priority: Priority | None = None
@@ -238,13 +243,15 @@ class Board:
             return
         run = self.running[run_id].run
         if end is not None and end.next_attempt_at is not None:
-            self.waiting[run_id] = replace(
+            again = replace(
                 run,
                 ready_at=end.next_attempt_at,
                 attempt=attempt.claim.attempt,
                 max_attempts=run.max_attempts + end.free,
                 interruptions=run.interruptions + end.preempted,
             )
+            known = run.job in self.jobs.specs  # the job may differ by now, or be gone
+            self.waiting[run_id] = self.jobs.placed(again) if known else again
         del self.running[run_id]
         self._notify()
 

@@ -57,7 +57,7 @@ class Keeper(Protocol):
         """Note that the store answers: told each time that the lease was renewed, too."""
 
     def run_ended(self, job: str, end: RunEnd | None) -> None:
-        """Note how an attempt of a job ended; called in the worker's thread."""
+        """Note how an attempt ended; in the worker's thread, or here when that is stuck."""
 
     def leadership_lost(self) -> None:
         """Stop the daemon: another one leads."""
@@ -214,15 +214,16 @@ class Dispatcher:
                 self._log.exception("the dispatcher failed; it goes on")
 
     def _take_messages(self) -> bool:
-        """Wait for a message, half a second at most, and take all; False when asked to stop."""
-        try:
-            message = self._inbox.get(timeout=_TURN)
-            while message is not None:
-                self._obey(message)
-                message = self._inbox.get_nowait()
-        except Empty:
-            return True
-        return False
+        """Wait for a message, half a second at most, and take those there are; False to stop."""
+        for _ in range(max(self._inbox.qsize(), 1)):  # no later ones: they may come without end
+            try:
+                message = self._inbox.get(timeout=_TURN)
+            except Empty:
+                return True
+            if message is None:
+                return False
+            self._obey(message)
+        return True
 
     def _obey(self, message: Callable[[], None]) -> None:
         try:
@@ -260,8 +261,9 @@ class Dispatcher:
             self._pieces[attempt.claim.run_id] = self._pool.submit(partial(self._run, attempt))
 
     def _room(self) -> Room:
-        limits = self._limits
-        return Room(self._pool.idle, limits.per_account, limits.per_server)
+        """Return what may be taken; a worker whose run has ended is free, if not yet idle."""
+        limits, free = self._limits, max(self._pool.capacity - len(self._pieces), 0)
+        return Room(free, limits.per_account, limits.per_server)
 
     def _run(self, attempt: Attempt) -> None:
         """Run an attempt in a worker's thread, and tell the board how it ended."""

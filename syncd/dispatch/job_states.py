@@ -99,7 +99,9 @@ class JobStates:
         since = due if trigger == "schedule" else created
         if spec.start_deadline is not None:
             return since + spec.start_deadline, since + spec.start_deadline
-        rule = spec.trigger_from and spec.trigger_from(self.of(spec.name).memory, created)
+        # From the due time on, since what is remembered may be another one, or none as yet.
+        memory = replace(self.of(spec.name).memory, last_due=due)
+        rule = spec.trigger_from and spec.trigger_from(memory, created)
         return (rule.next_after(since) if rule else None), None
 
     def adapt(self, spec: JobSpec, run_id: RunId, selection: Selection) -> bool:

@@ -25,12 +25,13 @@ _LIMIT: Final = 10.0
 class ClaimedDues:
     """Due times as they are accounted for, together: with a run, or without one.
 
-    `over` are runs that are cancelled, with the reason; such may be among those made.
+    `over` are runs that are cancelled, with the reason, each for the sake of one that is made: only
+    if that one is new. Such may be among those made.
     """
 
     accounted: Mapping[str, datetime]
     made: Sequence[NewRun] = ()
-    over: Sequence[tuple[RunId, str]] = ()
+    over: Sequence[tuple[RunId, str, RunId]] = ()
     skips: Sequence[Skip] = field(default_factory=list)
 
 
@@ -102,8 +103,9 @@ class StoreLedger:
         """Account for due times; return the runs that are new."""
         with self._leading("claim") as tx:
             inserted = runs.insert(tx, dues.made, now)
-            for run_id, reason in dues.over:
-                runs.cancel_pending(tx, run_id, reason, now)
+            for run_id, reason, by in dues.over:
+                if by in inserted:
+                    runs.cancel_pending(tx, run_id, reason, now)
             job_state.advance(tx, dues.accounted)
             if dues.skips:
                 job_state.note_skips(tx, dues.skips)

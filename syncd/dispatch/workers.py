@@ -27,8 +27,9 @@ class Piece:
 class WorkerPool:
     """A fixed number of daemonic threads, `syncd-worker-1` and on, that take work in order.
 
-    The dispatcher never hands over more than `idle` allows, so work does not queue up here. Safe
-    for threads; nothing here blocks but `stop`.
+    The dispatcher has no more under way than `capacity` allows, so that work waits here for no
+    longer than a thread takes to come back from what it has just ended. Safe for threads; nothing
+    here blocks but `stop`.
     """
 
     def __init__(self, size: int, log: BoundLogger) -> None:
@@ -51,6 +52,12 @@ class WorkerPool:
     def busy(self) -> int:
         """How many pieces of work are under way or about to be; the stuck do not count."""
         return len(self._busy)
+
+    @property
+    def capacity(self) -> int:
+        """How many pieces of work may be under way at once."""
+        with self._lock:
+            return self._capacity()
 
     @property
     def idle(self) -> int:

@@ -189,6 +189,23 @@ def test_runs_begun_before_the_store_is_lost_between_two_starts_are_run(
     assert at.keeper.back.is_set()
 
 
+def test_who_asks_without_end_does_not_hold_up_the_schedule(bench: Bench, desk: Open) -> None:
+    at = desk(spec("j", FakeJob({"1": succeed})))
+    stop = threading.Event()
+
+    def again() -> None:
+        if not stop.is_set():
+            at.dispatcher._inbox.put(again)
+
+    try:
+        again()
+        at.due(Due("j", NOON, "schedule"))
+        until(lambda: at.keeper.ends)
+    finally:
+        stop.set()
+    assert statuses(bench) == [(NOON, "schedule", "success")]
+
+
 def test_a_dispatcher_that_is_fenced_off_tells_and_stops(bench: Bench, desk: Open) -> None:
     at = desk(spec("j", FakeJob({})))
     bench.execute("update syncd.leader set holder = 'daemon:other', epoch = epoch + 1")

@@ -43,6 +43,12 @@ def only_waiting(at: Desk) -> RunId:
     return next(iter(at.board.waiting))
 
 
+def pass_turn(at: Desk) -> None:
+    """Wait until the dispatcher has done a whole turn: one lies between two answers."""
+    for _ in range(2):
+        at.dispatcher.ask(lambda: None)
+
+
 def pass_time(bench: Bench, seconds: float) -> None:
     bench.clock.pass_(seconds)  # type: ignore[attr-defined]  # a HandClock
 
@@ -189,6 +195,24 @@ def test_an_urgent_run_interrupts_a_lower_one_which_loses_no_attempt(
     ]  # fmt: skip
 
 
+def test_an_urgent_run_interrupts_no_second_one_while_the_worker_of_the_first_comes_back(
+    bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = {"a": Gate(), "b": Gate()}
+    low = [spec(n, FakeJob({"1": g.until_cancelled}), priority="low") for n, g in gates.items()]
+    at = desk(*low, spec("j", FakeJob({"1": succeed})))
+    for name, gate in gates.items():
+        at.request(name)
+        assert gate.entered.wait(SECONDS)
+    noted = threading.Event()
+    monkeypatch.setattr(at.keeper, "run_ended", lambda *_: noted.wait(SECONDS))
+    urgent = at.request("j", priority="urgent")
+    until(lambda: urgent in at.board.running)
+    noted.set()
+    assert at.final(urgent) == "success"
+    assert bench.one("select sum(interruptions) from syncd.run") == 1
+
+
 def test_runs_that_share_an_account_take_turns(bench: Bench, desk: Open) -> None:
     gate = Gate()
     at = desk(
@@ -332,12 +356,14 @@ def test_refused_credentials_hold_the_job_until_an_hour_has_passed(
     assert why(at, run_id) == "held"
     assert at.board.waits[run_id].until == NOON + HOUR
     job.works = {"prod": succeed}
-    pass_time(bench, 3600)
-    until(lambda: len(at.keeper.ends) == 2 or not at.board.waiting)
+    pass_time(bench, 3599)
+    pass_turn(at)
+    assert run_id in at.board.waiting
     with bench.store.transaction() as tx:
         assert [each.account for each in held_accounts.load(tx)] == ["prod"]
-    at.due(Due("j", NOON + HOUR, "schedule"))
+    pass_time(bench, 1)
     until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["failed", "success"]
     with bench.store.transaction() as tx:
         assert held_accounts.load(tx) == []
 
