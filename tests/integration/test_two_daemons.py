@@ -101,18 +101,20 @@ def test_a_killed_leader_is_replaced_and_no_due_time_is_lost(make: Make) -> None
     check_dues(at, 1)
 
 
+@pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_a_leader_that_is_frozen_about_to_apply_commits_nothing_when_it_goes_on(
-    make: Make,
+    make: Make, isolation: str
 ) -> None:
-    at = make(SCHEDULED)
+    """A process of its own is not even frozen: it applies what it has read once it can."""
+    at = make(SCHEDULED | {"all": SCHEDULED["all"] | {"isolation": isolation}})
     first, second = at.pair()
     churn(at, random.Random(1))
     number = at.place.fault("hang", action="DescribeInstances")
     until(lambda: len(at.place.rows(UNDER_WAY)) == 2, 10, "items under way")
     moment, epoch = now(), at.epoch
     first.freeze()
-    at.place.emulator.faults.clear(number)
     led = at.taken_over(second, moment, epoch)
+    at.place.emulator.faults.clear(number)
     until(lambda: (now() - moment).total_seconds() > 12, 15, "longer than the watchdog waits")
     first.go_on()
     deposed(at, first, led)
@@ -288,6 +290,29 @@ def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> No
         lambda: second.process.metric("syncd_job_held", job_name="held") == 1, 10, "held as before"
     )
     assert not at.place.runs("job = 'paused' and status = 'running'")
+
+
+def test_who_stood_by_takes_over_by_the_files_as_they_are_now(make: Make) -> None:
+    at = make(BY_HAND)
+    first, second = at.pair()
+    more = BY_HAND | {"new": job(accounts=TENCENT, every="1h")}
+    for member in first, second:
+        member.site.configure(more, max_per_account=1, max_concurrent_runs=2)
+    first.site.client.reload("me")
+    first.site.client.pause("new", None, "me")
+    paused = job_of(first, "new")["paused"]
+    stop(first)
+    second.process.await_ready(10)
+    assert job_of(second, "new")["paused"] == paused
+    assert second.site.client.scheduler()["workers"]["size"] == 2
+    third = at.join()
+    third.site.start()
+    until(third.stands_by, 20, "it stands by")
+    third.site.write("no configuration")
+    stop(second)
+    third.process.await_ready(10)
+    assert [row["name"] for row in third.site.client.jobs()] == list(BY_HAND)
+    assert third.process.lines("the configuration stays as it was read", "level=error")
 
 
 KEPT = ("paused", "paused"), ("adaptive", "interval_seconds")
