@@ -14,6 +14,7 @@ from syncd.context import BoundLogger, Clock
 from syncd.dispatch.gates import Limits
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.wanted import Wanted
 from syncd.errors import ConfigurationError, StoreError, SyncdError, TimedOut, describe
 from syncd.status import StatusLine
 from syncd.store import resources, views
@@ -128,6 +129,7 @@ class Daemon:
         self._hurry, self._stopping = Alarm(), Alarm()
         self._status = StatusLine(clock)
         self._ailment: str | None = None
+        self._waited = False
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
 
@@ -167,15 +169,29 @@ class Daemon:
         """Migrate the store and take the schedule over; False when told to stop meanwhile."""
         if not self._patiently(self._prepare_store):
             return False
-        specs, managed = self._assembly.specs(self.config), self._assembly.managed(self.config)
         if not self._patiently(
-            lambda: self.dispatch.take_over(specs, managed), "standing by: another daemon leads"
+            lambda: self.dispatch.take_over(self._wanted), "standing by: another daemon leads"
         ):
             return False
         self._signals.leader.report(detail="leader")
         self._metrics.leads(leader=True)
+        specs = self.dispatch.specs
         self._took_over(self.config, specs, specs)
         return True
+
+    def _wanted(self) -> Wanted:
+        """Return what is to be run; who stood by reads the files again, which may be others now.
+
+        What the store remembers of jobs that an old configuration does not have would be lost.
+        """
+        if self._waited:
+            try:
+                self.config = self._assembly.load()
+            except ConfigurationError as error:
+                for line in str(error).splitlines():
+                    self._log.error("the configuration stays as it was read", error=line)
+        config, make = self.config, self._assembly
+        return Wanted(make.specs(config), make.managed(config), make.limits(config))
 
     def _prepare_store(self) -> bool:
         for migration in migrate(self._store):
@@ -199,7 +215,7 @@ class Daemon:
             if reason != told:
                 self._log.warning("waiting", reason=reason)
                 told = reason
-            self._status.problem = reason
+            self._status.problem, self._waited = reason, True
             self._signals.leader.report(ok=False, detail=reason)
             self._signals.timetable.report(detail="waiting to begin")
             self._notifier.status(reason)
@@ -269,6 +285,7 @@ class Daemon:
         Raises ConfigInvalid, with the old one still in force, or StoreError.
         """
         with self._reloading:
+            self.dispatch.check_leads()  # who stands by must not tell the service manager READY
             self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:

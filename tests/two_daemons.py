@@ -93,7 +93,7 @@ class Cluster:
         proxy = StoreProxy(self.place.dsn, directory, f"no-{len(self.members) + 1:02}")
         self.stack.callback(proxy.close)
         beside.dsn = proxy.dsn
-        beside.configure(self.jobs)
+        beside.configure(self.jobs, max_per_account=1)
         self.members.append(Member(beside, proxy))
         return self.members[-1]
 

@@ -23,6 +23,7 @@ from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
+from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import StoreError, TimedOut, describe
@@ -84,8 +85,11 @@ class Dispatch:
         self._leading: tuple[Board, Dispatcher] | None = None
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
-    def take_over(self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]) -> bool:
-        """Become the leader and clear up after the last one; False while another daemon leads."""
+    def take_over(self, wanted: Callable[[], Wanted]) -> bool:
+        """Become the leader and clear up after the last one; False while another daemon leads.
+
+        `wanted` is asked once the lease is ours.
+        """
         self.recorder.flush()  # before recovery; and who is only to stand by owes nothing either
         lease = leader.acquire(self._store, f"daemon:{self._instance}")
         if lease is None:
@@ -105,16 +109,23 @@ class Dispatch:
         self._clear_stages()
         ledger = StoreLedger(self._store, lease)
         jobs = JobStates(ledger, self.holds, self._clock, self._log)
-        states = self._remember(lease, specs, managed)
-        jobs.adopt(specs, states)
+        want = wanted()
+        states = self._remember(lease, want.specs, want.managed)
+        jobs.adopt(want.specs, states)
+        self._keep_within(want.limits)
         board = Board(ledger, jobs, self._clock, self._log)
         board.reread()
         dispatcher = self._dispatcher_of(lease, board)  # the store is done with: nothing can fail
         self._leading = board, dispatcher
         dispatcher.start()
         self.supervisor.start()
-        self._enable(specs, states, set())
+        self._enable(want.specs, states, set())
         return True
+
+    def _keep_within(self, limits: Limits) -> None:
+        """Have so many workers, and let so much happen at once."""
+        self.pool.resize(limits.runs)
+        self.limits = limits
 
     def _clear_stages(self) -> None:
         """Drop what dead processes staged; what is in use now can wait for the next start."""
@@ -128,6 +139,10 @@ class Dispatch:
         """Return why only a restart can help, None while all is well."""
         age = self.supervisor.age() if self._leading else 0.0
         return ailment(age, self.pool.stuck, self.pool.size)
+
+    def check_leads(self) -> None:
+        """Raise StoreError while another daemon leads."""
+        self._lead()
 
     @property
     def board(self) -> Board:
@@ -178,8 +193,7 @@ class Dispatch:
         states = dispatcher.adopt(
             specs, limits, lambda: self._remember(dispatcher.lease, specs, managed)
         )
-        self.pool.resize(limits.runs)
-        self.limits = limits
+        self._keep_within(limits)
         self._enable(specs, states, unchanged)
 
     def _remember(

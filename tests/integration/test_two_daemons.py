@@ -1,6 +1,8 @@
 """Two daemons on one store: one leads, the other takes over, and nothing happens twice or never."""
 
+import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import inventory, job, truth, until
+from daemon_helpers import Manager, inventory, job, truth, until
 from two_daemons import Cluster, Member, cluster, now
 
 from syncd.errors import StoreError, SyncdError
@@ -27,6 +29,7 @@ BY_HAND = {
     "a": job(accounts=ALIYUN, retries=["1s"] * 5, api_timeout="1m"),
     "t": job(accounts=TENCENT, retries=["1s"] * 5, api_timeout="1m"),
 }
+ROUNDS = 4
 UNDER_WAY = "select from syncd.run_item where status = 'running'"
 
 Make = Callable[[dict[str, Any]], Cluster]
@@ -52,6 +55,8 @@ def settle(at: Cluster, leader: Member) -> None:
         run = leader.site.client.trigger(name, EVERYTHING, "me")
         until(lambda run=run: leader.site.client.wait(run, 5), 30, "a complete run")  # type: ignore[misc]
     assert inventory(at.place) == truth(at.place.emulator)
+    for member in [m for m in at.members if m is not leader and m.process.popen.poll() is None]:
+        assert member.process.stop() == 0
     assert leader.process.stop() == 0
     at.check()
 
@@ -96,18 +101,20 @@ def test_a_killed_leader_is_replaced_and_no_due_time_is_lost(make: Make) -> None
     check_dues(at, 1)
 
 
+@pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_a_leader_that_is_frozen_about_to_apply_commits_nothing_when_it_goes_on(
-    make: Make,
+    make: Make, isolation: str
 ) -> None:
-    at = make(SCHEDULED)
+    """A process of its own is not even frozen: it applies what it has read once it can."""
+    at = make(SCHEDULED | {"all": SCHEDULED["all"] | {"isolation": isolation}})
     first, second = at.pair()
     churn(at, random.Random(1))
     number = at.place.fault("hang", action="DescribeInstances")
     until(lambda: len(at.place.rows(UNDER_WAY)) == 2, 10, "items under way")
     moment, epoch = now(), at.epoch
     first.freeze()
-    at.place.emulator.faults.clear(number)
     led = at.taken_over(second, moment, epoch)
+    at.place.emulator.faults.clear(number)
     until(lambda: (now() - moment).total_seconds() > 12, 15, "longer than the watchdog waits")
     first.go_on()
     deposed(at, first, led)
@@ -206,25 +213,30 @@ def test_of_many_that_start_at_once_one_leads_and_hands_over_when_it_stops(make:
         assert not any(m.leads() for m in waiting)
         if waiting:
             assert leader.process.stop() == 0
-            moment, epoch = now(), at.epoch
+            moment = now()
             until(lambda: any(m.leads() for m in waiting), 5, "another leads")
-            print(f"led after {at.led_since(epoch + 1) - moment}")
-            assert (at.led_since(epoch + 1) - moment).total_seconds() < 2
+            seconds = (at.led_since(number + 2) - moment).total_seconds()
+            print(f"led {seconds} s after the last one had stopped")
+            assert seconds < 2
     settle(at, leader)
     check_dues(at, 2)
 
 
 def test_one_that_stands_by_tells_so_and_refuses_acts(make: Make) -> None:
     at = make(BY_HAND)
-    _, second = at.pair()
-    client = second.site.client
-    status, answer = second.process.ready_answer()
+    at.pair()
+    third = at.join()
+    manager = Manager(third.site.directory / "notify")
+    third.site.start(manager.environment)
+    until(third.stands_by, 20, "it stands by")
+    client = third.site.client
+    status, answer = third.process.ready_answer()
     assert status == 503
     assert "standing by: another daemon leads" in answer["reason"]
     state = client.status()
     assert (state["ready"], state["running"]) == (False, {})
     assert "standing by" in str(state["checks"])
-    assert second.process.get("/healthz")[0] == 200
+    assert third.process.get("/healthz")[0] == 200
     run = at.place.runs()[0]["id"]
     acts: list[Callable[[], object]] = [
         lambda: client.trigger("a", EVERYTHING, "me"),
@@ -240,3 +252,130 @@ def test_one_that_stands_by_tells_so_and_refuses_acts(make: Make) -> None:
         with pytest.raises(StoreError, match="stands by"):
             act()
     assert client.run(str(run))["status"] == "success"  # whoever looks is answered
+    assert manager.heard("READY") + manager.heard("RELOADING") == []
+    manager.close()
+
+
+def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> None:
+    at = make(
+        {
+            "adaptive": job(accounts=TENCENT, adaptive={"min": "1s", "max": "1h"}),
+            "paused": job(accounts=TENCENT, every="1s", start_deadline="1h"),
+            "held": job(accounts=ALIYUN, every="1s"),
+            "later": job(accounts=TENCENT),
+        }
+    )
+    first, second = at.pair()
+    number = at.place.fault("authentication", provider="aliyun")
+    (held,) = until(lambda: at.place.rows("select * from syncd.held_account"), 10, "a hold")
+    first.site.client.pause("paused", None, "me")
+    until(lambda: job_of(first, "adaptive")["interval_seconds"] >= 2, 20, "a longer interval")
+    at.place.fault("hang", provider="tencent")
+    busy = first.site.client.trigger("later", EVERYTHING, "me")
+    until(lambda: at.place.runs("id = %s and status = 'running'", busy), 10, "a run")
+    moved = first.site.client.trigger("later", EVERYTHING, "me", "low")
+    first.site.client.prioritise(moved, "urgent", "me")
+    kept = [(job_of(first, name)[key]) for name, key in KEPT]
+    assert None not in kept
+    first.process.kill()
+    second.process.await_ready(20)
+    assert [job_of(second, name)[key] for name, key in KEPT] == kept
+    (run,) = until(lambda: at.place.runs("id = %s and status = 'running'", moved), 10, "its turn")
+    assert run["priority"] == "urgent"
+    tried = """select * from syncd.held_account where fingerprint <> %s"""
+    (again,) = until(lambda: at.place.rows(tried, held["fingerprint"]), 10, "a try with the key")
+    assert again["held_at"] == held["held_at"]
+    at.place.emulator.faults.clear(number)
+    until(
+        lambda: second.process.metric("syncd_job_held", job_name="held") == 1, 10, "held as before"
+    )
+    assert not at.place.runs("job = 'paused' and status = 'running'")
+
+
+def test_who_stood_by_takes_over_by_the_files_as_they_are_now(make: Make) -> None:
+    at = make(BY_HAND)
+    first, second = at.pair()
+    more = BY_HAND | {"new": job(accounts=TENCENT, every="1h")}
+    for member in first, second:
+        member.site.configure(more, max_per_account=1, max_concurrent_runs=2)
+    first.site.client.reload("me")
+    first.site.client.pause("new", None, "me")
+    paused = job_of(first, "new")["paused"]
+    stop(first)
+    second.process.await_ready(10)
+    assert job_of(second, "new")["paused"] == paused
+    assert second.site.client.scheduler()["workers"]["size"] == 2
+    third = at.join()
+    third.site.start()
+    until(third.stands_by, 20, "it stands by")
+    third.site.write("no configuration")
+    stop(second)
+    third.process.await_ready(10)
+    assert [row["name"] for row in third.site.client.jobs()] == list(BY_HAND)
+    assert third.process.lines("the configuration stays as it was read", "level=error")
+
+
+KEPT = ("paused", "paused"), ("adaptive", "interval_seconds")
+
+
+def job_of(member: Member, name: str) -> dict[str, Any]:
+    """Return what a member tells of a job."""
+    return next(row for row in member.site.client.jobs() if row["name"] == name)
+
+
+@pytest.fixture
+def seed() -> int:
+    """Give the seed of a test's random choices, which is printed when it fails."""
+    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
+    print(f"SYNCD_TEST_SEED={chosen}")
+    return chosen
+
+
+def kill(leader: Member) -> None:
+    leader.process.kill()
+
+
+def stop(leader: Member) -> None:
+    assert leader.process.stop() == 0
+
+
+STRIKES: dict[str, Callable[[Member], None]] = {
+    "kill": kill,
+    "stop": stop,
+    "freeze": Member.freeze,
+    "cut": lambda leader: leader.proxy.cut(),
+    "silence": lambda leader: leader.proxy.silence(),
+}
+
+
+def recover(at: Cluster, struck: Member, led: datetime) -> None:
+    """Lift what struck a member; what it does then is harmless. It joins again."""
+    if struck.process.popen.poll() is None:
+        struck.go_on()
+        struck.proxy.heal()
+        deposed(at, struck, led)
+    struck.site.start()
+    until(struck.stands_by, 20, "it stands by")
+
+
+def test_whatever_befalls_the_leader_no_due_time_is_lost_or_made_twice(
+    make: Make, seed: int
+) -> None:
+    rng = random.Random(seed)
+    at = make(SCHEDULED)
+    leader, other = at.pair()
+    at.place.fault("latency", seconds=0.05)
+    for number in range(ROUNDS):
+        churn(at, rng)
+        done = len(at.place.runs("status = 'success'"))
+        until(lambda done=done: len(at.place.runs("status = 'success'")) > done, 10, "a run")  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.5))  # the moment is what is random here
+        what = rng.choice(sorted(STRIKES))
+        print(f"round {number}: {what} {leader.name}")
+        moment, epoch = now(), at.epoch
+        STRIKES[what](leader)
+        led = at.taken_over(other, moment, epoch)
+        recover(at, leader, led)
+        leader, other = other, leader
+    settle(at, leader)
+    check_dues(at, ROUNDS)
