@@ -125,11 +125,14 @@ class Dispatcher:
     def ask(self, act: Callable[[], T]) -> T:
         """Have the dispatcher's thread do an act, wait for it, and return what it returns.
 
-        Raises what the act raises, StoreError when there is no answer in 15 s.
+        Raises what the act raises, StoreError when there is no answer in 15 s. What was not begun
+        by then is not done any more.
         """
         answer: Future[T] = Future()
 
         def do() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return  # nobody waits any more, and whoever asked was told that it failed
             try:
                 answer.set_result(act())
             except Exception as error:  # noqa: BLE001 - raised where it was asked
@@ -139,7 +142,9 @@ class Dispatcher:
         try:
             return answer.result(_ANSWER)
         except FutureTimeout as error:
-            raise StoreError("the dispatcher does not answer: the store may hang") from error
+            more = "" if answer.cancel() else "; what was asked for may be done yet"
+            text = f"the dispatcher does not answer: the store may hang{more}"
+            raise StoreError(text) from error
 
     def adopt(
         self, want: Wanted, remember: Callable[[], Mapping[str, JobState]]
