@@ -54,7 +54,8 @@ def job_row(**changed: Any) -> Json:
     """Return a job as the daemon tells of it."""
     return {
         "name": "hosts", "kind": "cloud", "schedule": "*/5 * * * *", "timezone": "UTC",
-        "next_run": MOMENT, "running": None, "priority": "normal", "overlap": "skip",
+        "next_run": MOMENT, "window_until": None, "running": None, "priority": "normal",
+        "overlap": "skip",
         "paused": None, "held": [], "waiting": [], "last_skip": None, "interval_seconds": None,
         "stuck": None, "delayed_seconds": 0,
     } | changed  # fmt: skip

@@ -23,7 +23,7 @@ def print_jobs(jobs: Sequence[Json], began: Began, zone: tzinfo) -> None:
     rows = [
         [
             cell(job["name"]), cell(job["schedule"] or "by hand"),
-            cell(job["next_run"] and clock_time(job["next_run"], zone)), _last(job),
+            cell(_next_run(job, zone)), _last(job),
             _state(job, began, zone),
         ]
         for job in jobs
@@ -48,6 +48,15 @@ def print_troubles(jobs: Sequence[Json], began: Began, zone: tzinfo) -> None:
             print_line(Cell("! ", "red"), cell(f"{job['name']}: {'; '.join(words)}{more}"))
 
 
+def _next_run(job: Json, zone: tzinfo) -> str | None:
+    """Return when a job is due next, and until when a window would hold it then."""
+    if not job["next_run"]:
+        return None
+    until = job["window_until"]
+    more = f" (window until {clock_time(until, zone)})" if until else ""
+    return f"{clock_time(job['next_run'], zone)}{more}"
+
+
 def _last(job: Json) -> Cell:
     last = job["last"] or _NEVER
     if not last["status"]:
@@ -70,7 +79,7 @@ def _state(job: Json, began: Began, zone: tzinfo) -> Cell:
 
 def _facts(job: Json, began: Began, zone: tzinfo) -> list[tuple[str, Cell]]:
     """Return what is known of a job, name by name."""
-    last, skip = job["last"] or _NEVER, job["last_skip"]
+    last, skip, until = job["last"] or _NEVER, job["last_skip"], job["window_until"]
     schedule, in_zone = job["schedule"] or "by hand", job["timezone"]
     if job["schedule"] and not schedule.endswith(in_zone):  # that of cron's fields has its own
         schedule = f"{schedule} ({in_zone})"
@@ -86,6 +95,7 @@ def _facts(job: Json, began: Began, zone: tzinfo) -> list[tuple[str, Cell]]:
         ("overlap", cell(job["overlap"])),
         ("state", cell("; ".join(state_words(job, began, zone)))),
         ("next run", moment_cell(job["next_run"], zone)),
+        ("in a window", cell(until and f"until {moment_cell(until, zone).text}")),
         ("running", cell(job["running"])),
         ("stuck", cell(job["stuck"], "red")),
         *(("held", _held(held, zone)) for held in job["held"]),

@@ -23,7 +23,7 @@ _LAPSED: Final[dict[Wait, str]] = {
     "store": "the store was out of reach",
     "paused": "the job was paused",
     "held": "the job's accounts were held",
-    "window": "a window was closed",
+    "window": "it was in an exclusion window",
     "worker": "no worker was free",
     "account": "its account was in use",
     "server": "its server was in use",

@@ -101,6 +101,7 @@ def test_a_closed_gate_is_told_with_its_reason_and_a_reload_opens_it(
     assert [each["reason"] for each in scheduler["waiting"]] == [reason]
     if reason != "window":
         assert scheduler["gates"][reason]["closed"]
+    assert bool(place.client.jobs()[0]["window_until"]) == (reason == "window")
     assert place.runs()[0]["status"] == "pending"
     place.configure({"hosts": job(every="1h")})
     place.client.reload("me")

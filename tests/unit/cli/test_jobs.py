@@ -120,12 +120,18 @@ def test_one_job_is_shown_with_all_that_is_known_of_it(served):
 
 
 def test_why_a_run_was_cancelled_is_told_where_it_is_shown(served):
-    why = "not started in time (window): a window was closed"
+    why = "not started in time (window): it was in an exclusion window"
     outcome = served.reads.overview()["outcomes"][0]
     outcome |= {"status": "cancelled", "error_class": None, "error": why}
     served.reads.overview = lambda: {"outcomes": [outcome], "resources": [], "guarded": []}
     assert why not in syncd(served, "jobs").stdout  # there the due time is told as skipped
     assert why in syncd(served, "jobs", "hosts").stdout
+
+
+def test_a_next_run_in_a_window_is_told_with_its_end(served):
+    served.commands.job_rows = [job_row(window_until=LATER)]
+    assert f"{NOON} (window until {TWO})" in syncd(served, "jobs").stdout
+    assert "in a window until 2026-03-01 22:00:00+08:00" in syncd(served, "jobs", "hosts").stdout
 
 
 def test_the_zone_of_a_schedule_is_told_once(served):
