@@ -348,6 +348,18 @@ STRIKES: dict[str, Callable[[Member], None]] = {
 }
 
 
+def nod(leader: Member, rng: random.Random) -> None:
+    """Take a leader away for less than its lease lasts: it is to stay the leader."""
+    away, back = rng.choice(
+        [(leader.freeze, leader.go_on), (leader.proxy.cut, leader.proxy.heal),
+         (leader.proxy.silence, leader.proxy.heal)]
+    )  # fmt: skip
+    print("nods:", away.__name__)
+    away()
+    time.sleep(rng.uniform(0.5, 3))
+    back()
+
+
 def recover(at: Cluster, struck: Member, led: datetime) -> None:
     """Lift what struck a member; what it does then is harmless. It joins again."""
     if struck.process.popen.poll() is None:
@@ -367,6 +379,7 @@ def test_whatever_befalls_the_leader_no_due_time_is_lost_or_made_twice(
     at.place.fault("latency", seconds=0.05)
     for number in range(ROUNDS):
         churn(at, rng)
+        nod(leader, rng)
         done = len(at.place.runs("status = 'success'"))
         until(lambda done=done: len(at.place.runs("status = 'success'")) > done, 10, "a run")  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.5))  # the moment is what is random here
@@ -378,4 +391,4 @@ def test_whatever_befalls_the_leader_no_due_time_is_lost_or_made_twice(
         recover(at, leader, led)
         leader, other = other, leader
     settle(at, leader)
-    check_dues(at, ROUNDS)
+    check_dues(at, 2 * ROUNDS)
