@@ -213,9 +213,14 @@ class MemoryLedger:
         with self.store.transaction(self._holder, self._epoch):
             yield self.store
 
-    def waiting(self) -> list[PendingRun]:
+    def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
         with self._leading() as store:
             rows = [row for rows in store.active.values() for row in rows.values()]
+            for row in rows:
+                if self._runs(row) and row.new.id not in under_way:
+                    row.move("pending")
+                    row.next_attempt_at = now
+                    row.max_attempts += 1
             ours = [row for row in rows if row.status == "pending" or self._runs(row)]
             ours.sort(key=lambda row: (row.created_at, row.new.id.int))
             return [_pending(row) for row in ours]

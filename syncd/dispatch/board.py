@@ -72,8 +72,9 @@ class Board:
         """Take the runs that wait over from the ledger; cancel those of jobs that are gone."""
         now = self._clock.now()
         waiting: dict[RunId, Waiting] = {}
-        for run in self._ledger.waiting():
-            if run.id in self.running:
+        under_way = self.running.keys() | self.stuck.keys()
+        for run in self._ledger.waiting(under_way, now):
+            if run.id in under_way:
                 continue
             if run.job in self.jobs.specs:
                 waiting[run.id] = self.jobs.placed(_waiting(run))

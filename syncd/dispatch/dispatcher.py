@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 _TURN: Final = 0.5  # seconds between two looks at deadlines and the lease
 _STORE_RETRY: Final = 1.0  # seconds between two tries while the store is out of reach
+_CLAIMED: Final = 1000  # due times at once: a second at most, since the lease runs meanwhile
 _ANSWER: Final = 15.0  # seconds that a request waits for its answer
 
 
@@ -253,12 +254,17 @@ class Dispatcher:
         if self._dues or time.monotonic() - self._lapsed >= _TURN:
             board.lapse(self._room(), closed, observer)  # before what is due finds it in its way
             self._lapsed = time.monotonic()
-        if self._dues:
-            board.claim(self._dues, observer, waited=self._waited)
-            self._dues = []
-        self._waited = False
+        self._claim()
         for attempt in board.begin(self._room(), closed, self._next_due, observer):
             self._pieces[attempt.claim.run_id] = self._pool.submit(partial(self._run, attempt))
+
+    def _claim(self) -> None:
+        """Make the runs that are due, oldest first; after an outage there may be very many."""
+        if self._dues:
+            self._dues.sort(key=lambda due: due.at)
+            self._board.claim(self._dues[:_CLAIMED], self._observer, waited=self._waited)
+            del self._dues[:_CLAIMED]
+        self._waited = self._waited and bool(self._dues)
 
     def _room(self) -> Room:
         """Return what may be taken; a worker whose run has ended is free, if not yet idle."""

@@ -38,8 +38,11 @@ class ClaimedDues:
 class Ledger(Protocol):
     """The record of runs that wait or begin, and of the jobs' states."""
 
-    def waiting(self) -> list[PendingRun]:
-        """Return the runs that wait, and those begun here of which the answer was lost."""
+    def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
+        """Return the runs that wait, and those under way here.
+
+        One that was begun here without being under way, its answer lost, waits again.
+        """
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new: another daemon may have made one."""
@@ -94,10 +97,12 @@ class StoreLedger:
             self._lease.check(tx)
             yield tx
 
-    def waiting(self) -> list[PendingRun]:
-        """Return the runs that wait, and those begun here of which the answer was lost."""
+    def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
+        """Return the runs that wait, and those under way here."""
+        holder, epoch = self._lease.holder, self._lease.epoch
         with self._leading() as tx:
-            return runs.waiting(tx, self._lease.holder, self._lease.epoch)
+            runs.give_back(tx, holder, epoch, under_way, now)
+            return runs.waiting(tx, holder, epoch)
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new."""

@@ -5,7 +5,7 @@ store is refused there, so that a late thread or a resumed frozen process can do
 move along `model.run`; the WHERE of each statement allows only the moves listed there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -136,6 +136,21 @@ def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:
            order by created_at, id""",
         (owner, epoch),
     ).fetchall()
+
+
+def give_back(
+    tx: Transaction, owner: str, epoch: int, under_way: Collection[RunId], now: datetime
+) -> None:
+    """Let the runs wait again that this owner has begun without knowing it.
+
+    The answer to their start was lost, so nobody works on them; that attempt costs them none.
+    """
+    tx.execute(
+        """update syncd.run
+           set status = 'pending', next_attempt_at = %s, max_attempts = max_attempts + 1
+           where status = 'running' and owner = %s and owner_epoch = %s and id <> all (%s)""",
+        (now, owner, epoch, list(under_way)),
+    )
 
 
 def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime) -> Claim | None:

@@ -126,7 +126,7 @@ def test_a_due_time_gets_one_run_whatever_made_it(kit: Kit) -> None:
     assert claim(kit, both, replace(both, id=new_run_id(NOON)), other) == {both.id, other.id}
     by_hand = new(trigger="manual")
     kit.ledger.add(by_hand, NOON)
-    waiting = {run.id for run in kit.ledger.waiting()}
+    waiting = {run.id for run in kit.ledger.waiting([], NOON)}
     assert waiting == {first.id, both.id, other.id, by_hand.id}
 
 
@@ -177,8 +177,22 @@ def test_a_start_whose_answer_was_lost_is_made_again(kit: Kit) -> None:
     run = new()
     claim(kit, run)
     begun = start(kit, run)
-    assert [each.id for each in kit.ledger.waiting()] == [run.id]
+    assert [each.id for each in kit.ledger.waiting([run.id], NOON)] == [run.id]
+    assert kit.row(run.id)[0] == "running"
     assert start(kit, run) == begun
+
+
+def test_a_run_that_was_begun_without_anybody_knowing_waits_again(kit: Kit) -> None:
+    kit.remember("j")
+    run = new()
+    claim(kit, run)
+    begun = start(kit, run)
+    (waiting,) = kit.ledger.waiting([], NOON)
+    assert (waiting.attempt, waiting.max_attempts) == (1, 3)
+    assert kit.row(run.id) == ("pending", 1, 3, NOON, None)
+    assert start(kit, run).attempt == 2
+    with pytest.raises(Fenced):
+        kit.end(begun, RunEnd(Outcome("success"), NOON, 1.0))
 
 
 def test_an_end_is_recorded_once_and_for_its_own_attempt(kit: Kit) -> None:
@@ -189,7 +203,7 @@ def test_an_end_is_recorded_once_and_for_its_own_attempt(kit: Kit) -> None:
     again = RunEnd(Outcome("pending", "network", "x"), NOON, 1.0, LATER, free=True, preempted=True)
     kit.end(begun, again)
     assert kit.row(run.id) == ("pending", 1, 3, LATER, "x")
-    (waiting,) = kit.ledger.waiting()
+    (waiting,) = kit.ledger.waiting([], NOON)
     assert (waiting.interruptions, waiting.next_attempt_at) == (1, LATER)
     with pytest.raises(Fenced):
         kit.end(begun, again)
@@ -200,7 +214,7 @@ def test_an_end_is_recorded_once_and_for_its_own_attempt(kit: Kit) -> None:
     kit.end(second, RunEnd(Outcome("success"), NOON, 1.0))
     assert kit.row(run.id)[0] == "success"
     assert kit.ledger.start(run.id, NOON) is None
-    assert kit.ledger.waiting() == []
+    assert kit.ledger.waiting([], NOON) == []
 
 
 def test_only_a_run_that_waits_is_cancelled_or_gets_another_priority(kit: Kit) -> None:
@@ -208,7 +222,7 @@ def test_only_a_run_that_waits_is_cancelled_or_gets_another_priority(kit: Kit) -
     run, skip = new(), Skip("j", NOON, "load")
     claim(kit, run)
     assert kit.ledger.prioritise(run.id, "urgent")
-    assert kit.ledger.waiting()[0].priority == "urgent"
+    assert kit.ledger.waiting([], NOON)[0].priority == "urgent"
     assert kit.ledger.cancel(run.id, "late", NOON, skip)
     assert not kit.ledger.cancel(run.id, "late", NOON)
     assert not kit.ledger.prioritise(run.id, "low")
@@ -229,13 +243,13 @@ def test_who_does_not_lead_any_more_changes_nothing(kit: Kit) -> None:
         lambda: kit.ledger.cancel(run.id, "x", NOON),
         lambda: kit.ledger.pause("j", None),
         lambda: kit.ledger.pull_back(NOON),
-        kit.ledger.waiting,
+        lambda: kit.ledger.waiting([], NOON),
         lambda: kit.end(begun, RunEnd(Outcome("success"), NOON, 1.0)),
     ):
         with pytest.raises(Fenced):
             act()
     assert kit.row(run.id) == ("pending", 1, 2, NOON, "the process that ran it died")
-    assert [each.id for each in following.waiting()] == [run.id]
+    assert [each.id for each in following.waiting([], NOON)] == [run.id]
 
 
 def test_recovery_gives_up_what_has_no_attempt_left(kit: Kit) -> None:
@@ -245,7 +259,7 @@ def test_recovery_gives_up_what_has_no_attempt_left(kit: Kit) -> None:
     start(kit, run)
     following = kit.take_over()
     assert kit.row(run.id)[0] == "failed"
-    assert following.waiting() == []
+    assert following.waiting([], NOON) == []
 
 
 def test_what_is_remembered_of_a_job_lasts_as_long_as_its_schedule_and_the_job(kit: Kit) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +12,9 @@ from dispatch_desk import ALL, Desk, Open, statuses, until
 from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
 
 from syncd.context import RunContext
+from syncd.dispatch import dispatcher
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound
+from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound, StoreError
 from syncd.jobs.base import Applied
 from syncd.model.run import Counts, Due, RunId, Selection, Target
 from syncd.store import held_accounts, job_state
@@ -437,6 +440,55 @@ def test_due_times_that_waited_for_the_store_beyond_their_next_one_are_cancelled
         ("pending", None),
     ]
     assert len(at.board.waiting) == 1
+
+
+def test_very_many_due_times_that_waited_for_the_store_are_claimed_part_by_part(
+    bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_CLAIMED", 2)
+    at = desk(hourly("j", FakeJob({"1": succeed})), started=False)
+    claim, sizes = at.board.claim, []
+
+    def counted(dues: Sequence[Due], *args: Any, **options: Any) -> None:
+        sizes.append(len(dues))
+        claim(dues, *args, **options)
+
+    monkeypatch.setattr(at.board, "claim", counted)
+    at.dispatcher.store_fails = True
+    pass_time(bench, 4.5 * 3600)
+    at.due(*[Due("j", NOON + hour * HOUR, "schedule") for hour in reversed(range(5))])
+    at.start()
+    until(lambda: at.keeper.ends)
+    assert sizes == [2, 2, 1]
+    assert [row[2] for row in statuses(bench)] == ["cancelled"] * 4 + ["success"]
+
+
+@pytest.mark.parametrize("end", ["given up", "replaced"])
+def test_a_run_that_ends_before_the_lost_answer_of_its_start_is_known_does_not_block_its_job(
+    bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    at = desk(hourly("j", FakeJob({"1": succeed}), overlap="replace"), started=False)
+    transaction, lost = bench.store.transaction, []
+
+    @contextmanager
+    def fragile(*args: Any, **options: Any) -> Iterator[Any]:
+        with transaction(*args, **options) as tx:
+            yield tx
+        if options.get("operation") == "begin" and not lost:
+            lost.append(1)
+            pass_time(bench, 3600)
+            if end == "replaced":
+                at.due(Due("j", NOON + HOUR, "schedule"))
+            else:
+                at.machine.load = 5.0
+            raise StoreError("the connection broke at the commit")
+
+    monkeypatch.setattr(bench.store, "transaction", fragile)
+    at.due(Due("j", NOON, "schedule"))
+    at.start()
+    until(lambda: statuses(bench)[:1] == [(NOON, "schedule", "cancelled")])
+    at.machine.load = 0.0
+    assert at.final(at.request()) == "success"
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "request", "reload", "adapt"])

@@ -367,3 +367,66 @@ def test_a_run_that_a_gate_held_too_long_is_cancelled_and_skipped_if_it_never_be
         "cancelled", "not started in time (load): the load was too high",
     )  # fmt: skip
     assert told(desk) == skips
+
+
+# A start of which the answer was lost
+
+
+def _lost_start(desk: Desk) -> None:
+    """Begin what waits, lose the answer, and look at the ledger anew."""
+    desk.store.fault = "unanswered", 0
+    with pytest.raises(StoreError):
+        desk.begin()
+    desk.board.reread()
+
+
+def test_a_run_whose_start_was_not_answered_is_begun_again_at_no_cost() -> None:
+    desk = Desk(job())
+    desk.claim(0)
+    _lost_start(desk)
+    (attempt,) = desk.begin()
+    left = attempt.max_attempts - attempt.claim.attempt
+    assert left == len(job().retries)
+    desk.end(attempt)
+    assert desk.by_minute() == {0: "success"}
+
+
+def test_a_run_whose_start_was_not_answered_may_be_given_up() -> None:
+    desk = Desk(job())
+    desk.claim(0)
+    _lost_start(desk)
+    desk.clock.pass_(3600)
+    desk.board.lapse(ROOM, ["load"], desk.watcher)
+    assert desk.by_minute() == {0: "cancelled"}
+    assert desk.claim(60) == ["60 pending"]
+    assert len(desk.begin()) == 1
+
+
+def test_a_run_whose_start_was_not_answered_may_be_replaced() -> None:
+    desk = Desk(job(overlap="replace"))
+    desk.claim(0)
+    _lost_start(desk)
+    desk.claim(60)
+    assert desk.by_minute() == {0: "cancelled", 60: "pending"}
+    assert len(desk.begin()) == 1
+
+
+def test_a_run_whose_start_was_not_answered_is_cancelled_with_its_job() -> None:
+    desk = Desk(job())
+    desk.claim(0)
+    desk.store.fault = "unanswered", 0
+    with pytest.raises(StoreError):
+        desk.begin()
+    desk.adopt(job("other"))
+    desk.board.reread()
+    assert desk.by_minute() == {0: "cancelled"}
+
+
+def test_what_runs_is_not_given_back_when_the_ledger_is_read_anew() -> None:
+    desk = Desk(job())
+    desk.claim(0)
+    (attempt,) = desk.begin()
+    desk.board.reread()
+    assert desk.by_minute() == {0: "running"}
+    assert desk.board.waiting == {}
+    desk.end(attempt)
