@@ -11,7 +11,6 @@ from typing import Final, Literal, Protocol
 from syncd.config.configuration import Config
 from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
-from syncd.dispatch.gates import Limits
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
@@ -21,7 +20,6 @@ from syncd.store import resources, views
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
-from syncd.store.resources import Managed
 from syncd.store.runs import RunEnd
 from syncd.systemd import Notifier
 from syncd.telemetry.health import Signal
@@ -91,14 +89,8 @@ class Assembly(Protocol):
     def load(self) -> Config:
         """Read the configuration files; raises ConfigInvalid."""
 
-    def specs(self, config: Config) -> Mapping[str, JobSpec]:
-        """Return the enabled jobs."""
-
-    def limits(self, config: Config) -> Limits:
-        """Return how much may happen at once."""
-
-    def managed(self, config: Config) -> Sequence[Managed]:
-        """Return what the jobs look after."""
+    def wanted(self, config: Config) -> Wanted:
+        """Return what is to be run."""
 
 
 class Daemon:
@@ -190,8 +182,7 @@ class Daemon:
             except ConfigurationError as error:
                 for line in str(error).splitlines():
                     self._log.error("the configuration stays as it was read", error=line)
-        config, make = self.config, self._assembly
-        return Wanted(make.specs(config), make.managed(config), make.limits(config))
+        return self._assembly.wanted(self.config)
 
     def _prepare_store(self) -> bool:
         for migration in migrate(self._store):
@@ -306,16 +297,11 @@ class Daemon:
                 "the files define no account and no job any more; to run nothing, stop the daemon"
             )
         change = difference(self.config, config)
-        specs = self._assembly.specs(config)
-        self.dispatch.change(
-            specs,
-            self._assembly.managed(config),
-            set(change.unchanged),
-            self._assembly.limits(config),
-        )
+        want = self._assembly.wanted(config)
+        self.dispatch.change(want, set(change.unchanged))
         self.config = config
         self._status.problem = ""
-        self._took_over(config, specs, change.added + change.changed)
+        self._took_over(config, want.specs, change.added + change.changed)
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
         self._log.info(

@@ -23,7 +23,7 @@ from syncd.dispatch.item import Observer, failure
 from syncd.dispatch.queue import Room
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
-from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.workers import Piece, WorkerPool
 from syncd.errors import (
     Cancelled,
@@ -142,12 +142,9 @@ class Dispatcher:
             raise StoreError("the dispatcher does not answer: the store may hang") from error
 
     def adopt(
-        self,
-        specs: Mapping[str, JobSpec],
-        limits: Limits,
-        remember: Callable[[], Mapping[str, JobState]],
+        self, want: Wanted, remember: Callable[[], Mapping[str, JobState]]
     ) -> Mapping[str, JobState]:
-        """Take over the jobs of another configuration; runs under way keep theirs.
+        """Take over what another configuration wants; runs under way keep theirs.
 
         `remember` tells the store of them and returns what it knows; no due time is claimed
         meanwhile.
@@ -156,9 +153,9 @@ class Dispatcher:
         def act() -> Mapping[str, JobState]:
             self._recorder.flush()
             states = remember()
-            self._board.jobs.adopt(specs, states)
+            self._board.jobs.adopt(want.specs, states)
             self._board.reread()
-            self._limits = limits
+            self._limits = want.limits
             return states
 
         return self.ask(act)

@@ -1,7 +1,7 @@
 """The dispatch as a whole: takes the schedule over, runs it, changes it, and lets go of it."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -34,7 +34,7 @@ from syncd.store.job_state import JobState, Pause
 from syncd.store.leader import Lease
 from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
-from syncd.store.resources import RESOURCES, Managed
+from syncd.store.resources import RESOURCES
 from syncd.triggers.base import Memory
 
 
@@ -110,7 +110,7 @@ class Dispatch:
         ledger = StoreLedger(self._store, lease)
         jobs = JobStates(ledger, self.holds, self._clock, self._log)
         want = wanted()
-        states = self._remember(lease, want.specs, want.managed)
+        states = self._remember(lease, want)
         jobs.adopt(want.specs, states)
         self._keep_within(want.limits)
         board = Board(ledger, jobs, self._clock, self._log)
@@ -181,26 +181,16 @@ class Dispatch:
             log=self._log,
         )
 
-    def change(
-        self,
-        specs: Mapping[str, JobSpec],
-        managed: Sequence[Managed],
-        unchanged: set[str],
-        limits: Limits,
-    ) -> None:
-        """Run these jobs from now on, within these limits; those unchanged keep their next run."""
+    def change(self, want: Wanted, unchanged: set[str]) -> None:
+        """Run what is wanted from now on; jobs that are unchanged keep their next run."""
         dispatcher = self._lead()[1]
-        states = dispatcher.adopt(
-            specs, limits, lambda: self._remember(dispatcher.lease, specs, managed)
-        )
-        self._keep_within(limits)
-        self._enable(specs, states, unchanged)
+        states = dispatcher.adopt(want, lambda: self._remember(dispatcher.lease, want))
+        self._keep_within(want.limits)
+        self._enable(want.specs, states, unchanged)
 
-    def _remember(
-        self, lease: Lease, specs: Mapping[str, JobSpec], managed: Sequence[Managed]
-    ) -> Mapping[str, JobState]:
+    def _remember(self, lease: Lease, want: Wanted) -> Mapping[str, JobState]:
         """Tell the store which jobs there are now; return what it remembers of them."""
-        now = self._clock.now()
+        now, specs = self._clock.now(), want.specs
         with self._store.transaction() as tx:
             lease.check(tx)
             job_state.pull_back(tx, now)  # the clock may have gone back while nobody looked
@@ -213,7 +203,7 @@ class Dispatch:
             )
             job_state.forget_others(tx, specs)
             held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
-            resources.replace_managed(tx, managed)
+            resources.replace_managed(tx, want.managed)
             held = held_accounts.load(tx)
         self.holds.load(held)
         return states
