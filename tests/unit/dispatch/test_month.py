@@ -45,10 +45,11 @@ CALENDAR = Calendar(frozenset(date(2026, 3, day) for day in (8, 13, 14, 29)))
 
 
 @pytest.fixture
-def seed() -> int:
-    """Give the seed of the month, which is printed when it fails."""
+def seed(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Give the seed of the month, which is printed when it fails; run ids follow it as well."""
     chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
     print(f"SYNCD_TEST_SEED={chosen}")
+    monkeypatch.setattr("syncd.model.run.secrets.randbits", random.Random(chosen).getrandbits)
     return chosen
 
 
