@@ -179,6 +179,7 @@ class Oracle:
             self.counts[what] += 1
             if what in ("made", "replaced", "store"):
                 made.add((job, due, trigger))
+                active[job].dues.add(due)
                 self.made[job, due] = trigger
             if what == "replaced":
                 cancelled |= active[job].give_way()

@@ -397,8 +397,8 @@ class World:
         assert self.daemon
         now = self.clock.now()
         for run in self.daemon.board.waiting.values():
-            spec = self.specs[run.job]
-            if run.trigger == "manual" or run.ready_at > now:
+            spec = self.specs.get(run.job)
+            if spec is None or run.trigger == "manual" or run.ready_at > now:
                 continue
             shut = self.closed - ({"load"} if run.priority == "urgent" else set())
             if shut or self._paused(run.job) or spec.closed_until(now):
