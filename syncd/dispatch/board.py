@@ -238,13 +238,15 @@ class Board:
             return
         run = self.running[run_id].run
         if end is not None and end.next_attempt_at is not None:
-            self.waiting[run_id] = replace(
+            again = replace(
                 run,
                 ready_at=end.next_attempt_at,
                 attempt=attempt.claim.attempt,
                 max_attempts=run.max_attempts + end.free,
                 interruptions=run.interruptions + end.preempted,
             )
+            known = run.job in self.jobs.specs  # the job may differ by now, or be gone
+            self.waiting[run_id] = self.jobs.placed(again) if known else again
         del self.running[run_id]
         self._notify()
 

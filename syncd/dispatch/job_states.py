@@ -80,7 +80,10 @@ class JobStates:
         """Return a run with what its job says of it now: what it uses, how long it may wait."""
         spec, chosen = self.specs[run.job], run.selection.accounts
         accounts = frozenset(spec.accounts)
-        gate_by, start_by = self.limits(spec, run.trigger, run.scheduled_for, run.created_at)
+        trigger, since = run.trigger, run.created_at
+        if run.attempt and trigger != "manual":  # has its time from when it is ready, likewise
+            trigger, since = "catch_up", run.ready_at
+        gate_by, start_by = self.limits(spec, trigger, run.scheduled_for, since)
         return replace(
             run, accounts=accounts & chosen if chosen else accounts,
             servers=frozenset(spec.servers), gate_by=gate_by, start_by=start_by,

@@ -198,6 +198,30 @@ def test_an_urgent_run_interrupts_a_lower_one_which_loses_no_attempt(
     ]  # fmt: skip
 
 
+def test_a_run_put_back_beyond_its_next_due_time_is_not_given_up_at_once_at_a_gate(
+    bench: Bench, desk: Open
+) -> None:
+    gate, works = Gate(), {}
+    works["1"] = gate.until_cancelled
+    at = desk(
+        hourly("low", FakeJob(works), priority="low"),
+        spec("j", FakeJob({"1": succeed})),
+        workers=1,
+    )
+    at.due(Due("low", NOON, "schedule"))
+    assert gate.entered.wait(SECONDS)
+    pass_time(bench, 4000)
+    at.machine.load = 5.0
+    works["1"] = succeed
+    assert at.final(at.request("j", priority="urgent")) == "success"
+    low = only_waiting(at)
+    assert why(at, low) == "load"
+    pass_turn(at)
+    assert low in at.board.waiting
+    at.machine.load = 0.0
+    assert at.final(low) == "success"
+
+
 def test_an_urgent_run_interrupts_no_second_one_while_the_worker_of_the_first_comes_back(
     bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
