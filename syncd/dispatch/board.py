@@ -185,12 +185,14 @@ class Board:
             yield attempt
 
     def _decide(self, room: Room, closed: Collection[Gate], now: datetime) -> Decision:
-        jobs = {run.job for run in self.waiting.values()}
-        shut = {job: verdict for job in jobs if (verdict := self.jobs.gate(job, now))}
+        waiting = [run for run in self.waiting.values() if run.job in self.jobs.specs]
+        shut = {
+            job: verdict
+            for job in {run.job for run in waiting}
+            if (verdict := self.jobs.gate(job, now))
+        }
         running = [active.as_running() for active in self.running.values()]
-        return decide(
-            self.waiting.values(), running, self._locked(), Closed(closed, shut), room, now
-        )
+        return decide(waiting, running, self._locked(), Closed(closed, shut), room, now)
 
     def _locked(self) -> set[str]:
         """Return the jobs of which a thread is stuck."""

@@ -70,8 +70,6 @@ class JobStates:
         """Return the gate that holds the scheduled runs of a job: paused, held, or a window."""
         if pause := self.pause_of(job):
             return Verdict("paused", pause.until)
-        if job not in self.specs:
-            return None
         spec = self.specs[job]
         until = spec.closed_until(now)
         return self.holds.gate(spec, now) or (Verdict("window", until) if until else None)

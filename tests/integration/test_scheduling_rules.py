@@ -13,11 +13,14 @@ from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, su
 
 from syncd.context import RunContext
 from syncd.dispatch import dispatcher
+from syncd.dispatch.queue import Room
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound, StoreError
 from syncd.jobs.base import Applied
-from syncd.model.run import Counts, Due, RunId, Selection, Target
+from syncd.model.run import Counts, Due, Outcome, RunId, Selection, Target
 from syncd.store import held_accounts, job_state
+from syncd.store.outbox import Owed
+from syncd.store.runs import RunEnd
 from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory
 from syncd.triggers.interval import Interval
@@ -220,6 +223,22 @@ def test_a_run_put_back_beyond_its_next_due_time_is_not_given_up_at_once_at_a_ga
     assert low in at.board.waiting
     at.machine.load = 0.0
     assert at.final(low) == "success"
+
+
+def test_a_run_put_back_of_a_job_that_is_gone_is_not_started_again(
+    bench: Bench, desk: Open
+) -> None:
+    at, room = desk(spec("j", FakeJob({})), started=False), Room(1)
+    run_id = at.board.request("j", ALL, "me")
+    (attempt,) = at.board.begin(room, (), at.next_due.get, bench.watcher)
+    at.jobs.adopt({}, {})
+    back = RunEnd(Outcome("pending"), NOON, 0.0, NOON, free=True, preempted=True)
+    bench.recorder.record(Owed(attempt.claim, run=back))
+    at.board.ended(attempt, back)
+    assert list(at.board.begin(room, (), at.next_due.get, bench.watcher)) == []
+    at.board.lapse(room, (), bench.watcher)
+    assert not at.board.active(run_id)
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "the job is gone")
 
 
 def test_an_urgent_run_interrupts_no_second_one_while_the_worker_of_the_first_comes_back(
