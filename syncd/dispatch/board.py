@@ -18,10 +18,11 @@ from syncd.dispatch.ledger import Ledger
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.queue import Closed, Decision, Room, Running, Verdict, Waiting, decide
 from syncd.dispatch.runner import Attempt
+from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Conflict, Fenced, Preempted
 from syncd.model.run import Claim, Due, Gate, Priority, RunId, Selection, new_run_id
 from syncd.store import runs
-from syncd.store.job_state import Skip
+from syncd.store.job_state import JobState, Skip
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
@@ -68,19 +69,23 @@ class Board:
         """Return the attempts under way; any thread may ask."""
         return [active.attempt for active in list(self.running.values())]
 
+    def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
+        """Take the jobs of a configuration over, with the runs that wait: as a whole, or not."""
+        recorded = self._ledger.waiting()  # first, since this may fail
+        self.jobs.adopt(specs, states)
+        self._place(recorded)
+
     def reread(self) -> None:
-        """Take the runs that wait over from the ledger; cancel those of jobs that are gone."""
-        now = self._clock.now()
-        waiting: dict[RunId, Waiting] = {}
-        for run in self._ledger.waiting():
-            if run.id in self.running:
-                continue
-            if run.job in self.jobs.specs:
-                waiting[run.id] = self.jobs.placed(_waiting(run))
-            else:
-                self._ledger.cancel(run.id, _GONE, now)
-                self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.id))
-        self.waiting = waiting  # at once, for who reads it meanwhile
+        """Take the runs that wait over from the ledger."""
+        self._place(self._ledger.waiting())
+
+    def _place(self, recorded: Iterable[PendingRun]) -> None:
+        """Let recorded runs wait; those of jobs that are gone are cancelled when they lapse."""
+        waiting = {run.id: _waiting(run) for run in recorded if run.id not in self.running}
+        self.waiting = {  # at once, for who reads it meanwhile
+            run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
+            for run_id, run in waiting.items()
+        }
 
     # Runs that come to be
 
