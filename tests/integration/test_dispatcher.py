@@ -25,7 +25,7 @@ from dispatch_helpers import (
 
 from syncd.context import Clock
 from syncd.dispatch import dispatcher
-from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError
+from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError, TimedOut
 from syncd.model.run import Due, Selection
 from syncd.store import leader, runs
 from syncd.store.embedded import EmbeddedPostgres
@@ -137,6 +137,20 @@ def test_a_run_whose_time_is_over_is_stopped_and_waits_for_the_next_attempt(
     until(lambda: at.keeper.ends)
     until(lambda: at.board.waiting)
     assert statuses(bench) == [(NOON, "schedule", "pending")]
+
+
+def test_a_run_that_is_cancelled_while_it_stops_has_no_further_attempt(
+    bench: Bench, desk: Open
+) -> None:
+    gate = Gate()
+    at = desk(spec("j", FakeJob({"1": gate})))
+    run_id = at.request()
+    assert gate.entered.wait(SECONDS)
+    at.board.running[run_id].attempt.source.cancel(TimedOut("as the supervisor does"))
+    at.dispatcher.ask(lambda: at.board.cancel(run_id, "me"))
+    gate.open.set()
+    assert at.final(run_id) == "cancelled"
+    assert bench.one("select error from syncd.run") == "cancelled by me"
 
 
 def test_a_further_attempt_starts_when_its_time_has_come(bench: Bench, desk: Open) -> None:
