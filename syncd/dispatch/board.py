@@ -80,7 +80,7 @@ class Board:
         self._place(self._ledger.waiting())
 
     def _place(self, recorded: Iterable[PendingRun]) -> None:
-        """Let recorded runs wait; those of jobs that are gone are cancelled when they lapse."""
+        """Let recorded runs wait, those of jobs that are gone too, until they are dropped."""
         waiting = {run.id: _waiting(run) for run in recorded if run.id not in self.running}
         self.waiting = {  # at once, for who reads it meanwhile
             run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
@@ -147,14 +147,18 @@ class Board:
 
     # Runs that are begun, or given up
 
+    def drop_gone(self) -> None:
+        """Cancel what waits of jobs that are gone."""
+        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
+            self._ledger.cancel(run.run_id, _GONE, self._clock.now())
+            self._cancelled(run.run_id, _GONE)
+
     def lapse(self, room: Room, closed: Collection[Gate], observer: Observer) -> None:
         """Give up what waited too long; cancel what waits of jobs that are gone."""
         if not self.waiting:
             return
+        self.drop_gone()
         now = self._clock.now()
-        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
-            self._ledger.cancel(run.run_id, _GONE, now)
-            self._cancelled(run.run_id, _GONE)
         for run, reason in self._decide(room, closed, now).lapsed:
             skip = None if run.attempt else Skip(run.job, run.scheduled_for, skip_reason(reason))
             self._ledger.cancel(run.run_id, lapsed_text(reason), now, skip)

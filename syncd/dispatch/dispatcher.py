@@ -163,6 +163,8 @@ class Dispatcher:
             states = remember()
             self._board.adopt(specs, states)
             self._limits = limits
+            with suppress(StoreError, TimedOut):  # else it is done by a later turn
+                self._board.drop_gone()
             return states
 
         return self.ask(act)

@@ -180,8 +180,8 @@ def test_a_job_that_is_gone_takes_its_waiting_runs_along(bench: Bench, desk: Ope
     run_id = at.request()
     until(lambda: at.keeper.ends and at.board.waiting and not at.board.running)
     at.reload()
-    assert at.final(run_id) == "cancelled"
-    assert bench.one("select error from syncd.run") == "the job is gone"
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "the job is gone")
+    assert not at.board.active(run_id)
 
 
 def test_what_is_asked_for_and_not_begun_in_time_is_never_done(
