@@ -107,11 +107,11 @@ class JobStates:
 
         A run of a part of the job tells nothing about the rest.
         """
-        job = spec.name
-        if spec.adaptive is None or selection != Selection() or job not in self.specs:
+        job, now = spec.name, self.specs.get(spec.name)  # it may differ by now, or be gone
+        if now is None or now.adaptive is None or selection != Selection():
             return False
         memory = self.of(job).memory
-        interval = spec.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        interval = now.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
         if interval == memory.interval:
             return False
         self._ledger.set_interval(job, interval)

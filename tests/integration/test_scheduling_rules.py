@@ -465,6 +465,20 @@ def test_an_adaptive_job_is_retimed_by_what_its_complete_runs_change(
     assert at.jobs.of("j").memory.interval == timedelta(minutes=15)
 
 
+def test_a_run_adapts_nothing_once_its_job_has_another_schedule(bench: Bench, desk: Open) -> None:
+    gate = Gate()
+    job = FakeJob({"1": gate})
+    at = desk(hourly("j", job, adaptive=Adaptive(timedelta(minutes=10), timedelta(hours=6))))
+    run_id = at.request()
+    assert gate.entered.wait(SECONDS)
+    at.reload(hourly("j", job))
+    gate.open.set()
+    assert at.final(run_id) == "success"
+    pass_turn(at)
+    assert at.retimed == []
+    assert bench.one("select interval_seconds from syncd.job_state") is None
+
+
 # The store, and another daemon
 
 
