@@ -3,7 +3,7 @@
 import os
 import pwd
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from syncd.control.routes import Offer
 from syncd.control.server import ControlServer
 from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
-from syncd.dispatch.gates import Limits, MachineGates
+from syncd.dispatch.gates import MachineGates
 from syncd.dispatch.isolated import Entry
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.wanted import Wanted
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
@@ -30,7 +31,6 @@ from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.outbox import Outbox
-from syncd.store.resources import Managed
 from syncd.systemd import Notifier
 from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
@@ -54,17 +54,13 @@ class _Assembly:
         """Read the configuration files; raises ConfigInvalid."""
         return load(self._file, check_secrets=True)
 
-    def specs(self, config: Config) -> Mapping[str, JobSpec]:
-        """Return the enabled jobs."""
-        return assembly.job_specs(config, self._store, self._accounts)
-
-    def limits(self, config: Config) -> Limits:
-        """Return how much may happen at once."""
-        return assembly.limits(config)
-
-    def managed(self, config: Config) -> Sequence[Managed]:
-        """Return what the jobs look after."""
-        return assembly.managed(config)
+    def wanted(self, config: Config) -> Wanted:
+        """Return what is to be run."""
+        return Wanted(
+            specs=assembly.job_specs(config, self._store, self._accounts),
+            managed=assembly.managed(config),
+            limits=assembly.limits(config),
+        )
 
 
 def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:

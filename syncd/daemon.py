@@ -11,9 +11,9 @@ from typing import Final, Literal, Protocol
 from syncd.config.configuration import Config
 from syncd.config.reload_diff import difference
 from syncd.context import BoundLogger, Clock
-from syncd.dispatch.gates import Limits
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.wanted import Wanted
 from syncd.errors import (
     ConfigurationError,
     Conflict,
@@ -27,7 +27,6 @@ from syncd.store import resources, views
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
-from syncd.store.resources import Managed
 from syncd.store.runs import RunEnd
 from syncd.systemd import Notifier
 from syncd.telemetry.health import Signal
@@ -97,14 +96,8 @@ class Assembly(Protocol):
     def load(self) -> Config:
         """Read the configuration files; raises ConfigInvalid."""
 
-    def specs(self, config: Config) -> Mapping[str, JobSpec]:
-        """Return the enabled jobs."""
-
-    def limits(self, config: Config) -> Limits:
-        """Return how much may happen at once."""
-
-    def managed(self, config: Config) -> Sequence[Managed]:
-        """Return what the jobs look after."""
+    def wanted(self, config: Config) -> Wanted:
+        """Return what is to be run."""
 
 
 class Daemon:
@@ -135,6 +128,7 @@ class Daemon:
         self._hurry, self._stopping = Alarm(), Alarm()
         self._status = StatusLine(clock)
         self._ailment: str | None = None
+        self._waited = False
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
 
@@ -174,15 +168,28 @@ class Daemon:
         """Migrate the store and take the schedule over; False when told to stop meanwhile."""
         if not self._patiently(self._prepare_store):
             return False
-        specs, managed = self._assembly.specs(self.config), self._assembly.managed(self.config)
         if not self._patiently(
-            lambda: self.dispatch.take_over(specs, managed), "standing by: another daemon leads"
+            lambda: self.dispatch.take_over(self._wanted), "standing by: another daemon leads"
         ):
             return False
         self._signals.leader.report(detail="leader")
         self._metrics.leads(leader=True)
+        specs = self.dispatch.specs
         self._took_over(self.config, specs, specs)
         return True
+
+    def _wanted(self) -> Wanted:
+        """Return what is to be run; who stood by reads the files again, which may be others now.
+
+        What the store remembers of jobs that an old configuration does not have would be lost.
+        """
+        if self._waited:
+            try:
+                self.config = self._assembly.load()
+            except ConfigurationError as error:
+                for line in str(error).splitlines():
+                    self._log.error("the configuration stays as it was read", error=line)
+        return self._assembly.wanted(self.config)
 
     def _prepare_store(self) -> bool:
         for migration in migrate(self._store):
@@ -206,7 +213,7 @@ class Daemon:
             if reason != told:
                 self._log.warning("waiting", reason=reason)
                 told = reason
-            self._status.problem = reason
+            self._status.problem, self._waited = reason, True
             self._signals.leader.report(ok=False, detail=reason)
             self._signals.timetable.report(detail="waiting to begin")
             self._notifier.status(reason)
@@ -279,6 +286,7 @@ class Daemon:
         with self._reloading:
             if self._stopping.is_set():
                 raise Conflict("the daemon stops: its next start reads the configuration")
+            self.dispatch.check_leads()  # who stands by must not tell the service manager READY
             self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:
@@ -299,16 +307,11 @@ class Daemon:
                 "the files define no account and no job any more; to run nothing, stop the daemon"
             )
         change = difference(self.config, config)
-        specs = self._assembly.specs(config)
-        self.dispatch.change(
-            specs,
-            self._assembly.managed(config),
-            set(change.unchanged),
-            self._assembly.limits(config),
-        )
+        want = self._assembly.wanted(config)
+        self.dispatch.change(want, set(change.unchanged))
         self.config = config
         self._status.problem = ""
-        self._took_over(config, specs, change.added + change.changed)
+        self._took_over(config, want.specs, change.added + change.changed)
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
         self._log.info(

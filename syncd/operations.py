@@ -11,10 +11,10 @@ from syncd.context import Clock
 from syncd.control.commands import Json
 from syncd.daemon import Daemon
 from syncd.dispatch.planner import Planned
-from syncd.errors import NotFound, describe
+from syncd.errors import describe
 from syncd.model.run import Priority, RunId, Selection
 from syncd.outlook import Outlook, pause_document
-from syncd.store import resources, views
+from syncd.store import views
 from syncd.store.database import Store
 from syncd.telemetry.health import Health
 
@@ -97,10 +97,7 @@ class Operations:
 
     def approve(self, job: str, by: str) -> int:
         """Let the guarded deletions of a job go in its next run."""
-        if job not in self._daemon.dispatch.specs:
-            raise NotFound(f"there is no enabled job {job!r}")
-        with self._store.transaction() as tx:
-            return resources.approve(tx, job, by)
+        return self._daemon.dispatch.approve(job, by)
 
     def reload(self, by: str) -> Sequence[str]:
         """Take the configuration files over as they are now."""

@@ -141,7 +141,14 @@ class Clouds:
         """Record a run that waits."""
         spec, now = self.specs[job], datetime.now(UTC)
         new = runs.NewRun(
-            new_run_id(now), job, spec.kind, "manual", now, len(spec.retries) + 1, "test"
+            new_run_id(now),
+            job,
+            spec.kind,
+            "manual",
+            now,
+            len(spec.retries) + 1,
+            "test",
+            spec.priority,
         )
         with self.store.transaction() as tx:
             runs.insert(tx, [new], now)

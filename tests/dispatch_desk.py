@@ -18,6 +18,7 @@ from syncd.dispatch.ledger import StoreLedger
 from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor
+from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.work import Items
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import StoreError
@@ -111,7 +112,8 @@ class Desk:
 
     def reload(self, *specs: JobSpec) -> None:
         by_name = {one.name: one for one in specs}
-        self.dispatcher.adopt(by_name, self.limits, lambda: self.remember(by_name))
+        want = Wanted(by_name, (), self.limits)
+        self.dispatcher.adopt(want, lambda: self.remember(by_name))
 
     def due(self, *dues: Due) -> None:
         self.dispatcher.due(dues)

@@ -104,7 +104,9 @@ class Noted:
         self.refused: dict[str, str] = {}
         self.answered: set[str] = set()
 
-    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+    def note(
+        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+    ) -> None:
         self.refused |= refused
         self.answered |= set(answered)
 

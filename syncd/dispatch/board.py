@@ -71,17 +71,23 @@ class Board:
 
     def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
         """Take the jobs of a configuration over, with the runs that wait: as a whole, or not."""
-        recorded = self._ledger.waiting()  # first, since this may fail
+        recorded = self._recorded()  # first, since this may fail
         self.jobs.adopt(specs, states)
         self._place(recorded)
 
     def reread(self) -> None:
         """Take the runs that wait over from the ledger."""
-        self._place(self._ledger.waiting())
+        self._place(self._recorded())
+
+    def _recorded(self) -> list[PendingRun]:
+        """Return what waits in the ledger; what it has as begun and nobody does, waits again."""
+        under_way = self.running.keys() | self.stuck.keys()
+        found = self._ledger.waiting(under_way, self._clock.now())
+        return [run for run in found if run.id not in under_way]
 
     def _place(self, recorded: Iterable[PendingRun]) -> None:
         """Let recorded runs wait, those of jobs that are gone too, until they are dropped."""
-        waiting = {run.id: _waiting(run) for run in recorded if run.id not in self.running}
+        waiting = {run.id: _waiting(run) for run in recorded}
         self.waiting = {  # at once, for who reads it meanwhile
             run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
             for run_id, run in waiting.items()
@@ -100,12 +106,17 @@ class Board:
         claimed = Claims(self.jobs, standing, now, waited=waited).settle(dues)
         inserted = self._ledger.claim(claimed, now)
         self.jobs.accounted(claimed.accounted)
-        self._skip(claimed.skips, observer)
-        again = [run for run in claimed.made if run.id not in inserted]
-        self._skip([Skip(run.job, run.scheduled_for, "already_made") for run in again], observer)
+        again = {
+            (run.job, run.scheduled_for): Skip(run.job, run.scheduled_for, "already_made")
+            for run in claimed.made
+            if run.id not in inserted
+        }
+        skips = [skip for skip in claimed.skips if (skip.job, skip.due) not in again]
+        self._skip([*skips, *again.values()], observer)
         self._put(run for run in claimed.made if run.id in inserted)
-        for run_id, reason in claimed.over:
-            self._cancelled(run_id, reason)
+        for run_id, reason, by in claimed.over:
+            if by in inserted:
+                self._cancelled(run_id, reason)
 
     def request(
         self, job: str, selection: Selection, by: str, priority: Priority | None = None

@@ -49,11 +49,17 @@ class Standing:
     running: list[RunId] = field(default_factory=list)
     begun: list[RunId] = field(default_factory=list)  # wait for a further attempt
     queued: list[RunId] = field(default_factory=list)
+    dues: set[datetime] = field(default_factory=set)  # that have a run among them
     locked: bool = False
 
     def all(self) -> list[RunId]:
         """Return all of them."""
         return [*self.running, *self.begun, *self.queued]
+
+    def note(self, run: Waiting) -> None:
+        """Note the due time that a run was made for, if it was."""
+        if run.trigger in ("schedule", "catch_up"):
+            self.dues.add(run.scheduled_for)
 
 
 def standings(
@@ -63,8 +69,10 @@ def standings(
     found: dict[str, Standing] = defaultdict(Standing)
     for run in waiting:
         (found[run.job].begun if run.attempt else found[run.job].queued).append(run.run_id)
+        found[run.job].note(run)
     for run in running:
         found[run.job].running.append(run.run_id)
+        found[run.job].note(run)
     for job in locked:
         found[job].locked = True
     return found
@@ -80,7 +88,7 @@ class Claims:
         self._now, self._waited = now, waited
         self._accounted: dict[str, datetime] = {}
         self._made: list[NewRun] = []
-        self._over: list[tuple[RunId, str]] = []
+        self._over: list[tuple[RunId, str, RunId]] = []
         self._skips: list[Skip] = []
 
     def settle(self, dues: Iterable[Due]) -> ClaimedDues:
@@ -92,13 +100,20 @@ class Claims:
         return ClaimedDues(self._accounted, self._made, self._over, self._skips)
 
     def _settle(self, spec: JobSpec, due: Due) -> None:
-        """Decide about one due time."""
+        """Decide about one due time.
+
+        One that has its run already was handed over before the clock went back, or when the answer
+        to its claim was lost.
+        """
+        standing = self._standing.setdefault(due.job, Standing())
+        if due.at in standing.dues:
+            self._skips.append(Skip(due.job, due.at, "already_made"))
+            return
         if self._waited and self._lapsed(spec, due):
             run = self._make(spec, due)
-            self._over.append((run.id, lapsed_text("store")))
+            self._over.append((run.id, lapsed_text("store"), run.id))
             self._skips.append(Skip(due.job, due.at, "store"))
             return
-        standing = self._standing.setdefault(due.job, Standing())
         decided = fate(
             due.trigger,
             spec.catch_up,
@@ -112,7 +127,8 @@ class Claims:
             return
         run = self._make(spec, due)
         if decided == "replace":
-            self._over += [(run_id, f"replaced by run {run.id}") for run_id in standing.all()]
+            text = f"replaced by run {run.id}"
+            self._over += [(run_id, text, run.id) for run_id in standing.all()]
             standing.begun.clear()
             standing.queued.clear()
         standing.queued.append(run.id)
@@ -128,4 +144,5 @@ class Claims:
             len(spec.retries) + 1, spec.config_digest, spec.priority,
         )  # fmt: skip
         self._made.append(run)
+        self._standing[due.job].dues.add(due.at)
         return run

@@ -23,7 +23,7 @@ from syncd.dispatch.item import Observer, failure
 from syncd.dispatch.queue import Room
 from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.runner import Attempt, Runner
-from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.workers import Piece, WorkerPool
 from syncd.errors import (
     Cancelled,
@@ -147,12 +147,9 @@ class Dispatcher:
         raise StoreError("the dispatcher does not answer: the store may hang")
 
     def adopt(
-        self,
-        specs: Mapping[str, JobSpec],
-        limits: Limits,
-        remember: Callable[[], Mapping[str, JobState]],
+        self, want: Wanted, remember: Callable[[], Mapping[str, JobState]]
     ) -> Mapping[str, JobState]:
-        """Take over the jobs of another configuration; runs under way keep theirs.
+        """Take over what another configuration wants; runs under way keep theirs.
 
         `remember` tells the store of them and returns what it knows; no due time is claimed
         meanwhile.
@@ -161,8 +158,8 @@ class Dispatcher:
         def act() -> Mapping[str, JobState]:
             self._recorder.flush()
             states = remember()
-            self._board.adopt(specs, states)
-            self._limits = limits
+            self._board.adopt(want.specs, states)
+            self._limits = want.limits
             with suppress(StoreError, TimedOut):  # else it is done by a later turn
                 self._board.drop_gone()
             return states
@@ -294,7 +291,7 @@ class Dispatcher:
             return
         try:
             adapted = self._board.jobs.adapt(attempt.spec, attempt.claim.run_id, attempt.selection)
-        except (StoreError, TimedOut) as error:
+        except (StoreError, TimedOut, Fenced) as error:  # a lost lease is noticed by the next turn
             self._log.warning("the interval stays", job=attempt.spec.name, error=describe(error))
             return
         if adapted:

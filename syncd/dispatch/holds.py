@@ -14,7 +14,8 @@ from syncd.context import BoundLogger, Clock
 from syncd.dispatch.queue import Verdict
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import StoreError, TimedOut, describe
-from syncd.store import held_accounts
+from syncd.model.run import Claim
+from syncd.store import held_accounts, runs
 from syncd.store.database import Store
 from syncd.store.held_accounts import HeldAccount
 
@@ -62,8 +63,13 @@ class Holds:
                     self._held[each.account] = replace(each, probed_at=now)
         return reasons
 
-    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
-        """Hold the accounts that were refused, free those that answered; never raises."""
+    def note(
+        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+    ) -> None:
+        """Hold the accounts that an attempt was refused by, free those that answered it.
+
+        Raises Fenced when the attempt's claim is void: others may know better by now.
+        """
         with self._lock:
             freed = self._held.keys() & set(answered) - refused.keys()
         if not refused and not freed:
@@ -75,6 +81,7 @@ class Holds:
         ]
         try:
             with self._store.transaction() as tx:
+                runs.fence(tx, claim)
                 for each in fresh:
                     held_accounts.hold(tx, each)
                 held_accounts.free(tx, freed)
@@ -82,13 +89,9 @@ class Holds:
             self._log.warning("a held account can't be recorded", error=describe(error))
         self._change(fresh, freed)
 
-    def free(self, spec: JobSpec) -> list[str]:
-        """Free a job's accounts, so that its next run tries them; return which were held."""
-        freed = {each.account for each in self.of(spec)}
-        with self._store.transaction() as tx:
-            held_accounts.free(tx, freed)
-        self._change([], freed)
-        return sorted(freed)
+    def freed(self, accounts: Collection[str]) -> None:
+        """Hold these accounts no longer, as the ledger has it."""
+        self._change([], accounts)
 
     def _change(self, held: Iterable[HeldAccount], freed: Collection[str]) -> None:
         """Take over, and tell, what changed."""

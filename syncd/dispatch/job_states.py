@@ -54,9 +54,10 @@ class JobStates:
     def resume(self, job: str, by: str) -> tuple[bool, list[str]]:
         """End a job's pause, and free its held accounts; return whether it was paused, and them."""
         spec, before = self.spec(job), self.pause_of(job)
-        self._ledger.pause(job, None)
+        freed = sorted({each.account for each in self.holds.of(spec)})
+        self._ledger.resume(job, freed)
         self._remember({job: replace(self.of(job), pause=None)})
-        freed = self.holds.free(spec)
+        self.holds.freed(freed)
         self._log.info("job resumed", job=job, by=by)
         return before is not None, freed
 
@@ -99,7 +100,9 @@ class JobStates:
         since = due if trigger == "schedule" else created
         if spec.start_deadline is not None:
             return since + spec.start_deadline, since + spec.start_deadline
-        rule = spec.trigger_from and spec.trigger_from(self.of(spec.name).memory, created)
+        # From the due time on, since what is remembered may be another one, or none as yet.
+        memory = replace(self.of(spec.name).memory, last_due=due)
+        rule = spec.trigger_from and spec.trigger_from(memory, created)
         return (rule.next_after(since) if rule else None), None
 
     def adapt(self, spec: JobSpec, run_id: RunId, selection: Selection) -> bool:

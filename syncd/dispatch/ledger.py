@@ -4,14 +4,14 @@
 act raises Fenced once another daemon leads, StoreError or TimedOut when the store is out of reach.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from syncd.model.run import Claim, Priority, RunId
-from syncd.store import job_state, runs
+from syncd.store import held_accounts, job_state, runs
 from syncd.store.database import Operation, Store, Transaction
 from syncd.store.job_state import Pause, Skip
 from syncd.store.leader import Lease
@@ -25,20 +25,24 @@ _LIMIT: Final = 10.0
 class ClaimedDues:
     """Due times as they are accounted for, together: with a run, or without one.
 
-    `over` are runs that are cancelled, with the reason; such may be among those made.
+    `over` are runs that are cancelled, with the reason, each for the sake of one that is made: only
+    if that one is new. Such may be among those made.
     """
 
     accounted: Mapping[str, datetime]
     made: Sequence[NewRun] = ()
-    over: Sequence[tuple[RunId, str]] = ()
+    over: Sequence[tuple[RunId, str, RunId]] = ()
     skips: Sequence[Skip] = field(default_factory=list)
 
 
 class Ledger(Protocol):
     """The record of runs that wait or begin, and of the jobs' states."""
 
-    def waiting(self) -> list[PendingRun]:
-        """Return the runs that wait, and those begun here of which the answer was lost."""
+    def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
+        """Return the runs that wait, and those under way here.
+
+        One that was begun here without being under way, its answer lost, waits again.
+        """
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new: another daemon may have made one."""
@@ -61,8 +65,11 @@ class Ledger(Protocol):
     def prioritise(self, run_id: RunId, priority: Priority) -> bool:
         """Give a run that waits another priority; tell whether it waits."""
 
-    def pause(self, job: str, pause: Pause | None) -> None:
-        """Pause a job's schedule, or resume it."""
+    def pause(self, job: str, pause: Pause) -> None:
+        """Pause a job's schedule."""
+
+    def resume(self, job: str, accounts: Collection[str]) -> None:
+        """Resume a job's schedule, and hold these accounts no longer."""
 
     def forget_skip(self, job: str) -> None:
         """Forget the last due time of a job that got no run: a later one has got its."""
@@ -82,7 +89,6 @@ class StoreLedger:
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
-        self._unanswered: set[RunId] = set()  # starts that the store may have all the same
 
     @contextmanager
     def _leading(self, operation: Operation = "other") -> Iterator[Transaction]:
@@ -91,17 +97,20 @@ class StoreLedger:
             self._lease.check(tx)
             yield tx
 
-    def waiting(self) -> list[PendingRun]:
-        """Return the runs that wait, and those begun here of which the answer was lost."""
+    def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
+        """Return the runs that wait, and those under way here."""
+        holder, epoch = self._lease.holder, self._lease.epoch
         with self._leading() as tx:
-            return runs.waiting(tx, self._lease.holder, self._lease.epoch)
+            runs.give_back(tx, holder, epoch, under_way, now)
+            return runs.waiting(tx, holder, epoch)
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new."""
         with self._leading("claim") as tx:
             inserted = runs.insert(tx, dues.made, now)
-            for run_id, reason in dues.over:
-                self._cancel(tx, run_id, reason, now)
+            for run_id, reason, by in dues.over:
+                if by in inserted:
+                    runs.cancel_pending(tx, run_id, reason, now)
             job_state.advance(tx, dues.accounted)
             if dues.skips:
                 job_state.note_skips(tx, dues.skips)
@@ -114,25 +123,15 @@ class StoreLedger:
 
     def start(self, run_id: RunId, now: datetime) -> Claim | None:
         """Begin the next attempt of a run; None when it does not wait any more."""
-        self._unanswered.add(run_id)
         with self._leading("begin") as tx:
-            claim = runs.start(tx, run_id, self._lease.holder, self._lease.epoch, now)
-        self._unanswered.discard(run_id)
-        return claim
+            return runs.start(tx, run_id, self._lease.holder, self._lease.epoch, now)
 
     def cancel(self, run_id: RunId, reason: str, now: datetime, skip: Skip | None = None) -> bool:
         """Cancel a run that waits; tell whether it did."""
         with self._leading() as tx:
             if skip:
                 job_state.note_skips(tx, [skip])
-            return self._cancel(tx, run_id, reason, now)
-
-    def _cancel(self, tx: Transaction, run_id: RunId, reason: str, now: datetime) -> bool:
-        """Cancel a run that waits, or was begun without an answer: nobody would ever end it."""
-        if run_id not in self._unanswered:
             return runs.cancel_pending(tx, run_id, reason, now)
-        begun_by = self._lease.holder, self._lease.epoch
-        return runs.cancel_pending(tx, run_id, reason, now, begun_by)
 
     def cancel_command(self, run_id: RunId, reason: str, now: datetime) -> bool:
         """Cancel a run of a command line; tell whether there is one."""
@@ -144,10 +143,16 @@ class StoreLedger:
         with self._leading() as tx:
             return runs.prioritise(tx, run_id, priority)
 
-    def pause(self, job: str, pause: Pause | None) -> None:
-        """Pause a job's schedule, or resume it."""
+    def pause(self, job: str, pause: Pause) -> None:
+        """Pause a job's schedule."""
         with self._leading() as tx:
             job_state.set_pause(tx, job, pause)
+
+    def resume(self, job: str, accounts: Collection[str]) -> None:
+        """Resume a job's schedule, and hold these accounts no longer."""
+        with self._leading() as tx:
+            job_state.set_pause(tx, job, None)
+            held_accounts.free(tx, accounts)
 
     def forget_skip(self, job: str) -> None:
         """Forget the last due time of a job that got no run: a later one has got its."""

@@ -57,14 +57,21 @@ class Attempt:
 class Credentials(Protocol):
     """Who remembers which accounts' credentials are refused; safe for threads."""
 
-    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
-        """Take note of the accounts that refused an attempt, with the reason, or answered it."""
+    def note(
+        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+    ) -> None:
+        """Take note of the accounts that refused an attempt, with the reason, or answered it.
+
+        Raises Fenced when the attempt's claim is void.
+        """
 
 
 class Unheeded:
     """Credentials of which nobody keeps account."""
 
-    def note(self, spec: JobSpec, refused: Mapping[str, str], answered: Collection[str]) -> None:
+    def note(
+        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+    ) -> None:
         """Forget it."""
 
 
@@ -89,7 +96,7 @@ class Runner:
         ctx.log.info("run started", attempt=attempt.claim.attempt)
         try:
             done = self._works[spec.isolation].do(spec, attempt.claim, ctx, attempt.progress)
-            self._note_credentials(spec, done, ctx.log)
+            self._note_credentials(attempt, done, ctx.log)
             end = self._end(attempt, done, self._clock.monotonic() - began)
             end = self._record(attempt.claim, end)
         except Fenced as error:
@@ -102,10 +109,12 @@ class Runner:
         _log_end(ctx.log, end)
         return end
 
-    def _note_credentials(self, spec: JobSpec, done: Done, log: BoundLogger) -> None:
+    def _note_credentials(self, attempt: Attempt, done: Done, log: BoundLogger) -> None:
         """Tell which accounts were refused or answered; that must not disturb the run's end."""
         try:
-            self._credentials.note(spec, done.refused, done.answered)
+            self._credentials.note(attempt.spec, attempt.claim, done.refused, done.answered)
+        except Fenced:
+            raise
         except Exception as error:  # noqa: BLE001 - told in the log alone
             tell(log, "what is known of the accounts' credentials was not kept", error)
 

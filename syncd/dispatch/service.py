@@ -1,7 +1,7 @@
 """The dispatch as a whole: takes the schedule over, runs it, changes it, and lets go of it."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, get_args
 from uuid import UUID
@@ -23,9 +23,10 @@ from syncd.dispatch.runner import Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
+from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
-from syncd.errors import NotFound, StoreError
+from syncd.errors import StoreError, TimedOut, describe
 from syncd.model.run import Isolation, Priority, RunId, Selection, Wait, new_run_id
 from syncd.store import held_accounts, job_state, leader, recovery, resources
 from syncd.store.database import Store
@@ -33,7 +34,7 @@ from syncd.store.job_state import JobState, Pause
 from syncd.store.leader import Lease
 from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
-from syncd.store.resources import RESOURCES, Managed
+from syncd.store.resources import RESOURCES
 from syncd.triggers.base import Memory
 
 _REMEMBERING: Final = 20.0
@@ -87,13 +88,16 @@ class Dispatch:
         self._leading: tuple[Board, Dispatcher] | None = None
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
-    def take_over(self, specs: Mapping[str, JobSpec], managed: Sequence[Managed]) -> bool:
-        """Become the leader and clear up after the last one; False while another daemon leads."""
+    def take_over(self, wanted: Callable[[], Wanted]) -> bool:
+        """Become the leader and clear up after the last one; False while another daemon leads.
+
+        `wanted` is asked once the lease is ours.
+        """
+        self.recorder.flush()  # before recovery; and who is only to stand by owes nothing either
         lease = leader.acquire(self._store, f"daemon:{self._instance}")
         if lease is None:
             return False
         self._log.info("leading", epoch=lease.epoch)
-        self.recorder.flush()
         with self._store.transaction() as tx:
             lease.check(tx)
             recovered = recovery.recover(
@@ -103,26 +107,45 @@ class Dispatch:
                 local=f"cli:{self._instance}",
                 now=self._clock.now(),
             )
-            clear_stages(tx, [RESOURCES])
         for run_id in recovered:
             self._log.warning("run recovered: its process died", run=str(run_id))
+        self._clear_stages()
         ledger = StoreLedger(self._store, lease)
         jobs = JobStates(ledger, self.holds, self._clock, self._log)
-        states = self._remember(lease, specs, managed)
-        jobs.adopt(specs, states)
+        want = wanted()
+        states = self._remember(lease, want)
+        jobs.adopt(want.specs, states)
+        self._keep_within(want.limits)
         board = Board(ledger, jobs, self._clock, self._log)
         board.reread()
         dispatcher = self._dispatcher_of(lease, board)  # the store is done with: nothing can fail
         self._leading = board, dispatcher
         dispatcher.start()
         self.supervisor.start()
-        self._enable(specs, states, set())
+        self._enable(want.specs, states, set())
         return True
+
+    def _keep_within(self, limits: Limits) -> None:
+        """Have so many workers, and let so much happen at once."""
+        self.pool.resize(limits.runs)
+        self.limits = limits
+
+    def _clear_stages(self) -> None:
+        """Drop what dead processes staged; what is in use now can wait for the next start."""
+        try:
+            with self._store.transaction() as tx:
+                clear_stages(tx, [RESOURCES])
+        except (StoreError, TimedOut) as error:
+            self._log.info("staged rows are left for later", error=describe(error))
 
     def _ailment(self) -> str | None:
         """Return why only a restart can help, None while all is well."""
         age = self.supervisor.age() if self._leading else 0.0
         return ailment(age, self.pool.stuck, self.pool.size)
+
+    def check_leads(self) -> None:
+        """Raise StoreError while another daemon leads."""
+        self._lead()
 
     @property
     def board(self) -> Board:
@@ -161,27 +184,16 @@ class Dispatch:
             log=self._log,
         )
 
-    def change(
-        self,
-        specs: Mapping[str, JobSpec],
-        managed: Sequence[Managed],
-        unchanged: set[str],
-        limits: Limits,
-    ) -> None:
-        """Run these jobs from now on, within these limits; those unchanged keep their next run."""
+    def change(self, want: Wanted, unchanged: set[str]) -> None:
+        """Run what is wanted from now on; jobs that are unchanged keep their next run."""
         dispatcher = self._lead()[1]
-        states = dispatcher.adopt(
-            specs, limits, lambda: self._remember(dispatcher.lease, specs, managed)
-        )
-        self.pool.resize(limits.runs)
-        self.limits = limits
-        self._enable(specs, states, unchanged)
+        states = dispatcher.adopt(want, lambda: self._remember(dispatcher.lease, want))
+        self._keep_within(want.limits)
+        self._enable(want.specs, states, unchanged)
 
-    def _remember(
-        self, lease: Lease, specs: Mapping[str, JobSpec], managed: Sequence[Managed]
-    ) -> Mapping[str, JobState]:
+    def _remember(self, lease: Lease, want: Wanted) -> Mapping[str, JobState]:
         """Tell the store which jobs there are now; return what it remembers of them."""
-        now = self._clock.now()
+        now, specs = self._clock.now(), want.specs
         with self._store.transaction(limit=_REMEMBERING) as tx:
             lease.check(tx)
             job_state.pull_back(tx, now)  # the clock may have gone back while nobody looked
@@ -194,7 +206,7 @@ class Dispatch:
             )
             job_state.forget_others(tx, specs)
             held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
-            resources.replace_managed(tx, managed)
+            resources.replace_managed(tx, want.managed)
             held = held_accounts.load(tx)
         self.holds.load(held)
         return states
@@ -250,6 +262,14 @@ class Dispatch:
         """Resume a job; return whether it was paused, and its accounts that were held."""
         board, dispatcher = self._lead()
         return dispatcher.ask(lambda: board.jobs.resume(job, by))
+
+    def approve(self, job: str, by: str) -> int:
+        """Let the guarded deletions of a job go in its next run; return how many."""
+        board, dispatcher = self._lead()
+        board.jobs.spec(job)
+        with self._store.transaction() as tx:
+            dispatcher.lease.check(tx)  # else a late request could let go what nobody has seen
+            return resources.approve(tx, job, by)
 
     # What can be seen
 
@@ -319,9 +339,7 @@ class Dispatch:
 
     def plan(self, job: str, selection: Selection, by: str) -> list[Planned]:
         """Find out what a run would change, in the thread that asks."""
-        if job not in self.specs:
-            raise NotFound(f"there is no enabled job {job!r}")
-        spec = self.specs[job]
+        spec = self.board.jobs.spec(job)
         context = rehearsal(spec, selection, self._clock, self._log.bind(requested_by=by))
         with self._plans:
             return plan(self._store, spec, context, RunProgress())

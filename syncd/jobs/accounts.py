@@ -1,7 +1,7 @@
 """A cloud account as a job sees it: its provider, its regions, and whether it is still the same."""
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from syncd.context import RunContext
@@ -75,5 +75,13 @@ class CloudAccount:
         with self._saving(ctx) as tx:
             accounts.save_owner(tx, self.name, self.provider_name, owner, self._key_hash)
 
-    def _saving(self, ctx: RunContext) -> AbstractContextManager[Transaction]:
-        return self.store.transaction(ctx.deadline, ctx.cancel, rehearse=ctx.rehearsal)
+    @contextmanager
+    def _saving(self, ctx: RunContext) -> Iterator[Transaction]:
+        """Give a transaction to save in what an attempt has learnt; that of a plan is rolled back.
+
+        Raises Fenced when the attempt is over.
+        """
+        with self.store.transaction(ctx.deadline, ctx.cancel, rehearse=ctx.rehearsal) as tx:
+            if not ctx.rehearsal:
+                accounts.check_attempt(tx, ctx.run_id, ctx.attempt)
+            yield tx

@@ -7,6 +7,8 @@ from typing import Final
 
 from psycopg.rows import class_row
 
+from syncd.errors import Fenced
+from syncd.model.run import RunId
 from syncd.store.database import Transaction
 
 FRESH: Final = timedelta(days=1)
@@ -50,6 +52,19 @@ def load(tx: Transaction, account: str) -> Knowledge:
         (account,),
     ).fetchone()
     return row or Knowledge()
+
+
+def check_attempt(tx: Transaction, run_id: RunId, attempt: int) -> None:
+    """Hold an attempt for the rest of the transaction; raise Fenced when it is over.
+
+    What it has learnt since may be old: others may have learnt better.
+    """
+    row = tx.execute(
+        "select from syncd.run where id = %s and attempt = %s and status = 'running' for share",
+        (run_id, attempt),
+    ).fetchone()
+    if row is None:
+        raise Fenced(f"run {run_id}, attempt {attempt}: it is over")
 
 
 def save_regions(tx: Transaction, account: str, provider: str, regions: Sequence[str]) -> None:

@@ -19,6 +19,12 @@ from syncd.store.connection import BoundedConnection
 Transaction = Connection[TupleRow]
 
 _STATEMENT_LIMIT: Final = 60.0  # seconds, for a statement that belongs to no run
+_IDLE_LIMIT: Final = 5_000
+"""Milliseconds after which the server ends a transaction whose process says nothing.
+
+A frozen one, or one behind a network that swallows all, would keep its locks: on the lease, on the
+runs that it began. This is less than the lease lasts, so that nobody who takes over waits for it.
+"""
 _LONGEST: Final = 86_400.0  # seconds, for those of a run: PostgreSQL takes no more than 24 days
 _TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 """A key too long for an index, a document nested too deep: operational errors to the driver."""
@@ -86,7 +92,8 @@ class Store:
                 "keepalives_interval": 5,
                 "keepalives_count": 2,
                 "tcp_user_timeout": 20_000,
-                "options": "-c timezone=UTC -c client_encoding=UTF8",
+                "options": "-c timezone=UTC -c client_encoding=UTF8"
+                f" -c idle_in_transaction_session_timeout={_IDLE_LIMIT}",
             },
         )
 

@@ -167,9 +167,14 @@ class Reconcile:
 
 
 def clear_stages(tx: Transaction, shapes: Iterable[Shape]) -> None:
-    """Empty the staging tables of what a killed process left behind."""
+    """Empty the staging tables of what a killed process left behind.
+
+    Raises StoreError while somebody stages rows: a frozen process may never come to an end.
+    """
     for shape in shapes:
-        tx.execute(sql.SQL("truncate {}").format(sql.Identifier("syncd", shape.stage)))
+        table = sql.Identifier("syncd", shape.stage)
+        tx.execute(sql.SQL("lock table {} in access exclusive mode nowait").format(table))
+        tx.execute(sql.SQL("truncate {}").format(table))
 
 
 def _bad(error: BadData | UnicodeEncodeError) -> BadData:

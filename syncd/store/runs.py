@@ -5,7 +5,7 @@ store is refused there, so that a late thread or a resumed frozen process can do
 move along `model.run`; the WHERE of each statement allows only the moves listed there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -138,6 +138,21 @@ def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:
     ).fetchall()
 
 
+def give_back(
+    tx: Transaction, owner: str, epoch: int, under_way: Collection[RunId], now: datetime
+) -> None:
+    """Let the runs wait again that this owner has begun without knowing it.
+
+    The answer to their start was lost, so nobody works on them; that attempt costs them none.
+    """
+    tx.execute(
+        """update syncd.run
+           set status = 'pending', next_attempt_at = %s, max_attempts = max_attempts + 1
+           where status = 'running' and owner = %s and owner_epoch = %s and id <> all (%s)""",
+        (now, owner, epoch, list(under_way)),
+    )
+
+
 def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime) -> Claim | None:
     """Begin the next attempt of a pending run; None when it is not pending any more.
 
@@ -247,23 +262,13 @@ def cancel_command(tx: Transaction, run_id: UUID, reason: str, now: datetime) ->
     return row is not None
 
 
-def cancel_pending(
-    tx: Transaction,
-    run_id: UUID,
-    reason: str,
-    now: datetime,
-    begun_by: tuple[str | None, int | None] = (None, None),
-) -> bool:
-    """Cancel a run that waits; tell whether it did.
-
-    One that was begun by this owner in this epoch counts as waiting: the answer was lost.
-    """
+def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) -> bool:
+    """Cancel a run that waits; tell whether it did."""
     row = tx.execute(
         """update syncd.run set status = 'cancelled', finished_at = %s, next_attempt_at = null,
                error = %s
-           where id = %s and (status = 'pending' or status = 'running' and owner = %s::text
-                              and owner_epoch = %s::bigint) returning id""",
-        (now, reason, run_id, *begun_by),
+           where id = %s and status = 'pending' returning id""",
+        (now, reason, run_id),
     ).fetchone()
     if row:
         close_items(tx, [RunId(run_id)], "cancelled", reason, now)

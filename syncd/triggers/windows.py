@@ -44,12 +44,12 @@ class Windows:
 
     def closed_until(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """Return when the windows end that a moment (aware) is inside of, in UTC; else None."""
-        until = moment.astimezone(UTC)
+        start = until = moment.astimezone(UTC)  # in a repeated hour no other zone's is equal to it
         while (left := self._left(wall_time(until, zone))) is not None:
             # At most a day at once, in which a clock changes but once.
             end = until + min(left, _LONGEST_STEP)
             until = end if same_offset(until, end, zone) else change_between(until, end, zone)
-        return None if until == moment else until
+        return None if until == start else until
 
     def _left(self, wall: datetime) -> timedelta | None:
         """Return how long by the wall clock the span goes on that a wall time is in."""

@@ -172,7 +172,8 @@ def test_a_start_and_a_claim_whose_answers_were_lost_are_found(bench: Bench, des
     at.reload(*at.jobs.specs.values())
     assert at.final(begun.run_id) == "success"
     assert at.final(claimed.id) == "success"
-    assert bench.one("select attempt from syncd.run where job = 'a'") == 1
+    attempts = bench.one("select attempt, max_attempts from syncd.run where job = 'a'")
+    assert attempts == (2, 5)  # the start that nobody heard of cost none
 
 
 def test_a_job_that_is_gone_takes_its_waiting_runs_along(bench: Bench, desk: Open) -> None:
@@ -206,7 +207,7 @@ def test_a_reload_that_the_store_fails_changes_nothing(
     before = spec("j", FakeJob({"1": succeed}))
     at = desk(before)
 
-    def lost() -> Any:
+    def lost(*_: object) -> Any:
         raise StoreError("gone")
 
     with monkeypatch.context() as patched:

@@ -285,6 +285,17 @@ def test_staged_rows_that_were_lost_are_an_error_and_nothing_is_written(bench):
     assert list(bench.living()) == ["old"]
 
 
+def test_a_stage_in_use_is_not_waited_for_to_be_cleared(bench):
+    reconcile, standing = bench.open()
+    with bench.store.transaction() as frozen:
+        reconcile._copy(frozen, standing.comparison.offer([Grant("a")]))
+        with (
+            pytest.raises(StoreError, match="could not obtain lock"),
+            bench.store.transaction(limit=5) as tx,
+        ):
+            clear_stages(tx, [GRANTS])
+
+
 def test_an_apply_that_is_rolled_back_leaves_what_was_staged_to_be_discarded(bench):
     reconcile, standing = bench.open()
     reconcile.stage(bench.ctx, list(standing.comparison.offer([Grant("a")])))

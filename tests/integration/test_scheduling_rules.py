@@ -409,6 +409,7 @@ def test_refused_credentials_hold_the_job_until_an_hour_has_passed(
         assert [each.account for each in held_accounts.load(tx)] == ["prod"]
     pass_time(bench, 1)
     until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["failed", "success"]
     with bench.store.transaction() as tx:
         assert held_accounts.load(tx) == []
 
@@ -542,6 +543,9 @@ def test_a_run_that_ends_before_the_lost_answer_of_its_start_is_known_does_not_b
     monkeypatch.setattr(bench.store, "transaction", fragile)
     at.due(Due("j", NOON, "schedule"))
     at.start()
+    if end == "given up":
+        assert why(at, only_waiting(at)) == "load"
+        pass_time(bench, 3600)
     until(lambda: statuses(bench)[:1] == [(NOON, "schedule", "cancelled")])
     at.machine.load = 0.0
     assert at.final(at.request()) == "success"

@@ -154,3 +154,9 @@ def test_windows_of_the_same_meaning_are_equal():
     assert Windows.parse(["01:00-02:00"]).closed_until(
         datetime(2024, 5, 1, 1, 30, tzinfo=UTC), ZoneInfo("UTC")
     ) == datetime(2024, 5, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_outside_of_all_windows_nothing_ends_in_a_repeated_hour_either(fold):
+    moment = datetime(2026, 10, 25, 2, 31, 38, tzinfo=BERLIN, fold=fold)
+    assert Windows.parse(["22:00-23:00"]).closed_until(moment, BERLIN) is None
