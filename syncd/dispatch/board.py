@@ -18,10 +18,11 @@ from syncd.dispatch.ledger import Ledger
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.queue import Closed, Decision, Room, Running, Verdict, Waiting, decide
 from syncd.dispatch.runner import Attempt
+from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Conflict, Fenced, Preempted
 from syncd.model.run import Claim, Due, Gate, Priority, RunId, Selection, new_run_id
 from syncd.store import runs
-from syncd.store.job_state import Skip
+from syncd.store.job_state import JobState, Skip
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
@@ -68,20 +69,29 @@ class Board:
         """Return the attempts under way; any thread may ask."""
         return [active.attempt for active in list(self.running.values())]
 
+    def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
+        """Take the jobs of a configuration over, with the runs that wait: as a whole, or not."""
+        recorded = self._recorded()  # first, since this may fail
+        self.jobs.adopt(specs, states)
+        self._place(recorded)
+
     def reread(self) -> None:
-        """Take the runs that wait over from the ledger; cancel those of jobs that are gone."""
-        now = self._clock.now()
-        waiting: dict[RunId, Waiting] = {}
+        """Take the runs that wait over from the ledger."""
+        self._place(self._recorded())
+
+    def _recorded(self) -> list[PendingRun]:
+        """Return what waits in the ledger; what it has as begun and nobody does, waits again."""
         under_way = self.running.keys() | self.stuck.keys()
-        for run in self._ledger.waiting(under_way, now):
-            if run.id in under_way:
-                continue
-            if run.job in self.jobs.specs:
-                waiting[run.id] = self.jobs.placed(_waiting(run))
-            else:
-                self._ledger.cancel(run.id, _GONE, now)
-                self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.id))
-        self.waiting = waiting  # at once, for who reads it meanwhile
+        found = self._ledger.waiting(under_way, self._clock.now())
+        return [run for run in found if run.id not in under_way]
+
+    def _place(self, recorded: Iterable[PendingRun]) -> None:
+        """Let recorded runs wait, those of jobs that are gone too, until they are dropped."""
+        waiting = {run.id: _waiting(run) for run in recorded}
+        self.waiting = {  # at once, for who reads it meanwhile
+            run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
+            for run_id, run in waiting.items()
+        }
 
     # Runs that come to be
 
@@ -148,14 +158,18 @@ class Board:
 
     # Runs that are begun, or given up
 
+    def drop_gone(self) -> None:
+        """Cancel what waits of jobs that are gone."""
+        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
+            self._ledger.cancel(run.run_id, _GONE, self._clock.now())
+            self._cancelled(run.run_id, _GONE)
+
     def lapse(self, room: Room, closed: Collection[Gate], observer: Observer) -> None:
         """Give up what waited too long; cancel what waits of jobs that are gone."""
         if not self.waiting:
             return
+        self.drop_gone()
         now = self._clock.now()
-        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
-            self._ledger.cancel(run.run_id, _GONE, now)
-            self._cancelled(run.run_id, _GONE)
         for run, reason in self._decide(room, closed, now).lapsed:
             skip = None if run.attempt else Skip(run.job, run.scheduled_for, skip_reason(reason))
             self._ledger.cancel(run.run_id, lapsed_text(reason), now, skip)
@@ -191,12 +205,14 @@ class Board:
             yield attempt
 
     def _decide(self, room: Room, closed: Collection[Gate], now: datetime) -> Decision:
-        jobs = {run.job for run in self.waiting.values()}
-        shut = {job: verdict for job in jobs if (verdict := self.jobs.gate(job, now))}
+        waiting = [run for run in self.waiting.values() if run.job in self.jobs.specs]
+        shut = {
+            job: verdict
+            for job in {run.job for run in waiting}
+            if (verdict := self.jobs.gate(job, now))
+        }
         running = [active.as_running() for active in self.running.values()]
-        return decide(
-            self.waiting.values(), running, self._locked(), Closed(closed, shut), room, now
-        )
+        return decide(waiting, running, self._locked(), Closed(closed, shut), room, now)
 
     def _locked(self) -> set[str]:
         """Return the jobs of which a thread is stuck."""

@@ -45,7 +45,8 @@ T = TypeVar("T")
 _TURN: Final = 0.5  # seconds between two looks at deadlines and the lease
 _STORE_RETRY: Final = 1.0  # seconds between two tries while the store is out of reach
 _CLAIMED: Final = 1000  # due times at once: a second at most, since the lease runs meanwhile
-_ANSWER: Final = 15.0  # seconds that a request waits for its answer
+_ANSWER: Final = 15.0  # seconds that a request waits for its turn
+_UNDER_WAY: Final = 45.0  # and for its answer after that; the clients wait for 70
 
 
 class Keeper(Protocol):
@@ -125,21 +126,25 @@ class Dispatcher:
     def ask(self, act: Callable[[], T]) -> T:
         """Have the dispatcher's thread do an act, wait for it, and return what it returns.
 
-        Raises what the act raises, StoreError when there is no answer in 15 s.
+        Raises what the act raises, StoreError when it was not begun in 15 s: then it never is.
         """
         answer: Future[T] = Future()
 
         def do() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
             try:
                 answer.set_result(act())
             except Exception as error:  # noqa: BLE001 - raised where it was asked
                 answer.set_exception(error)
 
         self._inbox.put(do)
-        try:
+        with suppress(FutureTimeout):
             return answer.result(_ANSWER)
-        except FutureTimeout as error:
-            raise StoreError("the dispatcher does not answer: the store may hang") from error
+        with suppress(FutureTimeout):
+            if not answer.cancel():  # it is being done; the store bounds how long that takes
+                return answer.result(_UNDER_WAY)
+        raise StoreError("the dispatcher does not answer: the store may hang")
 
     def adopt(
         self, want: Wanted, remember: Callable[[], Mapping[str, JobState]]
@@ -153,9 +158,10 @@ class Dispatcher:
         def act() -> Mapping[str, JobState]:
             self._recorder.flush()
             states = remember()
-            self._board.jobs.adopt(want.specs, states)
-            self._board.reread()
+            self._board.adopt(want.specs, states)
             self._limits = want.limits
+            with suppress(StoreError, TimedOut):  # else it is done by a later turn
+                self._board.drop_gone()
             return states
 
         return self.ask(act)

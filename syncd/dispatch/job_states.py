@@ -71,8 +71,6 @@ class JobStates:
         """Return the gate that holds the scheduled runs of a job: paused, held, or a window."""
         if pause := self.pause_of(job):
             return Verdict("paused", pause.until)
-        if job not in self.specs:
-            return None
         spec = self.specs[job]
         until = spec.closed_until(now)
         return self.holds.gate(spec, now) or (Verdict("window", until) if until else None)
@@ -81,7 +79,10 @@ class JobStates:
         """Return a run with what its job says of it now: what it uses, how long it may wait."""
         spec, chosen = self.specs[run.job], run.selection.accounts
         accounts = frozenset(spec.accounts)
-        gate_by, start_by = self.limits(spec, run.trigger, run.scheduled_for, run.created_at)
+        trigger, since = run.trigger, run.created_at
+        if run.attempt and trigger != "manual":  # has its time from when it is ready, likewise
+            trigger, since = "catch_up", run.ready_at
+        gate_by, start_by = self.limits(spec, trigger, run.scheduled_for, since)
         return replace(
             run, accounts=accounts & chosen if chosen else accounts,
             servers=frozenset(spec.servers), gate_by=gate_by, start_by=start_by,
@@ -109,11 +110,11 @@ class JobStates:
 
         A run of a part of the job tells nothing about the rest.
         """
-        job = spec.name
-        if spec.adaptive is None or selection != Selection() or job not in self.specs:
+        job, now = spec.name, self.specs.get(spec.name)  # it may differ by now, or be gone
+        if now is None or now.adaptive is None or selection != Selection():
             return False
         memory = self.of(job).memory
-        interval = spec.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        interval = now.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
         if interval == memory.interval:
             return False
         self._ledger.set_interval(job, interval)

@@ -17,7 +17,7 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.retry import next_attempt
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Done, Work
-from syncd.errors import Fenced, Interrupted, Preempted, SyncdError, describe
+from syncd.errors import Cancelled, Fenced, Interrupted, Preempted, SyncdError, describe
 from syncd.model.run import Claim, Isolation, Outcome, RunOutcome, Selection
 from syncd.store.outbox import Owed
 from syncd.store.runs import RunEnd
@@ -145,7 +145,9 @@ class Runner:
         """Decide what comes after an attempt: nothing, or a further one."""
         ended, outcome = self._clock.now(), done.outcome
         stopped = attempt.source.error if outcome.status != "success" else None
-        if isinstance(stopped, Interrupted) and stopped.retryable:  # the daemon stops, or preempts
+        if isinstance(stopped, Cancelled):  # whatever it was told before, and failed with
+            return RunEnd(failure(stopped), ended, seconds)
+        if isinstance(stopped, Interrupted):  # the daemon stops, or preempts
             waiting, preempted = _waiting(failure(stopped)), isinstance(stopped, Preempted)
             return RunEnd(waiting, ended, seconds, ended, free=True, preempted=preempted)
         if outcome.status == "failed" and done.again:

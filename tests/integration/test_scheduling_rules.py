@@ -13,11 +13,14 @@ from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, su
 
 from syncd.context import RunContext
 from syncd.dispatch import dispatcher
+from syncd.dispatch.queue import Room
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound, StoreError
 from syncd.jobs.base import Applied
-from syncd.model.run import Counts, Due, RunId, Selection, Target
+from syncd.model.run import Counts, Due, Outcome, RunId, Selection, Target
 from syncd.store import held_accounts, job_state
+from syncd.store.outbox import Owed
+from syncd.store.runs import RunEnd
 from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory
 from syncd.triggers.interval import Interval
@@ -196,6 +199,46 @@ def test_an_urgent_run_interrupts_a_lower_one_which_loses_no_attempt(
     assert [told for told in bench.watcher.told if told[0] == "ended"] == [
         ("ended", "low", "interrupted"), ("ended", "j", "success"), ("ended", "low", "success"),
     ]  # fmt: skip
+
+
+def test_a_run_put_back_beyond_its_next_due_time_is_not_given_up_at_once_at_a_gate(
+    bench: Bench, desk: Open
+) -> None:
+    gate, works = Gate(), {}
+    works["1"] = gate.until_cancelled
+    at = desk(
+        hourly("low", FakeJob(works), priority="low"),
+        spec("j", FakeJob({"1": succeed})),
+        workers=1,
+    )
+    at.due(Due("low", NOON, "schedule"))
+    assert gate.entered.wait(SECONDS)
+    pass_time(bench, 4000)
+    at.machine.load = 5.0
+    works["1"] = succeed
+    assert at.final(at.request("j", priority="urgent")) == "success"
+    low = only_waiting(at)
+    assert why(at, low) == "load"
+    pass_turn(at)
+    assert low in at.board.waiting
+    at.machine.load = 0.0
+    assert at.final(low) == "success"
+
+
+def test_a_run_put_back_of_a_job_that_is_gone_is_not_started_again(
+    bench: Bench, desk: Open
+) -> None:
+    at, room = desk(spec("j", FakeJob({})), started=False), Room(1)
+    run_id = at.board.request("j", ALL, "me")
+    (attempt,) = at.board.begin(room, (), at.next_due.get, bench.watcher)
+    at.jobs.adopt({}, {})
+    back = RunEnd(Outcome("pending"), NOON, 0.0, NOON, free=True, preempted=True)
+    bench.recorder.record(Owed(attempt.claim, run=back))
+    at.board.ended(attempt, back)
+    assert list(at.board.begin(room, (), at.next_due.get, bench.watcher)) == []
+    at.board.lapse(room, (), bench.watcher)
+    assert not at.board.active(run_id)
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "the job is gone")
 
 
 def test_an_urgent_run_interrupts_no_second_one_while_the_worker_of_the_first_comes_back(
@@ -423,6 +466,20 @@ def test_an_adaptive_job_is_retimed_by_what_its_complete_runs_change(
     assert at.jobs.of("j").memory.interval == timedelta(minutes=15)
 
 
+def test_a_run_adapts_nothing_once_its_job_has_another_schedule(bench: Bench, desk: Open) -> None:
+    gate = Gate()
+    job = FakeJob({"1": gate})
+    at = desk(hourly("j", job, adaptive=Adaptive(timedelta(minutes=10), timedelta(hours=6))))
+    run_id = at.request()
+    assert gate.entered.wait(SECONDS)
+    at.reload(hourly("j", job))
+    gate.open.set()
+    assert at.final(run_id) == "success"
+    pass_turn(at)
+    assert at.retimed == []
+    assert bench.one("select interval_seconds from syncd.job_state") is None
+
+
 # The store, and another daemon
 
 
@@ -486,6 +543,9 @@ def test_a_run_that_ends_before_the_lost_answer_of_its_start_is_known_does_not_b
     monkeypatch.setattr(bench.store, "transaction", fragile)
     at.due(Due("j", NOON, "schedule"))
     at.start()
+    if end == "given up":
+        assert why(at, only_waiting(at)) == "load"
+        pass_time(bench, 3600)
     until(lambda: statuses(bench)[:1] == [(NOON, "schedule", "cancelled")])
     at.machine.load = 0.0
     assert at.final(at.request()) == "success"

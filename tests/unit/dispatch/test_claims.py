@@ -419,6 +419,7 @@ def test_a_run_whose_start_was_not_answered_is_cancelled_with_its_job() -> None:
         desk.begin()
     desk.adopt(job("other"))
     desk.board.reread()
+    desk.board.drop_gone()
     assert desk.by_minute() == {0: "cancelled"}
 
 
