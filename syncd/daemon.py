@@ -224,6 +224,7 @@ class Daemon:
     def _took_over(self, config: Config, specs: Mapping[str, JobSpec], told: Iterable[str]) -> None:
         """Say which jobs are in force; the log names those of `told`."""
         self._signals.configuration.report(detail=f"{len(specs)} jobs")
+        self._status.keep(specs)
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
             MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), s.longest_gap(self._clock.now()))

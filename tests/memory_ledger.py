@@ -214,6 +214,10 @@ class MemoryLedger:
         with self.store.transaction(self._holder, self._epoch):
             yield self.store
 
+    def states(self) -> Mapping[str, JobState]:
+        with self._leading() as store:
+            return {job: state for job, (_, state) in store.states.items()}
+
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
         with self._leading() as store:
             rows = [row for rows in store.active.values() for row in rows.values()]

@@ -58,6 +58,7 @@ class Board:
         self.waiting: dict[RunId, Waiting] = {}
         self.running: dict[RunId, Active] = {}
         self.stuck: dict[RunId, Active] = {}  # their runs are over, their threads are not
+        self._doomed: dict[RunId, str] = {}  # to be cancelled: their cancel came too late to count
         self.waits: Mapping[RunId, Verdict] = {}  # why each run waits, as was decided last
         self._final = threading.Condition()
 
@@ -91,6 +92,15 @@ class Board:
         self.waiting = {  # at once, for who reads it meanwhile
             run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
             for run_id, run in waiting.items()
+        }
+
+    def pull_back(self, now: datetime) -> None:
+        """Bring due times, and what runs wait for, back to a clock that was set back."""
+        self.jobs.pull_back(now)
+        known = self.jobs.specs
+        self.waiting = {
+            run_id: self.jobs.placed(run) if run.job in known else run
+            for run_id, run in self.waiting.items()
         }
 
     # Runs that come to be
@@ -158,17 +168,19 @@ class Board:
 
     # Runs that are begun, or given up
 
-    def drop_gone(self) -> None:
-        """Cancel what waits of jobs that are gone."""
-        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
-            self._ledger.cancel(run.run_id, _GONE, self._clock.now())
-            self._cancelled(run.run_id, _GONE)
+    def drop_void(self) -> None:
+        """Cancel what waits of jobs that are gone, and what was cancelled as its attempt ended."""
+        gone = [run_id for run_id, run in self.waiting.items() if run.job not in self.jobs.specs]
+        for run_id, reason in {**dict.fromkeys(gone, _GONE), **self._doomed}.items():
+            self._ledger.cancel(run_id, reason, self._clock.now())
+            self._cancelled(run_id, reason)
+            self._doomed.pop(run_id, None)
 
     def lapse(self, room: Room, closed: Collection[Gate], observer: Observer) -> None:
         """Give up what waited too long; cancel what waits of jobs that are gone."""
         if not self.waiting:
             return
-        self.drop_gone()
+        self.drop_void()
         now = self._clock.now()
         for run, reason in self._decide(room, closed, now).lapsed:
             skip = None if run.attempt else Skip(run.job, run.scheduled_for, skip_reason(reason))
@@ -205,7 +217,11 @@ class Board:
             yield attempt
 
     def _decide(self, room: Room, closed: Collection[Gate], now: datetime) -> Decision:
-        waiting = [run for run in self.waiting.values() if run.job in self.jobs.specs]
+        waiting = [
+            run
+            for run in self.waiting.values()
+            if run.job in self.jobs.specs and run.run_id not in self._doomed
+        ]
         shut = {
             job: verdict
             for job in {run.job for run in waiting}
@@ -269,6 +285,8 @@ class Board:
             )
             known = run.job in self.jobs.specs  # the job may differ by now, or be gone
             self.waiting[run_id] = self.jobs.placed(again) if known else again
+            if isinstance(attempt.source.error, Cancelled):  # after its end was decided
+                self._doomed[run_id] = str(attempt.source.error)
         del self.running[run_id]
         self._notify()
 

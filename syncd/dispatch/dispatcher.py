@@ -161,7 +161,7 @@ class Dispatcher:
             self._board.adopt(want.specs, states)
             self._limits = want.limits
             with suppress(StoreError, TimedOut):  # else it is done by a later turn
-                self._board.drop_gone()
+                self._board.drop_void()
             return states
 
         return self.ask(act)
@@ -246,7 +246,7 @@ class Dispatcher:
             self._keeper.store_back()
         self._recorder.flush()
         if self._back_to:
-            self._board.jobs.pull_back(self._back_to)
+            self._board.pull_back(self._back_to)
             self._back_to = None
         if not self._draining:
             self._schedule(self._gates.closed(self._limits))
@@ -312,11 +312,14 @@ class Dispatcher:
             "a thread is stuck: its job is locked until it comes back",
             job=job, run=str(run_id), error=end.outcome.error,
         )  # fmt: skip
-        with suppress(Fenced):
+        try:
             self._recorder.record(Owed(attempt.claim, run=end))
-        if piece := self._pieces.pop(run_id, None):
-            self._pool.give_up(piece)
-        self._board.give_up(active)
+        except Fenced:
+            pass  # somebody else has ended it
+        finally:
+            if piece := self._pieces.pop(run_id, None):
+                self._pool.give_up(piece)
+            self._board.give_up(active)
         status: RunOutcome = "cancelled" if end.outcome.status == "cancelled" else "failed"
         self._observer.run_ended(job, status, end.finished_at, end.seconds)
         self._keeper.run_ended(job, end)
@@ -324,6 +327,7 @@ class Dispatcher:
     def _recover_board(self) -> None:
         """After an outage: what was committed though its answer was lost is on the board again."""
         self._recorder.flush()
+        self._board.jobs.reread()
         self._board.reread()
         self.store_fails, self._waited = False, True
         self._log.info("the store is back")

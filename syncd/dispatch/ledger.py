@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from syncd.model.run import Claim, Priority, RunId
 from syncd.store import held_accounts, job_state, runs
 from syncd.store.database import Operation, Store, Transaction
-from syncd.store.job_state import Pause, Skip
+from syncd.store.job_state import JobState, Pause, Skip
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun
 
@@ -37,6 +37,9 @@ class ClaimedDues:
 
 class Ledger(Protocol):
     """The record of runs that wait or begin, and of the jobs' states."""
+
+    def states(self) -> Mapping[str, JobState]:
+        """Return what is remembered of each job."""
 
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
         """Return the runs that wait, and those under way here.
@@ -103,6 +106,11 @@ class StoreLedger:
         with self._leading() as tx:
             runs.give_back(tx, holder, epoch, under_way, now)
             return runs.waiting(tx, holder, epoch)
+
+    def states(self) -> Mapping[str, JobState]:
+        """Return what is remembered of each job."""
+        with self._leading() as tx:
+            return job_state.read(tx)
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new."""

@@ -207,8 +207,7 @@ class Dispatch:
             job_state.forget_others(tx, specs)
             held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
             resources.replace_managed(tx, want.managed)
-            held = held_accounts.load(tx)
-        self.holds.load(held)
+        self.holds.load()
         return states
 
     def _enable(

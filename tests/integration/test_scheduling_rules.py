@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from dispatch_desk import ALL, Desk, Open, statuses, until
-from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
+from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, minutes, spec, succeed
 
 from syncd.context import RunContext
 from syncd.dispatch import dispatcher
@@ -567,3 +567,77 @@ def test_nothing_is_written_once_another_daemon_leads(bench: Bench, desk: Open, 
         acts[act]()
     assert bench.execute("select * from syncd.job_state") == before
     assert statuses(bench) == []
+
+
+def test_a_clock_set_back_does_not_keep_a_retry_waiting_beyond_its_ladder(
+    bench: Bench, desk: Open
+) -> None:
+    works = {"1": fail(Network("x"))}
+    at = desk(hourly("j", FakeJob(works), retries=minutes(5)))
+    at.due(Due("j", NOON, "schedule"))
+    run_id = only_waiting(at)
+    assert at.board.waiting[run_id].ready_at == NOON + timedelta(minutes=5)
+    before = NOON - timedelta(hours=8)
+    bench.clock.set(before)  # type: ignore[attr-defined]  # a HandClock
+    at.dispatcher.clock_set_back(before)
+    until(lambda: at.board.waiting[run_id].ready_at == before + timedelta(minutes=5))
+    works["1"] = succeed
+    pass_time(bench, 300)
+    assert at.final(run_id) == "success"
+
+
+def test_a_cancel_that_comes_as_the_attempt_ends_cancels_the_retry(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(spec("j", FakeJob({"1": fail(Network("x"))})), started=False)
+    run_id = at.board.request("j", ALL, "me")
+    (attempt,) = at.board.begin(Room(1), (), at.next_due.get, bench.watcher)
+    end = at.dispatcher._runner.run(attempt)  # it is to be tried again
+    assert end is not None
+    assert end.next_attempt_at is not None
+    at.board.cancel(run_id, "me")
+    at.board.ended(attempt, end)
+    at.board.lapse(Room(1), (), bench.watcher)
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "cancelled by me")
+    assert not at.board.active(run_id)
+
+
+def test_a_pause_whose_answer_was_lost_is_known_after_the_outage(bench: Bench, desk: Open) -> None:
+    at = desk(hourly("j", FakeJob({})), started=False)
+    at.ledger.pause("j", job_state.Pause(NOON, None, "me"))  # the board has not heard of it
+    assert at.jobs.pause_of("j") is None
+    at.dispatcher.store_fails = True
+    at.start()
+    until(lambda: at.jobs.pause_of("j") is not None)
+
+
+def test_a_trigger_that_fails_keeps_no_other_job_from_its_run(bench: Bench, desk: Open) -> None:
+    def broken(memory: Memory, now: datetime) -> Interval:
+        raise ZeroDivisionError
+
+    at = desk(
+        spec("bad", FakeJob({"1": succeed}), trigger_from=broken),
+        hourly("good", FakeJob({"1": succeed})),
+    )
+    at.due(Due("bad", NOON, "schedule"), Due("good", NOON, "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["success", "success"]
+
+
+def test_a_secret_that_was_changed_while_it_was_refused_is_tried_at_once(
+    bench: Bench, desk: Open
+) -> None:
+    prints, works = {"prod": "old"}, accounts_job()
+
+    def refuse(ctx: RunContext) -> None:
+        prints["prod"] = "new"  # somebody mends it while the old one is on its way
+        works.works = {"prod": succeed}
+        raise Authentication("no")
+
+    works.works = {"prod": refuse}
+    at = desk(hourly("j", works, accounts=("prod",), fingerprints=lambda: dict(prints)))
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and not at.board.running)
+    at.due(Due("j", NOON + timedelta(minutes=1), "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["failed", "success"]

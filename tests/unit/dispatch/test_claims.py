@@ -150,7 +150,7 @@ def test_while_a_thread_is_stuck_due_times_are_skipped(catch_up: Policy) -> None
     desk = Desk(job(catch_up=catch_up, overlap="queue"))
     desk.claim(0)
     (attempt,) = desk.begin()
-    assert desk.board.give_up(attempt)
+    desk.board.give_up(desk.board.running[attempt.claim.run_id])
     assert desk.claim(60) == ["60 stuck"]
     assert desk.claim(120, trigger="catch_up") == ["120 stuck"]
     desk.board.ended(attempt, None)
@@ -419,7 +419,7 @@ def test_a_run_whose_start_was_not_answered_is_cancelled_with_its_job() -> None:
         desk.begin()
     desk.adopt(job("other"))
     desk.board.reread()
-    desk.board.drop_gone()
+    desk.board.drop_void()
     assert desk.by_minute() == {0: "cancelled"}
 
 
