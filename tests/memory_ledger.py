@@ -226,7 +226,7 @@ class MemoryLedger:
                     row.move("pending")
                     row.next_attempt_at = now
                     row.max_attempts += 1
-            ours = [row for row in rows if row.status == "pending" or self._runs(row)]
+            ours = [row for row in rows if row.status == "pending"]
             ours.sort(key=lambda row: (row.created_at, row.new.id.int))
             return [_pending(row) for row in ours]
 
@@ -261,7 +261,7 @@ class MemoryLedger:
     def start(self, run_id: RunId, now: datetime) -> Claim | None:
         with self._leading() as store:
             row = store.runs[run_id]
-            if row.status != "pending" and not self._runs(row):
+            if row.status != "pending":
                 return None
             store.begin(row, self._holder, self._epoch)
         return Claim(run_id, self._holder, self._epoch, row.attempt)

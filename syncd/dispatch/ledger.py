@@ -42,7 +42,7 @@ class Ledger(Protocol):
         """Return what is remembered of each job."""
 
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
-        """Return the runs that wait, and those under way here.
+        """Return the runs that wait.
 
         One that was begun here without being under way, its answer lost, waits again.
         """
@@ -101,11 +101,11 @@ class StoreLedger:
             yield tx
 
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
-        """Return the runs that wait, and those under way here."""
+        """Return the runs that wait."""
         holder, epoch = self._lease.holder, self._lease.epoch
         with self._leading() as tx:
             runs.give_back(tx, holder, epoch, under_way, now)
-            return runs.waiting(tx, holder, epoch)
+            return runs.waiting(tx)
 
     def states(self) -> Mapping[str, JobState]:
         """Return what is remembered of each job."""
