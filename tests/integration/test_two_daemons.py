@@ -271,17 +271,17 @@ def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> No
     first.site.client.pause("paused", None, "me")
     until(lambda: job_of(first, "adaptive")["interval_seconds"] >= 2, 20, "a longer interval")
     at.place.fault("hang", provider="tencent")
-    busy = first.site.client.trigger("later", EVERYTHING, "me")
-    until(lambda: at.place.runs("id = %s and status = 'running'", busy), 10, "a run")
+    hung, since = "job = 'adaptive' and status = 'running' and started_at > %s", now()
+    until(lambda: at.place.runs(hung, since), 20, "a run that keeps the account")
     moved = first.site.client.trigger("later", EVERYTHING, "me", "low")
-    first.site.client.prioritise(moved, "urgent", "me")
+    first.site.client.prioritise(moved, "high", "me")
     kept = [(job_of(first, name)[key]) for name, key in KEPT]
     assert None not in kept
     first.process.kill()
     second.process.await_ready(20)
     assert [job_of(second, name)[key] for name, key in KEPT] == kept
     (run,) = until(lambda: at.place.runs("id = %s and status = 'running'", moved), 10, "its turn")
-    assert run["priority"] == "urgent"
+    assert run["priority"] == "high"
     tried = """select * from syncd.held_account where fingerprint <> %s"""
     (again,) = until(lambda: at.place.rows(tried, held["fingerprint"]), 10, "a try with the key")
     assert again["held_at"] == held["held_at"]
