@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memory_ledger import Journal, Row
-from month_world import Fact
+from month_daemon import Fact
 
 from syncd.dispatch.spec import JobSpec
 from syncd.triggers.base import Memory, Trigger
@@ -61,7 +61,7 @@ class Oracle:
         self.handed.clear()
         self._remember(fact)
         for name in self.specs:
-            self._put(name, fact.now)
+            self._put(name, fact.now, self._memory(name))
 
     def reloaded(self, fact: Fact) -> None:
         before = self.specs
@@ -70,7 +70,7 @@ class Oracle:
             self.timed.pop(name, None)
         for name, spec in self.specs.items():
             if before.get(name) is not spec:
-                self._put(name, fact.now)
+                self._put(name, fact.now, self._memory(name))
 
     def _remember(self, fact: Fact) -> None:
         """Take the jobs over: a new cron schedule starts now; what is ahead of the clock, too."""
@@ -87,13 +87,17 @@ class Oracle:
                 if not spec.fixed_rate:
                     self.accounted[name] = fact.now
 
-    def _put(self, name: str, now: datetime, since: datetime | None = None) -> None:
+    def _memory(self, name: str) -> Memory:
+        """Return what the store remembers of a job."""
+        return Memory(self.accounted.get(name), self.intervals.get(name))
+
+    def _put(self, name: str, now: datetime, memory: Memory, since: datetime | None = None) -> None:
         """Put a job in: it goes on from what it was seen to, or what is accounted for."""
-        spec, last = self.specs[name], self.accounted.get(name)
+        spec = self.specs[name]
         assert spec.trigger_from
-        trigger = spec.trigger_from(Memory(last, self.intervals.get(name)), now)
+        trigger = spec.trigger_from(memory, now)
         assert trigger
-        found, old = since or last or now - MOMENT, self.timed.get(name)
+        found, old = since or memory.last_due or now - MOMENT, self.timed.get(name)
         self.versions += 1
         self.timed[name] = Timed(trigger, max(found, old.since) if old else found, self.versions)
         self._await(name)
@@ -105,7 +109,7 @@ class Oracle:
             heapq.heappush(self.queue, (due, name, timed.version))
 
     def retimed(self, fact: Fact) -> None:
-        self._put(fact.job, fact.now, fact.now)
+        self._put(fact.job, fact.now, fact.value, fact.now)
 
     def set_back(self, fact: Fact) -> None:
         """Start anew at a clock that was set back."""
