@@ -86,6 +86,7 @@ class FakeCommands:
     raises: Exception | None = None
     planned: Sequence[Json] = ()
     ready: bool = True
+    leads: bool = True
     job_rows: list[Json] = field(default_factory=lambda: [job_row()])
     running_rows: list[Json] = field(default_factory=list)
     closed: tuple[str, ...] = ()
@@ -110,7 +111,7 @@ class FakeCommands:
 
     def scheduler(self) -> Json:
         return {
-            "leader": True, "now": MOMENT, "gates": gates(*self.closed),
+            "leader": self.leads, "now": MOMENT, "gates": gates(*self.closed),
             "workers": {"size": 3, "busy": 0, "idle": 3, "stuck": 0},
             "running": self.running_rows, "waiting": self.waiting(),
         }  # fmt: skip

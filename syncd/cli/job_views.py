@@ -14,6 +14,7 @@ Json = dict[str, Any]
 _LONGEST: Final = 100  # characters of an error in a list
 _NEVER: Final = {
     "status": None, "finished_at": None, "last_success_at": None, "error_class": None,
+    "error": None,
 }  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def _state(job: Json, began: Began, zone: tzinfo) -> Cell:
     """Return what a job does, and how its last run failed."""
     words = state_words(job, began, zone)
     last = job["last"] or _NEVER
-    if error := error_text(last):
+    if last["error_class"] and (error := error_text(last)):  # why one was cancelled is a skip
         short = error if len(error) <= _LONGEST else f"{error[: _LONGEST - 1]}…"
         words.append(f"{last['status']}: {short}")
     if job["stuck"] or job["held"]:
@@ -70,7 +71,9 @@ def _state(job: Json, began: Began, zone: tzinfo) -> Cell:
 def _facts(job: Json, began: Began, zone: tzinfo) -> list[tuple[str, Cell]]:
     """Return what is known of a job, name by name."""
     last, skip = job["last"] or _NEVER, job["last_skip"]
-    schedule = f"{job['schedule']} ({job['timezone']})" if job["schedule"] else "by hand"
+    schedule, in_zone = job["schedule"] or "by hand", job["timezone"]
+    if job["schedule"] and not schedule.endswith(in_zone):  # that of cron's fields has its own
+        schedule = f"{schedule} ({in_zone})"
     return [
         ("job", cell(job["name"])),
         ("kind", cell(job["kind"])),

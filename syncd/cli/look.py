@@ -35,9 +35,10 @@ def status(settings: Settings, *, as_json: bool) -> None:
     _print_health(state, gate_words(scheduler["gates"]))
     try:
         rows, since = client.jobs(), began(scheduler)
-        print_line()
-        print_jobs(rows, since, settings.zone)
-        print_troubles(rows, since, settings.zone)
+        if scheduler["leader"]:
+            print_line()
+            print_jobs(rows, since, settings.zone)
+            print_troubles(rows, since, settings.zone)
     except StoreError as error:
         complain(str(error))
     if state["resources"]:
@@ -58,6 +59,8 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
     """
     client = Client(settings.socket)
     rows = client.jobs()
+    if not rows and not client.scheduler()["leader"]:
+        raise StoreError("this daemon does not lead the schedule yet: it starts, or stands by")
     if job is None:
         if as_json:
             print_json(rows)

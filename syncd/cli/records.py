@@ -80,8 +80,8 @@ def summary(run: Json) -> Json:
 
 
 def error_text(row: Json) -> str | None:
-    """Return class and text of the error of a run or item."""
-    return f"{row['error_class']}: {row['error']}" if row["error_class"] else None
+    """Return class and text of the error of a run or item; of one cancelled the reason."""
+    return f"{row['error_class']}: {row['error']}" if row["error_class"] else row["error"]
 
 
 def _remarks(item: Json) -> str | None:

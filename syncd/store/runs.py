@@ -255,7 +255,7 @@ def cancel_pending(tx: Transaction, run_id: UUID, reason: str, now: datetime) ->
     """Cancel a run that waits; tell whether it did."""
     row = tx.execute(
         """update syncd.run set status = 'cancelled', finished_at = %s, next_attempt_at = null,
-               error = %s
+               error_class = null, error = %s
            where id = %s and status = 'pending' returning id""",
         (now, reason, run_id),
     ).fetchone()

@@ -221,6 +221,18 @@ def test_an_interruption_gives_the_attempt_back(bench: Bench) -> None:
     assert bench.start(claim.run_id).attempt == 2
 
 
+def test_what_is_cancelled_between_two_attempts_tells_why_and_no_class_of_error(
+    bench: Bench,
+) -> None:
+    claim, network = bench.begun(), Outcome("pending", "network", "down")
+    with bench.store.transaction() as tx:
+        runs.end_run(tx, claim, RunEnd(network, NOON, 1.0, next_attempt_at=NOON))
+        assert runs.cancel_pending(tx, claim.run_id, "no time left", NOON)
+    assert bench.one("select status, error_class, error from syncd.run") == (
+        "cancelled", None, "no time left",
+    )  # fmt: skip
+
+
 def test_a_further_attempt_opens_what_failed_what_is_new_and_drops_what_is_gone(
     bench: Bench,
 ) -> None:

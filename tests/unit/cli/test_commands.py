@@ -48,6 +48,14 @@ def test_times_are_shown_in_the_configured_zone_with_their_offset(served):
     assert row["created_at"] == "2026-03-01T12:00:00Z"
 
 
+def test_why_a_run_was_cancelled_is_told(served):
+    row = run_row(status="cancelled", error="cancelled by alice")
+    served.reads.runs = lambda _: [row]
+    served.reads.run = lambda _: row | {"items": [], "errors": [], "error_count": 0}
+    assert "cancelled by alice" in syncd(served, "runs").stdout
+    assert "cancelled by alice" in syncd(served, "show", str(RUN)).stdout
+
+
 def test_runs_ask_what_the_options_say(served):
     result = syncd(
         served, "runs", "--job", "hosts", "--status", "failed", "--since",

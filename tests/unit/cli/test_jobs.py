@@ -119,6 +119,31 @@ def test_one_job_is_shown_with_all_that_is_known_of_it(served):
     assert last[-3:] == ["retry", *TWO.split()]
 
 
+def test_why_a_run_was_cancelled_is_told_where_it_is_shown(served):
+    why = "not started in time (window): a window was closed"
+    outcome = served.reads.overview()["outcomes"][0]
+    outcome |= {"status": "cancelled", "error_class": None, "error": why}
+    served.reads.overview = lambda: {"outcomes": [outcome], "resources": [], "guarded": []}
+    assert why not in syncd(served, "jobs").stdout  # there the due time is told as skipped
+    assert why in syncd(served, "jobs", "hosts").stdout
+
+
+def test_the_zone_of_a_schedule_is_told_once(served):
+    served.commands.job_rows = [job_row(schedule="@daily Asia/Shanghai", timezone="Asia/Shanghai")]
+    assert syncd(served, "jobs", "hosts").stdout.count("Asia/Shanghai") == 1
+
+
+def test_one_that_stands_by_does_not_tell_that_there_is_no_job(served):
+    served.commands.job_rows, served.commands.leads = [], False
+    for more in ([], ["hosts"], ["--json"]):
+        result = syncd(served, "jobs", *more)
+        assert (result.exit_code, result.stdout) == (69, "")
+        assert "does not lead" in result.stderr
+    result = syncd(served, "status")
+    assert result.exit_code == 0
+    assert "no enabled job" not in result.output
+
+
 def test_json_gives_the_rows_as_they_are(served):
     rows = json.loads(syncd(served, "jobs", "--json").stdout)
     assert rows[0]["delayed_seconds"] == 0
