@@ -255,22 +255,6 @@ def test_who_asks_without_end_does_not_hold_up_the_schedule(bench: Bench, desk: 
     assert statuses(bench) == [(NOON, "schedule", "success")]
 
 
-def test_what_had_no_answer_in_time_is_not_done_later(
-    bench: Bench, desk: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at = desk(spec("j", FakeJob({"1": succeed})))
-    hung, done = threading.Event(), []
-    monkeypatch.setattr("syncd.dispatch.dispatcher._ANSWER", 0.05)
-    with pytest.raises(StoreError, match="may be done yet"):
-        at.dispatcher.ask(lambda: hung.wait(SECONDS))
-    with pytest.raises(StoreError, match=r"may hang$"):
-        at.dispatcher.ask(lambda: done.append("too late"))
-    monkeypatch.setattr("syncd.dispatch.dispatcher._ANSWER", SECONDS)
-    hung.set()
-    assert at.dispatcher.ask(lambda: "in time") == "in time"
-    assert done == []
-
-
 def test_a_dispatcher_that_is_fenced_off_tells_and_stops(bench: Bench, desk: Open) -> None:
     at = desk(spec("j", FakeJob({})))
     bench.execute("update syncd.leader set holder = 'daemon:other', epoch = epoch + 1")
