@@ -102,6 +102,19 @@ class JobGauges:
 
     def __init__(self, dispatch: Dispatch, now: Callable[[], datetime]) -> None:
         self._dispatch, self._now = dispatch, now
+        self._gaps: dict[str, tuple[JobSpec, float | None]] = {}
+
+    def expected_intervals(self) -> dict[str, float]:
+        """Return the longest time between two due times of each job that has any, in seconds.
+
+        To find that takes some milliseconds a job: once, and not while the daemon starts.
+        """
+        for job, spec in self._specs.items():
+            known = self._gaps.get(job)
+            if known is None or known[0] is not spec:
+                self._gaps[job] = spec, spec.longest_gap(self._now())
+        gaps = {job: self._gaps[job][1] for job in self._specs}
+        return {job: gap for job, gap in gaps.items() if gap is not None}
 
     def next_runs(self) -> dict[str, float]:
         """Return when each job is due next, as a timestamp; 0 for one that never is."""
