@@ -109,12 +109,14 @@ class JobGauges:
 
         To find that takes some milliseconds a job: once, and not while the daemon starts.
         """
-        for job, spec in self._specs.items():
-            known = self._gaps.get(job)
-            if known is None or known[0] is not spec:
-                self._gaps[job] = spec, spec.longest_gap(self._now())
-        gaps = {job: self._gaps[job][1] for job in self._specs}
-        return {job: gap for job, gap in gaps.items() if gap is not None}
+        known, now = self._gaps, self._now()
+        self._gaps = {
+            job: known[job]
+            if job in known and known[job][0] is spec
+            else (spec, spec.longest_gap(now))
+            for job, spec in self._specs.items()
+        }
+        return {job: gap for job, (_, gap) in self._gaps.items() if gap is not None}
 
     def next_runs(self) -> dict[str, float]:
         """Return when each job is due next, as a timestamp; 0 for one that never is."""
