@@ -254,6 +254,10 @@ class MemoryLedger:
             store.told("committed", "", entry)
         return new
 
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        with self._leading() as store:
+            return {due for due in dues if due in store.dues}
+
     def add(self, run: NewRun, now: datetime) -> None:
         with self._leading() as store:
             store.insert(run, now)

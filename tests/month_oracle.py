@@ -174,6 +174,10 @@ class Oracle:
         last: dict[str, datetime] = {}
         self.expected_skips.clear()
         seen = {(job, due) for due, job, _ in self.handed} & self.made.keys()
+        several = Counter(job for _, job, _ in self.handed)
+        for job, due in seen:
+            if job in active and several[job] > 1:
+                active[job].dues.add(due)
         for due, job, trigger in sorted(self.handed, key=lambda each: each[0]):
             if job not in self.specs:
                 self.counts["of a job that is gone"] += 1
@@ -212,7 +216,10 @@ class Oracle:
     def _becomes(
         self, job: str, due: datetime, trigger: str, active: "_Active", now: datetime
     ) -> str:
-        """Say what becomes of a due time: no second run where it has one."""
+        """Say what becomes of a due time: no second run where it has one.
+
+        Whether it is told as made already, or as skipped for another run, is the same to a job.
+        """
         seen = (job, due) in self.made
         if seen and due in active.dues:
             return "already_made"

@@ -5,6 +5,7 @@ first, so that the board never knows more than the store does. What to do is dec
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -113,6 +114,8 @@ class Board:
         now = self._clock.now()
         running = [active.run for active in self.running.values()]
         standing = standings(self.waiting.values(), running, self._locked())
+        for job, due in self._with_a_run(dues):
+            standing[job].dues.add(due)
         claimed = Claims(self.jobs, standing, now, waited=waited).settle(dues)
         inserted = self._ledger.claim(claimed, now)
         self.jobs.accounted(claimed.accounted)
@@ -127,6 +130,15 @@ class Board:
         for run_id, reason, by in claimed.over:
             if by in inserted:
                 self._cancelled(run_id, reason)
+
+    def _with_a_run(self, dues: Sequence[Due]) -> set[tuple[str, datetime]]:
+        """Return the due times that have a run, of jobs with several: it decides about the later.
+
+        Where there is one alone, the ledger tells when it is to get a second run.
+        """
+        counts = Counter(due.job for due in dues)
+        several = [(due.job, due.at) for due in dues if counts[due.job] > 1]
+        return self._ledger.recorded(several) if several else set()
 
     def request(
         self, job: str, selection: Selection, by: str, priority: Priority | None = None

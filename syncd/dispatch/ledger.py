@@ -50,6 +50,9 @@ class Ledger(Protocol):
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new: another daemon may have made one."""
 
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        """Return those of some due times, each a job and a moment, that have a run."""
+
     def add(self, run: NewRun, now: datetime) -> None:
         """Record a run by hand."""
 
@@ -123,6 +126,11 @@ class StoreLedger:
             if dues.skips:
                 job_state.note_skips(tx, dues.skips)
         return inserted
+
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        """Return those of some due times, each a job and a moment, that have a run."""
+        with self._leading() as tx:
+            return runs.recorded(tx, dues)
 
     def add(self, run: NewRun, now: datetime) -> None:
         """Record a run by hand."""

@@ -122,6 +122,18 @@ def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]
     }
 
 
+def recorded(tx: Transaction, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+    """Return those of some due times, each a job and a moment, for which a run is recorded."""
+    rows = tx.execute(
+        """select r.job, r.scheduled_for from syncd.run r
+           join unnest(%s::text[], %s::timestamptz[]) as d (job, due)
+             on r.job = d.job and r.scheduled_for = d.due
+           where r.trigger in ('schedule', 'catch_up')""",
+        ([job for job, _ in dues], [due for _, due in dues]),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
 def waiting(tx: Transaction) -> list[PendingRun]:
     """Return all runs that wait, oldest first."""
     cursor = tx.cursor(row_factory=class_row(PendingRun))

@@ -130,6 +130,16 @@ def test_a_due_time_gets_one_run_whatever_made_it(kit: Kit) -> None:
     assert waiting == {first.id, both.id, other.id, by_hand.id}
 
 
+def test_the_due_times_that_have_a_run_are_told(kit: Kit) -> None:
+    kit.remember("j", "k")
+    over = new(due=LATER, trigger="catch_up")
+    claim(kit, new(), over, new("k", LATER))
+    kit.ledger.cancel(over.id, "late", NOON)
+    kit.ledger.add(new(due=LATER + timedelta(hours=1), trigger="manual"), NOON)
+    asked = [("j", NOON), ("j", LATER), ("k", NOON), ("j", LATER + timedelta(hours=1))]
+    assert kit.ledger.recorded(asked) == {("j", NOON), ("j", LATER)}
+
+
 def test_accounts_never_go_back_but_with_the_clock(kit: Kit) -> None:
     kit.remember("j")
     claim(kit, new(due=LATER))

@@ -157,6 +157,13 @@ def test_a_due_time_whose_run_is_over_replaces_nothing() -> None:
     assert desk.watcher.told[-1] == ("skipped", "j", "already_made")
 
 
+def test_a_due_time_behind_one_that_had_its_run_gets_its_own() -> None:
+    desk = Desk(job(overlap="skip"))
+    desk.claim(0)
+    desk.end(desk.begin()[0])
+    assert desk.claim(0, 60) == ["60 pending", "0 already_made"]
+
+
 # The store was out of reach
 
 
