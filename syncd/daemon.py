@@ -186,6 +186,7 @@ class Daemon:
         if self._waited:
             try:
                 self.config = self._assembly.load()
+                self._store.resize(self.config.store.pool_min, self.config.store.pool_max)
             except ConfigurationError as error:
                 for line in str(error).splitlines():
                     self._log.error("the configuration stays as it was read", error=line)
@@ -309,6 +310,7 @@ class Daemon:
         change = difference(self.config, config)
         want = self._assembly.wanted(config)
         self.dispatch.change(want, set(change.unchanged))
+        self._store.resize(config.store.pool_min, config.store.pool_max)
         self.config = config
         self._status.problem = ""
         self._took_over(config, want.specs, change.added + change.changed)

@@ -55,7 +55,8 @@ def check(
             [
                 cell(each.name), cell(each.kind),
                 cell(_schedule(each.schedule, each.priority, each.overlap)),
-                cell(each.timezone), cell(_due_times(each.next_runs, each.waits_until)),
+                cell(each.timezone),
+                cell(_due_times(each.next_runs, each.waits_until, each.given_up)),
             ]
             for each in jobs
         ]  # fmt: skip
@@ -70,13 +71,21 @@ def _schedule(schedule: str, priority: str, overlap: str) -> str:
     return ", ".join([schedule or "by hand", *options])
 
 
-def _due_times(dues: Sequence[datetime], waits: Sequence[datetime | None]) -> str:
+def _due_times(
+    dues: Sequence[datetime], waits: Sequence[datetime | None], given_up: Sequence[bool]
+) -> str:
     """Return the moments to the minute, or to the second where one is not on a whole minute."""
     precision = "seconds" if any(due.second for due in dues) else "minutes"
     return ", ".join(
-        due.isoformat(" ", precision) + (f" (waits until {_end(due, until)})" if until else "")
-        for due, until in zip(dues, waits, strict=True)
+        due.isoformat(" ", precision) + (_in_window(due, until, lost=lost) if until else "")
+        for due, until, lost in zip(dues, waits, given_up, strict=True)
     )
+
+
+def _in_window(due: datetime, until: datetime, *, lost: bool) -> str:
+    """Return what becomes of a due time in a window."""
+    end = _end(due, until)
+    return f" (given up: window until {end})" if lost else f" (waits until {end})"
 
 
 def _end(due: datetime, until: datetime) -> str:

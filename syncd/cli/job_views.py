@@ -59,9 +59,9 @@ def _state(job: Json, began: Began, zone: tzinfo) -> Cell:
     """Return what a job does, and how its last run failed."""
     words = state_words(job, began, zone)
     last = job["last"] or _NEVER
-    if last["error_class"] and (error := error_text(last)):  # why one was cancelled is a skip
+    if last["status"] == "failed" and (error := error_text(last)):
         short = error if len(error) <= _LONGEST else f"{error[: _LONGEST - 1]}…"
-        words.append(f"{last['status']}: {short}")
+        words.append(f"failed: {short}")
     if job["stuck"] or job["held"]:
         return cell("; ".join(words), "red")
     kept = job["paused"] or job["waiting"]

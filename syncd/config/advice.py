@@ -1,7 +1,7 @@
 """What is valid, but can't do what it says: told as warnings."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
@@ -55,7 +55,7 @@ def _of_times(name: str, job: Job, keys: set[str], now: datetime) -> Iterator[st
     gaps = [late - early for early, late in pairwise(dues)]
     if job.spread > min(gaps, default=job.spread):
         yield f"its spread is longer than the {format_duration(min(gaps))} between due times"
-    if gaps and all(_is_given_up(job, due, gap) for due, gap in zip(dues, gaps, strict=False)):
+    if gaps and all(job.is_given_up(due, following) for due, following in pairwise(dues)):
         yield "each of its next due times falls into a window that outlasts its start_deadline"
 
 
@@ -67,9 +67,3 @@ def _next_dues(name: str, job: Job, now: datetime) -> list[datetime]:
         dues.append(due)
         now = due
     return dues
-
-
-def _is_given_up(job: Job, due: datetime, gap: timedelta) -> bool:
-    """Tell whether a due time's window lasts until its run is given up."""
-    until = job.closed_until(due)
-    return until is not None and until - due > (job.start_deadline or gap)

@@ -126,6 +126,15 @@ class Job(Defaults):
         """Return when the windows end that a moment is inside of, None when it is in none."""
         return self.windows.closed_until(moment, ZoneInfo(self.timezone))
 
+    def is_given_up(self, due: datetime, following: datetime | None) -> bool:
+        """Tell whether the windows that a due time is in last until its run is given up.
+
+        Without a `start_deadline` that is at the due time that follows.
+        """
+        until = self.closed_until(due)
+        given_up = following if self.start_deadline is None else due + self.start_deadline
+        return until is not None and given_up is not None and until > given_up
+
     def enabled_accounts(self, accounts: Mapping[str, Account]) -> tuple[str, ...]:  # noqa: ARG002
         """Return the names of the enabled accounts that the job uses."""
         return ()

@@ -18,7 +18,8 @@ from syncd.triggers.catch_up import first_due
 class Upcoming:
     """A job and its next due times, in the job's own zone; none for a job run by hand only.
 
-    `waits_until` tells, for each due time, when the window ends in which it falls, None without.
+    `waits_until` tells, for each due time, when the window ends in which it falls, None without;
+    `given_up`, whether its run does not wait so long.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Upcoming:
     windows: tuple[str, ...]
     next_runs: tuple[datetime, ...]
     waits_until: tuple[datetime | None, ...]
+    given_up: tuple[bool, ...]
 
 
 def upcoming(
@@ -68,12 +70,14 @@ def _job_as_json(job: Upcoming) -> dict[str, Any]:
     if job.windows:
         document["windows"] = job.windows
         document["waits_until"] = [until and until.isoformat() for until in job.waits_until]
+        document["given_up"] = job.given_up
     return document
 
 
 def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
     zone = ZoneInfo(job.timezone)
-    runs = _next_runs(name, job, now, count)
+    dues = _next_dues(name, job, now, count + 1)
+    runs, following = dues[:count], [*dues[1:], None]
     ends = [job.closed_until(run) for run in runs]
     return Upcoming(
         name=name,
@@ -85,10 +89,11 @@ def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
         windows=job.windows.texts,
         next_runs=runs,
         waits_until=tuple(end and end.astimezone(zone) for end in ends),
+        given_up=tuple(map(job.is_given_up, runs, following)),
     )
 
 
-def _next_runs(name: str, job: Job, now: datetime, count: int) -> tuple[datetime, ...]:
+def _next_dues(name: str, job: Job, now: datetime, count: int) -> tuple[datetime, ...]:
     trigger = job.trigger(name, Memory(), now)
     zone = ZoneInfo(job.timezone)
     runs: list[datetime] = []

@@ -10,6 +10,8 @@ from syncd.config.configuration import Config
 FIXED: Final = ("store", "listen", "daemon")
 """The tables that are built into the running daemon."""
 LIVE: Final = (
+    "store.pool_min",
+    "store.pool_max",  # with max_concurrent_runs, which would starve in a pool of before
     "daemon.max_concurrent_runs",
     "daemon.max_per_account",
     "daemon.max_per_server",

@@ -108,6 +108,10 @@ class Store:
         """Close every connection, in a few seconds at most."""
         self.pool.close(timeout=5)
 
+    def resize(self, pool_min: int, pool_max: int) -> None:
+        """Have so many connections from now on; those too many are closed when they are spare."""
+        self.pool.resize(pool_min, pool_max)
+
     def connections(self) -> dict[str, int]:
         """Return how many connections of the pool are idle and in use."""
         stats = self.pool.get_stats()

@@ -42,6 +42,20 @@ def test_a_store_out_of_reach_is_told_with_the_reason(dsn: str) -> None:
         store.close()
 
 
+def test_a_pool_grows_while_it_is_in_use(dsn: str) -> None:
+    store = Store(dsn, pool_min=1, pool_max=1)
+    store.open()
+    try:
+        with store.transaction():
+            with pytest.raises(StoreError, match="reached"), store.transaction(limit=0.2):
+                pass
+            store.resize(1, 2)
+            with store.transaction() as tx:
+                assert tx.execute("select 1").fetchone() == (1,)
+    finally:
+        store.close()
+
+
 def test_a_statement_ends_at_the_deadline(bench: Bench) -> None:
     with pytest.raises(TimedOut), bench.store.transaction(Deadline.after(0.1)) as tx:
         tx.execute("select pg_sleep(30)")

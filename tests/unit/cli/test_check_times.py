@@ -66,6 +66,18 @@ def test_a_due_time_in_a_window_is_shown_with_its_end(check):
     assert printed.count("waits until") == 1
 
 
+def test_a_due_time_that_does_not_see_the_end_of_its_window_is_told_apart(check):
+    keys = 'schedule = "0 * * * *"\nwindows = ["09:30-12:30"]'
+    at = "2024-05-01T09:15+02:00"
+    assert document(check, keys, "--from", at)["given_up"] == [True, True, False]
+    printed = check(keys, "--from", at)
+    assert "10:00+02:00 (given up: window until 12:30)" in printed
+    assert "12:00+02:00 (waits until 12:30)" in printed
+    for deadline, lost in (("1h", [True, True, False]), ("10m", [True] * 3), ("3h", [False] * 3)):
+        more = f'{keys}\nstart_deadline = "{deadline}"'
+        assert document(check, more, "--from", at)["given_up"] == lost, deadline
+
+
 def test_the_end_of_a_window_on_another_day_has_its_date(check):
     keys = 'schedule = "0 23 * * *"\nwindows = ["22:00-02:00"]'
     printed = check(keys, "--next", "1", "--from", "2024-05-01T00:00+02:00")

@@ -40,7 +40,7 @@ def test_what_waits_for_a_restart_is_named(folder):
     old = loaded(folder, "")
     new = loaded(
         folder,
-        '[store]\ndsn = "postgresql:///x"\n[listen]\nhttp = "off"\n'
+        '[store]\ndsn = "postgresql:///x"\npool_min = 3\npool_max = 25\n[listen]\nhttp = "off"\n'
         '[daemon]\nstate_dir = "/d"\nmax_concurrent_runs = 4\nshutdown_grace = "1s"\n'
         'load_limit = 0\nmin_free_disk = "1GB"\nmax_per_account = 2\nmax_per_server = 2\n',
     )
