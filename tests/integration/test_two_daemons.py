@@ -270,9 +270,8 @@ def test_what_people_and_runs_have_changed_survives_a_takeover(make: Make) -> No
     (held,) = until(lambda: at.place.rows("select * from syncd.held_account"), 10, "a hold")
     first.site.client.pause("paused", None, "me")
     until(lambda: job_of(first, "adaptive")["interval_seconds"] >= 2, 20, "a longer interval")
-    at.place.fault("hang", provider="tencent")
-    hung, since = "job = 'adaptive' and status = 'running' and started_at > %s", now()
-    until(lambda: at.place.runs(hung, since), 20, "a run that keeps the account")
+    faults, hang = at.place.emulator.faults, at.place.fault("hang", provider="tencent", times=99)
+    until(lambda: faults.left(hang) != 99, 20, "a run that hangs, and keeps its account")
     moved = first.site.client.trigger("later", EVERYTHING, "me", "low")
     first.site.client.prioritise(moved, "high", "me")
     kept = [(job_of(first, name)[key]) for name, key in KEPT]
