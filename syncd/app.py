@@ -253,6 +253,7 @@ def _watch(
     metrics.watch("job_held", jobs.held)
     metrics.watch("job_stuck", jobs.stuck)
     metrics.watch("job_adaptive_interval_seconds", jobs.intervals)
+    metrics.watch("job_expected_interval_seconds", jobs.expected_intervals)
     metrics.watch("disk_free_bytes", lambda: {str(directory): machine.disk_free_bytes(directory)})
     metrics.watch("load_per_cpu", machine.load_per_cpu)
     metrics.watch("memory_available_bytes", machine.memory_available_bytes)

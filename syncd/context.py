@@ -14,7 +14,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from syncd.errors import Interrupted, SyncdError, TimedOut
+from syncd.errors import Cancelled, Interrupted, SyncdError, TimedOut
 from syncd.model.run import RunId, Selection
 
 BoundLogger = FilteringBoundLogger
@@ -111,10 +111,15 @@ class CancelSource:
         return self.token._error
 
     def cancel(self, error: SyncdError | None = None) -> None:
-        """Stop the work with `error`, which its calls will raise; only the first call counts."""
+        """Stop the work with `error`, which its calls will raise; only the first call counts.
+
+        But a person's word counts later, too: it tells that no further attempt is wanted.
+        """
         token = self.token
         with token._changed:
             if token._error is not None:
+                if isinstance(error, Cancelled):
+                    token._error = error
                 return
             token._error = error or Interrupted("interrupted")
             self.since = time.monotonic()

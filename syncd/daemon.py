@@ -14,7 +14,14 @@ from syncd.context import BoundLogger, Clock
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
-from syncd.errors import ConfigurationError, StoreError, SyncdError, TimedOut, describe
+from syncd.errors import (
+    ConfigurationError,
+    Conflict,
+    StoreError,
+    SyncdError,
+    TimedOut,
+    describe,
+)
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -218,10 +225,10 @@ class Daemon:
     def _took_over(self, config: Config, specs: Mapping[str, JobSpec], told: Iterable[str]) -> None:
         """Say which jobs are in force; the log names those of `told`."""
         self._signals.configuration.report(detail=f"{len(specs)} jobs")
+        self._status.keep(specs)
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
-            MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), s.longest_gap(self._clock.now()))
-            for s in specs.values()
+            MeasuredJob(s.name, s.kind, s.timeout.total_seconds()) for s in specs.values()
         )
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))
@@ -274,9 +281,12 @@ class Daemon:
     def reload(self, by: str) -> tuple[str, ...]:
         """Read the configuration again and take it over as a whole; return what needs a restart.
 
-        Raises ConfigInvalid, with the old one still in force, or StoreError.
+        Raises ConfigInvalid, with the old one still in force, or StoreError; Conflict while the
+        daemon stops, of which the service manager was told already.
         """
         with self._reloading:
+            if self._stopping.is_set():
+                raise Conflict("the daemon stops: its next start reads the configuration")
             self.dispatch.check_leads()  # who stands by must not tell the service manager READY
             self._log.info("reloading", by=by)
             self._notifier.reloading()

@@ -8,11 +8,12 @@ from uuid import UUID
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline
 from syncd.control.commands import Json
+from syncd.dispatch.holds import Holds
 from syncd.dispatch.item import Observer
 from syncd.dispatch.planner import plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner, Unheeded
+from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.service import rehearsal
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Items
@@ -116,9 +117,9 @@ class LocalSession:
             held={},
         )
         work = Items(self.store, self.recorder, self.observer, self.clock)
-        runner = Runner(
-            {"thread": work}, self.recorder, self.observer, Unheeded(), self.clock, self.log
-        )
+        holds = Holds(self.store, self.clock, self.log)
+        holds.load()  # to free the account of a daemon that waits for better credentials
+        runner = Runner({"thread": work}, self.recorder, self.observer, holds, self.clock, self.log)
         active = self._active[new.id] = _Active(attempt, threading.Event())
 
         def run() -> None:

@@ -103,6 +103,21 @@ class JobGauges:
 
     def __init__(self, dispatch: Dispatch, now: Callable[[], datetime]) -> None:
         self._dispatch, self._now = dispatch, now
+        self._gaps: dict[str, tuple[JobSpec, float | None]] = {}
+
+    def expected_intervals(self) -> dict[str, float]:
+        """Return the longest time between two due times of each job that has any, in seconds.
+
+        To find that takes some milliseconds a job: once, and not while the daemon starts.
+        """
+        known, now = self._gaps, self._now()
+        self._gaps = {
+            job: known[job]
+            if job in known and known[job][0] is spec
+            else (spec, spec.longest_gap(now))
+            for job, spec in self._specs.items()
+        }
+        return {job: gap for job, (_, gap) in self._gaps.items() if gap is not None}
 
     def next_runs(self) -> dict[str, float]:
         """Return when each job is due next, as a timestamp; 0 for one that never is."""

@@ -1,6 +1,6 @@
 """The one line that `systemctl status` shows, kept current."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,10 @@ class StatusLine:
         self._failed.pop(job, None)
         if failed:
             self._failed[job] = self._clock.now()
+
+    def keep(self, jobs: Collection[str]) -> None:
+        """Forget the failures of jobs that are gone."""
+        self._failed = {job: at for job, at in self._failed.items() if job in jobs}
 
     def text(
         self,

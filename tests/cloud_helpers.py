@@ -20,10 +20,11 @@ from syncd.config.configuration import Config, Tables
 from syncd.context import CancelSource, Clock, Deadline
 from syncd.demo.emulator import Emulator, Fault, World
 from syncd.demo.emulator.world import REGIONS
+from syncd.dispatch.holds import Holds
 from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Attempt, Runner, Unheeded
+from syncd.dispatch.runner import Attempt, Runner
 from syncd.dispatch.service import rehearsal
 from syncd.dispatch.work import Items
 from syncd.http_client import HttpClient
@@ -96,7 +97,9 @@ class Clouds:
         self.recorder = Recorder(self.store, self.outbox, log)
         observer = Metrics("0", datetime.now(UTC))
         work = Items(self.store, self.recorder, observer, Clock())
-        self.runner = Runner({"thread": work}, self.recorder, observer, Unheeded(), Clock(), log)
+        self.runner = Runner(
+            {"thread": work}, self.recorder, observer, Holds(self.store, Clock(), log), Clock(), log
+        )
         self.configure()
 
     def configure(

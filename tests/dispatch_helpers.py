@@ -104,8 +104,15 @@ class Noted:
         self.refused: dict[str, str] = {}
         self.answered: set[str] = set()
 
+    def fingerprints(self, spec: JobSpec) -> Mapping[str, str]:
+        return {}
+
     def note(
-        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+        self,
+        claim: Claim,
+        fingerprints: Mapping[str, str],
+        refused: Mapping[str, str],
+        answered: Collection[str],
     ) -> None:
         self.refused |= refused
         self.answered |= set(answered)

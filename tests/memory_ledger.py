@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
+from zlib import crc32
 
 from syncd.dispatch.ledger import ClaimedDues
 from syncd.errors import Conflict, Fenced, StoreError
@@ -213,6 +214,10 @@ class MemoryLedger:
         with self.store.transaction(self._holder, self._epoch):
             yield self.store
 
+    def states(self) -> Mapping[str, JobState]:
+        with self._leading() as store:
+            return {job: state for job, (_, state) in store.states.items()}
+
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
         with self._leading() as store:
             rows = [row for rows in store.active.values() for row in rows.values()]
@@ -221,7 +226,7 @@ class MemoryLedger:
                     row.move("pending")
                     row.next_attempt_at = now
                     row.max_attempts += 1
-            ours = [row for row in rows if row.status == "pending" or self._runs(row)]
+            ours = [row for row in rows if row.status == "pending"]
             ours.sort(key=lambda row: (row.created_at, row.new.id.int))
             return [_pending(row) for row in ours]
 
@@ -249,6 +254,10 @@ class MemoryLedger:
             store.told("committed", "", entry)
         return new
 
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        with self._leading() as store:
+            return {due for due in dues if due in store.dues}
+
     def add(self, run: NewRun, now: datetime) -> None:
         with self._leading() as store:
             store.insert(run, now)
@@ -256,7 +265,7 @@ class MemoryLedger:
     def start(self, run_id: RunId, now: datetime) -> Claim | None:
         with self._leading() as store:
             row = store.runs[run_id]
-            if row.status != "pending" and not self._runs(row):
+            if row.status != "pending":
                 return None
             store.begin(row, self._holder, self._epoch)
         return Claim(run_id, self._holder, self._epoch, row.attempt)
@@ -303,9 +312,10 @@ class MemoryLedger:
                 store.told("adapted", job, interval)
 
     def changes_of(self, run_id: RunId) -> int:
-        """Return a number of changes: of one run in four there are some."""
-        with self._leading():
-            return max(0, run_id.int % 8 - 5)
+        """Return a number of changes, by chance but always the same: one run in four has some."""
+        with self._leading() as store:
+            new = store.runs[run_id].new
+            return max(0, crc32(f"{new.job} {new.scheduled_for}".encode()) % 8 - 5)
 
     def pull_back(self, now: datetime) -> None:
         with self._leading() as store:

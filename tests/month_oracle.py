@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memory_ledger import Journal, Row
-from month_world import Fact
+from month_daemon import Fact
 
 from syncd.dispatch.spec import JobSpec
 from syncd.triggers.base import Memory, Trigger
@@ -61,7 +61,7 @@ class Oracle:
         self.handed.clear()
         self._remember(fact)
         for name in self.specs:
-            self._put(name, fact.now)
+            self._put(name, fact.now, self._memory(name))
 
     def reloaded(self, fact: Fact) -> None:
         before = self.specs
@@ -70,7 +70,7 @@ class Oracle:
             self.timed.pop(name, None)
         for name, spec in self.specs.items():
             if before.get(name) is not spec:
-                self._put(name, fact.now)
+                self._put(name, fact.now, self._memory(name))
 
     def _remember(self, fact: Fact) -> None:
         """Take the jobs over: a new cron schedule starts now; what is ahead of the clock, too."""
@@ -87,13 +87,17 @@ class Oracle:
                 if not spec.fixed_rate:
                     self.accounted[name] = fact.now
 
-    def _put(self, name: str, now: datetime, since: datetime | None = None) -> None:
+    def _memory(self, name: str) -> Memory:
+        """Return what the store remembers of a job."""
+        return Memory(self.accounted.get(name), self.intervals.get(name))
+
+    def _put(self, name: str, now: datetime, memory: Memory, since: datetime | None = None) -> None:
         """Put a job in: it goes on from what it was seen to, or what is accounted for."""
-        spec, last = self.specs[name], self.accounted.get(name)
+        spec = self.specs[name]
         assert spec.trigger_from
-        trigger = spec.trigger_from(Memory(last, self.intervals.get(name)), now)
+        trigger = spec.trigger_from(memory, now)
         assert trigger
-        found, old = since or last or now - MOMENT, self.timed.get(name)
+        found, old = since or memory.last_due or now - MOMENT, self.timed.get(name)
         self.versions += 1
         self.timed[name] = Timed(trigger, max(found, old.since) if old else found, self.versions)
         self._await(name)
@@ -105,7 +109,7 @@ class Oracle:
             heapq.heappush(self.queue, (due, name, timed.version))
 
     def retimed(self, fact: Fact) -> None:
-        self._put(fact.job, fact.now, fact.now)
+        self._put(fact.job, fact.now, fact.value, fact.now)
 
     def set_back(self, fact: Fact) -> None:
         """Start anew at a clock that was set back."""
@@ -170,6 +174,10 @@ class Oracle:
         last: dict[str, datetime] = {}
         self.expected_skips.clear()
         seen = {(job, due) for due, job, _ in self.handed} & self.made.keys()
+        several = Counter(job for _, job, _ in self.handed)
+        for job, due in seen:
+            if job in active and several[job] > 1:
+                active[job].dues.add(due)
         for due, job, trigger in sorted(self.handed, key=lambda each: each[0]):
             if job not in self.specs:
                 self.counts["of a job that is gone"] += 1
@@ -179,6 +187,7 @@ class Oracle:
             self.counts[what] += 1
             if what in ("made", "replaced", "store"):
                 made.add((job, due, trigger))
+                active[job].dues.add(due)
                 self.made[job, due] = trigger
             if what == "replaced":
                 cancelled |= active[job].give_way()
@@ -207,7 +216,10 @@ class Oracle:
     def _becomes(
         self, job: str, due: datetime, trigger: str, active: "_Active", now: datetime
     ) -> str:
-        """Say what becomes of a due time: no second run where it has one."""
+        """Say what becomes of a due time: no second run where it has one.
+
+        Whether it is told as made already, or as skipped for another run, is the same to a job.
+        """
         seen = (job, due) in self.made
         if seen and due in active.dues:
             return "already_made"

@@ -5,6 +5,7 @@ first, so that the board never knows more than the store does. What to do is dec
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,10 +19,11 @@ from syncd.dispatch.ledger import Ledger
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.queue import Closed, Decision, Room, Running, Verdict, Waiting, decide
 from syncd.dispatch.runner import Attempt
+from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Conflict, Fenced, Preempted
 from syncd.model.run import Claim, Due, Gate, Priority, RunId, Selection, new_run_id
 from syncd.store import runs
-from syncd.store.job_state import Skip
+from syncd.store.job_state import JobState, Skip
 from syncd.store.runs import NewRun, PendingRun, RunEnd
 
 NextDue = Callable[[str], datetime | None]
@@ -57,6 +59,7 @@ class Board:
         self.waiting: dict[RunId, Waiting] = {}
         self.running: dict[RunId, Active] = {}
         self.stuck: dict[RunId, Active] = {}  # their runs are over, their threads are not
+        self._doomed: dict[RunId, str] = {}  # to be cancelled: their cancel came too late to count
         self.waits: Mapping[RunId, Verdict] = {}  # why each run waits, as was decided last
         self._final = threading.Condition()
 
@@ -68,20 +71,38 @@ class Board:
         """Return the attempts under way; any thread may ask."""
         return [active.attempt for active in list(self.running.values())]
 
+    def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
+        """Take the jobs of a configuration over, with the runs that wait: as a whole, or not."""
+        recorded = self._recorded()  # first, since this may fail
+        self.jobs.adopt(specs, states)
+        self._place(recorded)
+
     def reread(self) -> None:
-        """Take the runs that wait over from the ledger; cancel those of jobs that are gone."""
-        now = self._clock.now()
-        waiting: dict[RunId, Waiting] = {}
+        """Take the runs that wait over from the ledger."""
+        self._place(self._recorded())
+
+    def _recorded(self) -> list[PendingRun]:
+        """Return what waits in the ledger; what it has as begun and nobody does, waits again."""
         under_way = self.running.keys() | self.stuck.keys()
-        for run in self._ledger.waiting(under_way, now):
-            if run.id in under_way:
-                continue
-            if run.job in self.jobs.specs:
-                waiting[run.id] = self.jobs.placed(_waiting(run))
-            else:
-                self._ledger.cancel(run.id, _GONE, now)
-                self._log.warning("run cancelled", reason=_GONE, job=run.job, run=str(run.id))
-        self.waiting = waiting  # at once, for who reads it meanwhile
+        found = self._ledger.waiting(under_way, self._clock.now())
+        return [run for run in found if run.id not in under_way]
+
+    def _place(self, recorded: Iterable[PendingRun]) -> None:
+        """Let recorded runs wait, those of jobs that are gone too, until they are dropped."""
+        waiting = {run.id: _waiting(run) for run in recorded}
+        self.waiting = {  # at once, for who reads it meanwhile
+            run_id: self.jobs.placed(run) if run.job in self.jobs.specs else run
+            for run_id, run in waiting.items()
+        }
+
+    def pull_back(self, now: datetime) -> None:
+        """Bring due times, and what runs wait for, back to a clock that was set back."""
+        self.jobs.pull_back(now)
+        known = self.jobs.specs
+        self.waiting = {
+            run_id: self.jobs.placed(run) if run.job in known else run
+            for run_id, run in self.waiting.items()
+        }
 
     # Runs that come to be
 
@@ -93,6 +114,8 @@ class Board:
         now = self._clock.now()
         running = [active.run for active in self.running.values()]
         standing = standings(self.waiting.values(), running, self._locked())
+        for job, due in self._with_a_run(dues):
+            standing[job].dues.add(due)
         claimed = Claims(self.jobs, standing, now, waited=waited).settle(dues)
         inserted = self._ledger.claim(claimed, now)
         self.jobs.accounted(claimed.accounted)
@@ -107,6 +130,15 @@ class Board:
         for run_id, reason, by in claimed.over:
             if by in inserted:
                 self._cancelled(run_id, reason)
+
+    def _with_a_run(self, dues: Sequence[Due]) -> set[tuple[str, datetime]]:
+        """Return the due times that have a run, of jobs with several: it decides about the later.
+
+        Where there is one alone, the ledger tells when it is to get a second run.
+        """
+        counts = Counter(due.job for due in dues)
+        several = [(due.job, due.at) for due in dues if counts[due.job] > 1]
+        return self._ledger.recorded(several) if several else set()
 
     def request(
         self, job: str, selection: Selection, by: str, priority: Priority | None = None
@@ -148,14 +180,20 @@ class Board:
 
     # Runs that are begun, or given up
 
+    def drop_void(self) -> None:
+        """Cancel what waits of jobs that are gone, and what was cancelled as its attempt ended."""
+        gone = [run_id for run_id, run in self.waiting.items() if run.job not in self.jobs.specs]
+        for run_id, reason in {**dict.fromkeys(gone, _GONE), **self._doomed}.items():
+            self._ledger.cancel(run_id, reason, self._clock.now())
+            self._cancelled(run_id, reason)
+            self._doomed.pop(run_id, None)
+
     def lapse(self, room: Room, closed: Collection[Gate], observer: Observer) -> None:
         """Give up what waited too long; cancel what waits of jobs that are gone."""
         if not self.waiting:
             return
+        self.drop_void()
         now = self._clock.now()
-        for run in [run for run in self.waiting.values() if run.job not in self.jobs.specs]:
-            self._ledger.cancel(run.run_id, _GONE, now)
-            self._cancelled(run.run_id, _GONE)
         for run, reason in self._decide(room, closed, now).lapsed:
             skip = None if run.attempt else Skip(run.job, run.scheduled_for, skip_reason(reason))
             self._ledger.cancel(run.run_id, lapsed_text(reason), now, skip)
@@ -191,12 +229,18 @@ class Board:
             yield attempt
 
     def _decide(self, room: Room, closed: Collection[Gate], now: datetime) -> Decision:
-        jobs = {run.job for run in self.waiting.values()}
-        shut = {job: verdict for job in jobs if (verdict := self.jobs.gate(job, now))}
+        waiting = [
+            run
+            for run in self.waiting.values()
+            if run.job in self.jobs.specs and run.run_id not in self._doomed
+        ]
+        shut = {
+            job: verdict
+            for job in {run.job for run in waiting}
+            if (verdict := self.jobs.gate(job, now))
+        }
         running = [active.as_running() for active in self.running.values()]
-        return decide(
-            self.waiting.values(), running, self._locked(), Closed(closed, shut), room, now
-        )
+        return decide(waiting, running, self._locked(), Closed(closed, shut), room, now)
 
     def _locked(self) -> set[str]:
         """Return the jobs of which a thread is stuck."""
@@ -253,6 +297,8 @@ class Board:
             )
             known = run.job in self.jobs.specs  # the job may differ by now, or be gone
             self.waiting[run_id] = self.jobs.placed(again) if known else again
+            if isinstance(attempt.source.error, Cancelled):  # after its end was decided
+                self._doomed[run_id] = str(attempt.source.error)
         del self.running[run_id]
         self._notify()
 

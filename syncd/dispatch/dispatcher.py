@@ -45,7 +45,8 @@ T = TypeVar("T")
 _TURN: Final = 0.5  # seconds between two looks at deadlines and the lease
 _STORE_RETRY: Final = 1.0  # seconds between two tries while the store is out of reach
 _CLAIMED: Final = 1000  # due times at once: a second at most, since the lease runs meanwhile
-_ANSWER: Final = 15.0  # seconds that a request waits for its answer
+_ANSWER: Final = 15.0  # seconds that a request waits for its turn
+_UNDER_WAY: Final = 45.0  # and for its answer after that; the clients wait for 70
 
 
 class Keeper(Protocol):
@@ -125,26 +126,25 @@ class Dispatcher:
     def ask(self, act: Callable[[], T]) -> T:
         """Have the dispatcher's thread do an act, wait for it, and return what it returns.
 
-        Raises what the act raises, StoreError when there is no answer in 15 s. What was not begun
-        by then is not done any more.
+        Raises what the act raises, StoreError when it was not begun in 15 s: then it never is.
         """
         answer: Future[T] = Future()
 
         def do() -> None:
             if not answer.set_running_or_notify_cancel():
-                return  # nobody waits any more, and whoever asked was told that it failed
+                return
             try:
                 answer.set_result(act())
             except Exception as error:  # noqa: BLE001 - raised where it was asked
                 answer.set_exception(error)
 
         self._inbox.put(do)
-        try:
+        with suppress(FutureTimeout):
             return answer.result(_ANSWER)
-        except FutureTimeout as error:
-            more = "" if answer.cancel() else "; what was asked for may be done yet"
-            text = f"the dispatcher does not answer: the store may hang{more}"
-            raise StoreError(text) from error
+        with suppress(FutureTimeout):
+            if not answer.cancel():  # it is being done; the store bounds how long that takes
+                return answer.result(_UNDER_WAY)
+        raise StoreError("the dispatcher does not answer: the store may hang")
 
     def adopt(
         self, want: Wanted, remember: Callable[[], Mapping[str, JobState]]
@@ -158,9 +158,10 @@ class Dispatcher:
         def act() -> Mapping[str, JobState]:
             self._recorder.flush()
             states = remember()
-            self._board.jobs.adopt(want.specs, states)
-            self._board.reread()
+            self._board.adopt(want.specs, states)
             self._limits = want.limits
+            with suppress(StoreError, TimedOut):  # else it is done by a later turn
+                self._board.drop_void()
             return states
 
         return self.ask(act)
@@ -245,7 +246,7 @@ class Dispatcher:
             self._keeper.store_back()
         self._recorder.flush()
         if self._back_to:
-            self._board.jobs.pull_back(self._back_to)
+            self._board.pull_back(self._back_to)
             self._back_to = None
         if not self._draining:
             self._schedule(self._gates.closed(self._limits))
@@ -311,11 +312,14 @@ class Dispatcher:
             "a thread is stuck: its job is locked until it comes back",
             job=job, run=str(run_id), error=end.outcome.error,
         )  # fmt: skip
-        with suppress(Fenced):
+        try:
             self._recorder.record(Owed(attempt.claim, run=end))
-        if piece := self._pieces.pop(run_id, None):
-            self._pool.give_up(piece)
-        self._board.give_up(active)
+        except Fenced:
+            pass  # somebody else has ended it
+        finally:
+            if piece := self._pieces.pop(run_id, None):
+                self._pool.give_up(piece)
+            self._board.give_up(active)
         status: RunOutcome = "cancelled" if end.outcome.status == "cancelled" else "failed"
         self._observer.run_ended(job, status, end.finished_at, end.seconds)
         self._keeper.run_ended(job, end)
@@ -323,6 +327,7 @@ class Dispatcher:
     def _recover_board(self) -> None:
         """After an outage: what was committed though its answer was lost is on the board again."""
         self._recorder.flush()
+        self._board.jobs.reread()
         self._board.reread()
         self.store_fails, self._waited = False, True
         self._log.info("the store is back")

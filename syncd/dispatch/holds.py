@@ -20,6 +20,7 @@ from syncd.store.database import Store
 from syncd.store.held_accounts import HeldAccount
 
 PROBE_EVERY: Final = timedelta(hours=1)
+_LIMIT: Final = 10.0  # seconds that the store has for it
 _READ_EVERY: Final = 10.0  # seconds between two looks at the secrets of held accounts
 
 
@@ -32,11 +33,19 @@ class Holds:
         self._held: dict[str, HeldAccount] = {}
         self._looked: dict[str, tuple[float, Mapping[str, str]]] = {}  # by job
 
-    def load(self, held: Iterable[HeldAccount]) -> None:
-        """Take over what the store remembers."""
-        with self._lock:
-            self._held = {each.account: each for each in held}
+    def load(self) -> None:
+        """Take over what the store remembers; it does not know of probes that just began.
+
+        Read under the lock, so that what is noted meanwhile is noted after it.
+        """
+        with self._lock, self._store.transaction(limit=_LIMIT) as tx:
+            self._held = {each.account: self._probed(each) for each in held_accounts.load(tx)}
             self._looked.clear()
+
+    def _probed(self, held: HeldAccount) -> HeldAccount:
+        """Return a held account with the moment at which it was tried last."""
+        known = self._held.get(held.account, held)
+        return replace(held, probed_at=max(held.probed_at, known.probed_at))
 
     def of(self, spec: JobSpec) -> list[HeldAccount]:
         """Return the job's accounts that are held."""
@@ -63,8 +72,16 @@ class Holds:
                     self._held[each.account] = replace(each, probed_at=now)
         return reasons
 
+    def fingerprints(self, spec: JobSpec) -> Mapping[str, str]:
+        """Return what an attempt's credentials are told by; to be asked before it reads them."""
+        return spec.fingerprints() if spec.accounts else {}
+
     def note(
-        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+        self,
+        claim: Claim,
+        fingerprints: Mapping[str, str],
+        refused: Mapping[str, str],
+        answered: Collection[str],
     ) -> None:
         """Hold the accounts that an attempt was refused by, free those that answered it.
 
@@ -74,13 +91,13 @@ class Holds:
             freed = self._held.keys() & set(answered) - refused.keys()
         if not refused and not freed:
             return
-        now, fingerprints = self._clock.now(), spec.fingerprints() if refused else {}
+        now = self._clock.now()
         fresh = [
             HeldAccount(account, now, reason, fingerprints.get(account), now)
             for account, reason in refused.items()
         ]
         try:
-            with self._store.transaction() as tx:
+            with self._store.transaction(limit=_LIMIT) as tx:
                 runs.fence(tx, claim)
                 for each in fresh:
                     held_accounts.hold(tx, each)
@@ -124,7 +141,7 @@ class Holds:
         with self._lock:
             at, prints = self._looked.get(spec.name, (-_READ_EVERY, {}))
         if ticks - at >= _READ_EVERY:
-            prints = spec.fingerprints()
+            prints = self.fingerprints(spec)
             with self._lock:
                 self._looked[spec.name] = ticks, prints
         return prints

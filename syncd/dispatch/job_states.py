@@ -5,7 +5,7 @@ Only the dispatcher's thread changes them; each change is written to the ledger 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncd.context import BoundLogger, Clock
 from syncd.dispatch.holds import Holds
@@ -29,6 +29,10 @@ class JobStates:
     def adopt(self, specs: Mapping[str, JobSpec], states: Mapping[str, JobState]) -> None:
         """Take the jobs of a configuration over."""
         self.specs, self._states = specs, dict(states)
+
+    def reread(self) -> None:
+        """Take what is remembered over from the ledger, after answers of it may have been lost."""
+        self._states = self._ledger.states()
 
     def spec(self, job: str) -> JobSpec:
         """Return a job; raises NotFound."""
@@ -71,17 +75,23 @@ class JobStates:
         """Return the gate that holds the scheduled runs of a job: paused, held, or a window."""
         if pause := self.pause_of(job):
             return Verdict("paused", pause.until)
-        if job not in self.specs:
-            return None
         spec = self.specs[job]
         until = spec.closed_until(now)
         return self.holds.gate(spec, now) or (Verdict("window", until) if until else None)
 
     def placed(self, run: Waiting) -> Waiting:
-        """Return a run with what its job says of it now: what it uses, how long it may wait."""
+        """Return a run with what its job says of it now: what it uses, how long it may wait.
+
+        It waits no longer than the ladder's longest step: the clock may have gone back meanwhile.
+        """
         spec, chosen = self.specs[run.job], run.selection.accounts
         accounts = frozenset(spec.accounts)
-        gate_by, start_by = self.limits(spec, run.trigger, run.scheduled_for, run.created_at)
+        longest = max(spec.retries, default=timedelta(0)) if run.attempt else timedelta(0)
+        run = replace(run, ready_at=min(run.ready_at, self._clock.now() + longest))
+        trigger, since = run.trigger, run.created_at
+        if run.attempt and trigger != "manual":  # has its time from when it is ready, likewise
+            trigger, since = "catch_up", run.ready_at
+        gate_by, start_by = self.limits(spec, trigger, run.scheduled_for, since)
         return replace(
             run, accounts=accounts & chosen if chosen else accounts,
             servers=frozenset(spec.servers), gate_by=gate_by, start_by=start_by,
@@ -101,19 +111,23 @@ class JobStates:
             return since + spec.start_deadline, since + spec.start_deadline
         # From the due time on, since what is remembered may be another one, or none as yet.
         memory = replace(self.of(spec.name).memory, last_due=due)
-        rule = spec.trigger_from and spec.trigger_from(memory, created)
-        return (rule.next_after(since) if rule else None), None
+        try:
+            rule = spec.trigger_from and spec.trigger_from(memory, created)
+            return (rule.next_after(since) if rule else None), None
+        except Exception:  # noqa: BLE001 - a trigger's bug must not stop the other jobs
+            self._log.exception("a trigger failed: a gate may hold the run for long", job=spec.name)
+            return None, None
 
     def adapt(self, spec: JobSpec, run_id: RunId, selection: Selection) -> bool:
         """Give an adaptive job its next interval after a success; tell whether it differs.
 
         A run of a part of the job tells nothing about the rest.
         """
-        job = spec.name
-        if spec.adaptive is None or selection != Selection() or job not in self.specs:
+        job, now = spec.name, self.specs.get(spec.name)  # it may differ by now, or be gone
+        if now is None or now.adaptive is None or selection != Selection():
             return False
         memory = self.of(job).memory
-        interval = spec.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
+        interval = now.adaptive.next_interval(memory.interval, self._ledger.changes_of(run_id))
         if interval == memory.interval:
             return False
         self._ledger.set_interval(job, interval)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from syncd.model.run import Claim, Priority, RunId
 from syncd.store import held_accounts, job_state, runs
 from syncd.store.database import Operation, Store, Transaction
-from syncd.store.job_state import Pause, Skip
+from syncd.store.job_state import JobState, Pause, Skip
 from syncd.store.leader import Lease
 from syncd.store.runs import NewRun, PendingRun
 
@@ -38,14 +38,20 @@ class ClaimedDues:
 class Ledger(Protocol):
     """The record of runs that wait or begin, and of the jobs' states."""
 
+    def states(self) -> Mapping[str, JobState]:
+        """Return what is remembered of each job."""
+
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
-        """Return the runs that wait, and those under way here.
+        """Return the runs that wait.
 
         One that was begun here without being under way, its answer lost, waits again.
         """
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new: another daemon may have made one."""
+
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        """Return those of some due times, each a job and a moment, that have a run."""
 
     def add(self, run: NewRun, now: datetime) -> None:
         """Record a run by hand."""
@@ -98,11 +104,16 @@ class StoreLedger:
             yield tx
 
     def waiting(self, under_way: Collection[RunId], now: datetime) -> list[PendingRun]:
-        """Return the runs that wait, and those under way here."""
+        """Return the runs that wait."""
         holder, epoch = self._lease.holder, self._lease.epoch
         with self._leading() as tx:
             runs.give_back(tx, holder, epoch, under_way, now)
-            return runs.waiting(tx, holder, epoch)
+            return runs.waiting(tx)
+
+    def states(self) -> Mapping[str, JobState]:
+        """Return what is remembered of each job."""
+        with self._leading() as tx:
+            return job_state.read(tx)
 
     def claim(self, dues: ClaimedDues, now: datetime) -> set[RunId]:
         """Account for due times; return the runs that are new."""
@@ -115,6 +126,11 @@ class StoreLedger:
             if dues.skips:
                 job_state.note_skips(tx, dues.skips)
         return inserted
+
+    def recorded(self, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+        """Return those of some due times, each a job and a moment, that have a run."""
+        with self._leading() as tx:
+            return runs.recorded(tx, dues)
 
     def add(self, run: NewRun, now: datetime) -> None:
         """Record a run by hand."""

@@ -260,10 +260,10 @@ class _Desk:
 
         The run counts, and so do the urgent ones ahead, which take what becomes free first.
         """
-        for name in run.accounts:
+        for name in sorted(run.accounts):
             holders = [one for one in self._running if name in one.accounts]
             yield holders, self._accounts[name] - self._room.per_account
-        for name in run.servers:
+        for name in sorted(run.servers):
             holders = [one for one in self._running if name in one.servers]
             yield holders, self._servers[name] - self._room.per_server
 

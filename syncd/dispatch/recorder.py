@@ -1,10 +1,15 @@
 """Records how items and runs ended: in the store, or in the outbox while the store is gone."""
 
+from typing import Final
+
 from syncd.context import BoundLogger
 from syncd.errors import TEXT_LIMIT, Fenced, StoreError, TimedOut, describe, storable
 from syncd.store import items, runs
 from syncd.store.database import Store, Transaction
 from syncd.store.outbox import Outbox, Owed
+
+_LIMIT: Final = 10.0
+"""Seconds that a record may take; one that the store does not take in time waits in the outbox."""
 
 
 class Recorder:
@@ -51,10 +56,10 @@ class Recorder:
         It does when the connection broke after its commit, or when the outbox was emptied twice.
         """
         try:
-            with self._store.transaction(operation="record") as tx:
+            with self._store.transaction(limit=_LIMIT, operation="record") as tx:
                 write(tx, owed)
         except Fenced:
-            with self._store.transaction() as tx:
+            with self._store.transaction(limit=_LIMIT) as tx:
                 if not _stands(tx, owed):
                     raise
 

@@ -17,7 +17,7 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.retry import next_attempt
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Done, Work
-from syncd.errors import Fenced, Interrupted, Preempted, SyncdError, describe
+from syncd.errors import Cancelled, Fenced, Interrupted, Preempted, describe
 from syncd.model.run import Claim, Isolation, Outcome, RunOutcome, Selection
 from syncd.store.outbox import Owed
 from syncd.store.runs import RunEnd
@@ -57,22 +57,20 @@ class Attempt:
 class Credentials(Protocol):
     """Who remembers which accounts' credentials are refused; safe for threads."""
 
+    def fingerprints(self, spec: JobSpec) -> Mapping[str, str]:
+        """Return what the credentials of a job's accounts are told by, as they are now."""
+
     def note(
-        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
+        self,
+        claim: Claim,
+        fingerprints: Mapping[str, str],
+        refused: Mapping[str, str],
+        answered: Collection[str],
     ) -> None:
         """Take note of the accounts that refused an attempt, with the reason, or answered it.
 
         Raises Fenced when the attempt's claim is void.
         """
-
-
-class Unheeded:
-    """Credentials of which nobody keeps account."""
-
-    def note(
-        self, spec: JobSpec, claim: Claim, refused: Mapping[str, str], answered: Collection[str]
-    ) -> None:
-        """Forget it."""
 
 
 class Runner:
@@ -95,8 +93,9 @@ class Runner:
         began, ctx, spec = self._clock.monotonic(), attempt.context(self._log), attempt.spec
         ctx.log.info("run started", attempt=attempt.claim.attempt)
         try:
+            prints = self._fingerprints(spec, ctx.log)
             done = self._works[spec.isolation].do(spec, attempt.claim, ctx, attempt.progress)
-            self._note_credentials(attempt, done, ctx.log)
+            self._note_credentials(attempt.claim, prints, done, ctx.log)
             end = self._end(attempt, done, self._clock.monotonic() - began)
             end = self._record(attempt.claim, end)
         except Fenced as error:
@@ -109,10 +108,20 @@ class Runner:
         _log_end(ctx.log, end)
         return end
 
-    def _note_credentials(self, attempt: Attempt, done: Done, log: BoundLogger) -> None:
+    def _fingerprints(self, spec: JobSpec, log: BoundLogger) -> Mapping[str, str]:
+        """Return what the credentials are told by, before they are read; never raises."""
+        try:
+            return self._credentials.fingerprints(spec)
+        except Exception as error:  # noqa: BLE001 - told in the log alone
+            tell(log, "the accounts' credentials can't be told apart", error)
+            return {}
+
+    def _note_credentials(
+        self, claim: Claim, prints: Mapping[str, str], done: Done, log: BoundLogger
+    ) -> None:
         """Tell which accounts were refused or answered; that must not disturb the run's end."""
         try:
-            self._credentials.note(attempt.spec, attempt.claim, done.refused, done.answered)
+            self._credentials.note(claim, prints, done.refused, done.answered)
         except Fenced:
             raise
         except Exception as error:  # noqa: BLE001 - told in the log alone
@@ -124,7 +133,7 @@ class Runner:
             self._recorder.record(Owed(claim, run=end))
         except Fenced:
             raise
-        except SyncdError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must end
             self._log.error("the end of a run can't be recorded as it was", error=describe(error))
             plain = Outcome("failed", "internal", "how the run ended could not be recorded")
             end = RunEnd(plain, end.finished_at, end.seconds)
@@ -145,7 +154,9 @@ class Runner:
         """Decide what comes after an attempt: nothing, or a further one."""
         ended, outcome = self._clock.now(), done.outcome
         stopped = attempt.source.error if outcome.status != "success" else None
-        if isinstance(stopped, Interrupted) and stopped.retryable:  # the daemon stops, or preempts
+        if isinstance(stopped, Cancelled):  # whatever it was told before, and failed with
+            return RunEnd(failure(stopped), ended, seconds)
+        if isinstance(stopped, Interrupted):  # the daemon stops, or preempts
             waiting, preempted = _waiting(failure(stopped)), isinstance(stopped, Preempted)
             return RunEnd(waiting, ended, seconds, ended, free=True, preempted=preempted)
         if outcome.status == "failed" and done.again:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from syncd.context import BoundLogger, CancelSource, Clock, Deadline, RunContext
@@ -36,6 +36,9 @@ from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
 from syncd.store.resources import RESOURCES
 from syncd.triggers.base import Memory
+
+_REMEMBERING: Final = 20.0
+"""Seconds in which the store is told of a configuration: a reload waits for it, and all others."""
 
 
 class Dispatch:
@@ -191,7 +194,7 @@ class Dispatch:
     def _remember(self, lease: Lease, want: Wanted) -> Mapping[str, JobState]:
         """Tell the store which jobs there are now; return what it remembers of them."""
         now, specs = self._clock.now(), want.specs
-        with self._store.transaction() as tx:
+        with self._store.transaction(limit=_REMEMBERING) as tx:
             lease.check(tx)
             job_state.pull_back(tx, now)  # the clock may have gone back while nobody looked
             states = job_state.load(
@@ -204,8 +207,7 @@ class Dispatch:
             job_state.forget_others(tx, specs)
             held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
             resources.replace_managed(tx, want.managed)
-            held = held_accounts.load(tx)
-        self.holds.load(held)
+        self.holds.load()
         return states
 
     def _enable(

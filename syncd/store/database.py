@@ -19,7 +19,7 @@ from syncd.store.connection import BoundedConnection
 Transaction = Connection[TupleRow]
 
 _STATEMENT_LIMIT: Final = 60.0  # seconds, for a statement that belongs to no run
-_IDLE_LIMIT: Final = 5_000
+_IDLE_LIMIT: Final = 8_000
 """Milliseconds after which the server ends a transaction whose process says nothing.
 
 A frozen one, or one behind a network that swallows all, would keep its locks: on the lease, on the

@@ -85,11 +85,15 @@ def load(tx: Transaction, schedules: Mapping[str, Schedule]) -> dict[str, JobSta
                where s.schedule <> excluded.schedule""",
             [(job, schedule.text, schedule.start) for job, schedule in schedules.items()],
         )
+    return {job: state for job, state in read(tx).items() if job in schedules}
+
+
+def read(tx: Transaction) -> dict[str, JobState]:
+    """Return the state of each job that is remembered, by name."""
     rows = tx.cursor(row_factory=class_row(_Row)).execute(
         """select job, last_due, paused_at, paused_until, paused_by, interval_seconds, skipped_due,
                   skip_reason
-           from syncd.job_state where job = any (%s)""",
-        (list(schedules),),
+           from syncd.job_state"""
     )
     return {row.job: row.state() for row in rows}
 

@@ -45,7 +45,7 @@ class Lease:
 
     def release(self, store: Store) -> None:
         """Give the lease back, so that another daemon need not wait for its end."""
-        with store.transaction() as tx:
+        with store.transaction(limit=_PATIENCE) as tx:
             tx.execute(
                 "update syncd.leader set expires_at = now() where holder = %s and epoch = %s",
                 (self.holder, self.epoch),

@@ -122,19 +122,25 @@ def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]
     }
 
 
-def waiting(tx: Transaction, owner: str, epoch: int) -> list[PendingRun]:
-    """Return all runs that wait, oldest first, and those that run under this owner and epoch.
+def recorded(tx: Transaction, dues: Collection[tuple[str, datetime]]) -> set[tuple[str, datetime]]:
+    """Return those of some due times, each a job and a moment, for which a run is recorded."""
+    rows = tx.execute(
+        """select r.job, r.scheduled_for from syncd.run r
+           join unnest(%s::text[], %s::timestamptz[]) as d (job, due)
+             on r.job = d.job and r.scheduled_for = d.due
+           where r.trigger in ('schedule', 'catch_up')""",
+        ([job for job, _ in dues], [due for _, due in dues]),
+    )
+    return {(row[0], row[1]) for row in rows}
 
-    One of those of which the owner knows nothing was begun, and the answer was lost.
-    """
+
+def waiting(tx: Transaction) -> list[PendingRun]:
+    """Return all runs that wait, oldest first."""
     cursor = tx.cursor(row_factory=class_row(PendingRun))
     return cursor.execute(
         """select id, job, trigger, priority, attempt, max_attempts, scheduled_for, created_at,
                   next_attempt_at, interruptions, selection
-           from syncd.run
-           where status = 'pending' or status = 'running' and owner = %s and owner_epoch = %s
-           order by created_at, id""",
-        (owner, epoch),
+           from syncd.run where status = 'pending' order by created_at, id"""
     ).fetchall()
 
 
@@ -154,18 +160,13 @@ def give_back(
 
 
 def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime) -> Claim | None:
-    """Begin the next attempt of a pending run; None when it is not pending any more.
-
-    A run that this owner has begun in this epoch is begun again: its first answer was lost.
-    """
+    """Begin the next attempt of a pending run; None when it is not pending any more."""
     row = tx.execute(
         """update syncd.run
            set status = 'running', owner = %(owner)s, owner_epoch = %(epoch)s,
-               attempt = attempt + (status <> 'running')::integer,
-               started_at = coalesce(started_at, %(now)s), next_attempt_at = null,
-               finished_at = null, error_class = null, error = null
-           where id = %(id)s and (status = any (%(from)s) or status = 'running'
-                 and owner = %(owner)s and owner_epoch = %(epoch)s)
+               attempt = attempt + 1, started_at = coalesce(started_at, %(now)s),
+               next_attempt_at = null, finished_at = null, error_class = null, error = null
+           where id = %(id)s and status = any (%(from)s)
            returning attempt""",
         {
             "owner": owner,

@@ -38,9 +38,6 @@ class Families:
         self.last_success = job("last_success", "When a run last succeeded; 0 if never.")
         self.last_completion = job("last_completion", "When a run last ended; 0 if never.")
         self.running_since = job("running_since", "When the running run started; 0 if none runs.")
-        self.interval = one(
-            "job_expected_interval_seconds", "Longest time between two due times.", "job_name"
-        )
         self.timeout = one("job_timeout_seconds", "Time limit of one attempt.", "job_name")
         count = self._count
         self.runs = count("job_runs", "Runs that ended.", "job_name", "outcome")

@@ -13,15 +13,11 @@ from syncd.telemetry.families import Families, Family
 
 @dataclass(frozen=True, slots=True)
 class MeasuredJob:
-    """What the metrics show of a job's configuration; times in seconds.
-
-    `interval` is the longest time between two of its due times, None if it has no rhythm.
-    """
+    """What the metrics show of a job's configuration; times in seconds."""
 
     name: str
     kind: str
     timeout: float
-    interval: float | None
 
 
 class JobSeries:
@@ -59,17 +55,12 @@ class JobSeries:
         self._kind = job.kind
         self._families.info.labels(self._job, job.kind).set(1)
         self._timeout.set(job.timeout)
-        if job.interval is None:
-            self._families.interval.remove(self._job)
-        else:
-            self._families.interval.labels(self._job).set(job.interval)
 
     def forget(self) -> None:
         """Remove all series of the job."""
         for family, labels in self._made:
             family.remove(*labels)
         self._families.info.remove(self._job, self._kind)
-        self._families.interval.remove(self._job)
 
     def ended(self, outcome: RunOutcome, finished: datetime, seconds: float) -> None:
         """Count a run's end; an interrupted run is taken up again, so it is not complete."""

@@ -15,7 +15,7 @@ Probe = Literal[
     "ready", "store_pool_connections", "workers", "queue_length", "queue_waiting",
     "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete",
     "outbox_records", "job_next_run_timestamp_seconds", "job_paused", "job_held", "job_stuck",
-    "job_adaptive_interval_seconds",
+    "job_adaptive_interval_seconds", "job_expected_interval_seconds",
 ]  # fmt: skip
 
 Reading = Callable[[], float | Mapping[str, float]]
@@ -36,6 +36,7 @@ _PROBES: Final[Mapping[Probe, tuple[str, tuple[str, ...]]]] = {
     "job_held": ("1 while all accounts of the job are held.", ("job_name",)),
     "job_stuck": ("1 while a thread of the job is stuck.", ("job_name",)),
     "job_adaptive_interval_seconds": ("Present interval of an adaptive job.", ("job_name",)),
+    "job_expected_interval_seconds": ("Longest time between two due times.", ("job_name",)),
     "outbox_records": ("Records kept in files until the store is back.", ()),
 }
 

@@ -32,7 +32,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syncd.context import Clock
 from syncd.dispatch.board import Board
-from syncd.dispatch.timetable import Due, Plan, Timetable
+from syncd.dispatch.holds import Holds
+from syncd.dispatch.job_states import JobStates
+from syncd.dispatch.ledger import StoreLedger
+from syncd.dispatch.timetable import Plan, Timetable
+from syncd.model.run import Due
 from syncd.store import job_state, leader
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
@@ -152,12 +156,14 @@ def recorded_lateness() -> Mapping[int, tuple[Lateness, float]]:
 def record(store: Store, lease: leader.Lease, size: int) -> tuple[Lateness, float]:
     """Claim the due times in a thread that is not the timetable's, as they are handed over."""
     lease.renew(store)
-    clock = ClockAt(NOON - LEAD)
-    board, handed, late = Board(store, lease, clock, plain_log()), SimpleQueue(), []
-    board.specs = {f"job-{n}": spec(f"job-{n}") for n in range(size)}
+    clock, log, ledger = ClockAt(NOON - LEAD), plain_log(), StoreLedger(store, lease)
+    jobs = JobStates(ledger, Holds(store, clock, log), clock, log)
+    board, handed, late = Board(ledger, jobs, clock, log), SimpleQueue(), []
+    specs = {f"job-{n}": spec(f"job-{n}") for n in range(size)}
     with store.transaction() as tx:
         job_state.forget_others(tx, [])
-        job_state.load(tx, {job: job_state.Schedule("", clock.now()) for job in board.specs})
+        schedules = {job: job_state.Schedule("", clock.now()) for job in specs}
+        jobs.adopt(specs, job_state.load(tx, schedules))
         tx.execute("truncate syncd.run cascade")
     triggers = [Cron("*/30 * * * *", ZONE) for _ in range(size)]
     with ours(clock, triggers, lambda dues: handed.put((clock.now(), dues))):

@@ -170,6 +170,8 @@ def test_a_second_signal_hurries_and_the_run_is_taken_up_at_the_next_start(place
     until(lambda: place.rows("select from syncd.run_item where status = 'running'"), 10, "an item")
     process.send(signal.SIGTERM)
     process.await_line("event=stopping")
+    with pytest.raises(Conflict, match="the daemon stops"):
+        place.client.reload("me")
     asked = time.monotonic()
     process.send(signal.SIGTERM)
     assert process.wait() == 0

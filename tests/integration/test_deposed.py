@@ -84,13 +84,13 @@ def test_an_account_is_held_by_the_attempt_under_way_alone(bench: Bench) -> None
     holds, job = Holds(bench.store, bench.clock, bench.log), spec("j", accounts=("prod",))
     late = begun_again(bench)
     with pytest.raises(Fenced):
-        holds.note(job, late, {"prod": "no"}, ())
+        holds.note(late, holds.fingerprints(job), {"prod": "no"}, ())
     assert holds.of(job) == []
     assert bench.execute("select * from syncd.held_account") == []
     current = replace(late, owner="daemon:other", epoch=2, attempt=2)
-    holds.note(job, current, {"prod": "no"}, ())
+    holds.note(current, holds.fingerprints(job), {"prod": "no"}, ())
     with pytest.raises(Fenced):
-        holds.note(job, late, {}, ("prod",))
+        holds.note(late, holds.fingerprints(job), {}, ("prod",))
     assert [held.account for held in holds.of(job)] == ["prod"]
     assert bench.one("select account from syncd.held_account") == "prod"
 
@@ -101,7 +101,7 @@ def test_a_hold_that_another_daemon_made_is_not_freed_by_a_late_attempt(bench: B
     held = HeldAccount("prod", now - timedelta(hours=1), "no", None, now)
     with bench.store.transaction() as tx:
         held_accounts.hold(tx, held)
-    holds.load([held])
+    holds.load()
     with pytest.raises(Fenced):
-        holds.note(job, begun_again(bench), {}, ("prod",))
+        holds.note(begun_again(bench), holds.fingerprints(job), {}, ("prod",))
     assert bench.one("select account from syncd.held_account") == "prod"

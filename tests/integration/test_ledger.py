@@ -130,6 +130,16 @@ def test_a_due_time_gets_one_run_whatever_made_it(kit: Kit) -> None:
     assert waiting == {first.id, both.id, other.id, by_hand.id}
 
 
+def test_the_due_times_that_have_a_run_are_told(kit: Kit) -> None:
+    kit.remember("j", "k")
+    over = new(due=LATER, trigger="catch_up")
+    claim(kit, new(), over, new("k", LATER))
+    kit.ledger.cancel(over.id, "late", NOON)
+    kit.ledger.add(new(due=LATER + timedelta(hours=1), trigger="manual"), NOON)
+    asked = [("j", NOON), ("j", LATER), ("k", NOON), ("j", LATER + timedelta(hours=1))]
+    assert kit.ledger.recorded(asked) == {("j", NOON), ("j", LATER)}
+
+
 def test_accounts_never_go_back_but_with_the_clock(kit: Kit) -> None:
     kit.remember("j")
     claim(kit, new(due=LATER))
@@ -172,14 +182,14 @@ def test_one_run_of_a_job_runs_at_once(kit: Kit) -> None:
     assert start(kit, other)
 
 
-def test_a_start_whose_answer_was_lost_is_made_again(kit: Kit) -> None:
+def test_a_run_under_way_does_not_wait_and_is_not_begun_again(kit: Kit) -> None:
     kit.remember("j")
     run = new()
     claim(kit, run)
-    begun = start(kit, run)
-    assert [each.id for each in kit.ledger.waiting([run.id], NOON)] == [run.id]
+    start(kit, run)
+    assert kit.ledger.waiting([run.id], NOON) == []
     assert kit.row(run.id)[0] == "running"
-    assert start(kit, run) == begun
+    assert kit.ledger.start(run.id, NOON) is None
 
 
 def test_a_run_that_was_begun_without_anybody_knowing_waits_again(kit: Kit) -> None:
@@ -241,7 +251,8 @@ def test_who_does_not_lead_any_more_changes_nothing(kit: Kit) -> None:
         lambda: claim(kit, once),
         lambda: kit.ledger.start(run.id, NOON),
         lambda: kit.ledger.cancel(run.id, "x", NOON),
-        lambda: kit.ledger.pause("j", None),
+        lambda: kit.ledger.pause("j", Pause(NOON, None, "me")),
+        lambda: kit.ledger.resume("j", ["a"]),
         lambda: kit.ledger.pull_back(NOON),
         lambda: kit.ledger.waiting([], NOON),
         lambda: kit.end(begun, RunEnd(Outcome("success"), NOON, 1.0)),

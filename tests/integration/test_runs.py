@@ -127,20 +127,21 @@ def test_an_item_of_an_earlier_attempt_can_be_neither_started_nor_ended(bench: B
             act(tx)
 
 
-def test_a_start_whose_answer_was_lost_is_begun_again_under_the_same_attempt(bench: Bench) -> None:
+def test_a_run_that_was_begun_is_begun_once(bench: Bench) -> None:
     claim = bench.begun()
-    assert bench.start(claim.run_id) == claim
     with bench.store.transaction() as tx:
-        assert runs.start(tx, claim.run_id, "daemon:other", 1, NOON) is None
-        assert runs.start(tx, claim.run_id, OWNER, 2, NOON) is None
+        assert runs.start(tx, claim.run_id, OWNER, 1, NOON) is None
+        assert runs.start(tx, claim.run_id, "daemon:other", 2, NOON) is None
 
 
-def test_what_waits_is_listed_and_what_this_owner_has_begun(bench: Bench) -> None:
-    begun, waiting = bench.begun("a"), bench.new_run("b")
+def test_what_this_owner_has_begun_unknowingly_waits_again(bench: Bench) -> None:
+    begun, known, waiting = bench.begun("a"), bench.begun("b"), bench.new_run("c")
     bench.insert(waiting)
     with bench.store.transaction() as tx:
-        assert {run.id for run in runs.waiting(tx, OWNER, 1)} == {begun.run_id, waiting.id}
-        assert {run.id for run in runs.waiting(tx, OWNER, 2)} == {waiting.id}
+        runs.give_back(tx, OWNER, 2, [], NOON)
+        assert {run.id for run in runs.waiting(tx)} == {waiting.id}
+        runs.give_back(tx, OWNER, 1, [known.run_id], NOON)
+        assert {run.id for run in runs.waiting(tx)} == {begun.run_id, waiting.id}
 
 
 def test_a_due_time_has_one_run_and_a_request_by_hand_its_own(bench: Bench) -> None:
@@ -165,7 +166,7 @@ def test_many_are_recorded_at_once_without_those_that_were_before(bench: Bench) 
         twice = [*new, bench.new_run("due"), replace(known, id=new_run_id(NOON))]
         assert runs.insert(tx, twice, NOON) == {run.id for run in new}
         assert runs.insert(tx, [], NOON) == set()
-        stored = {run.id: run for run in runs.waiting(tx, OWNER, 1)}
+        stored = {run.id: run for run in runs.waiting(tx)}
     assert stored.keys() == {known.id, *(run.id for run in new)}
     assert runs.selection_from(stored[new[1].id].selection) == selection
     assert bench.execute("select requested_by from syncd.run where selection <> '{}'") == [("me",)]
@@ -265,5 +266,5 @@ def test_a_selection_comes_back_as_it_was(bench: Bench) -> None:
     chosen = Selection(frozenset({"a"}), frozenset({"r1", "r2"}))
     bench.insert(bench.new_run(selection=chosen))
     with bench.store.transaction() as tx:
-        (run,) = runs.waiting(tx, OWNER, 1)
+        (run,) = runs.waiting(tx)
     assert runs.selection_from(run.selection) == chosen

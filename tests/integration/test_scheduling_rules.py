@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 from dispatch_desk import ALL, Desk, Open, statuses, until
-from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
+from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, minutes, spec, succeed
 
 from syncd.context import RunContext
 from syncd.dispatch import dispatcher
+from syncd.dispatch.queue import Room
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Authentication, Conflict, Fenced, Network, NotFound, StoreError
 from syncd.jobs.base import Applied
-from syncd.model.run import Counts, Due, RunId, Selection, Target
+from syncd.model.run import Counts, Due, Outcome, RunId, Selection, Target
 from syncd.store import held_accounts, job_state
+from syncd.store.outbox import Owed
+from syncd.store.runs import RunEnd
 from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory
 from syncd.triggers.interval import Interval
@@ -196,6 +199,46 @@ def test_an_urgent_run_interrupts_a_lower_one_which_loses_no_attempt(
     assert [told for told in bench.watcher.told if told[0] == "ended"] == [
         ("ended", "low", "interrupted"), ("ended", "j", "success"), ("ended", "low", "success"),
     ]  # fmt: skip
+
+
+def test_a_run_put_back_beyond_its_next_due_time_is_not_given_up_at_once_at_a_gate(
+    bench: Bench, desk: Open
+) -> None:
+    gate, works = Gate(), {}
+    works["1"] = gate.until_cancelled
+    at = desk(
+        hourly("low", FakeJob(works), priority="low"),
+        spec("j", FakeJob({"1": succeed})),
+        workers=1,
+    )
+    at.due(Due("low", NOON, "schedule"))
+    assert gate.entered.wait(SECONDS)
+    pass_time(bench, 4000)
+    at.machine.load = 5.0
+    works["1"] = succeed
+    assert at.final(at.request("j", priority="urgent")) == "success"
+    low = only_waiting(at)
+    assert why(at, low) == "load"
+    pass_turn(at)
+    assert low in at.board.waiting
+    at.machine.load = 0.0
+    assert at.final(low) == "success"
+
+
+def test_a_run_put_back_of_a_job_that_is_gone_is_not_started_again(
+    bench: Bench, desk: Open
+) -> None:
+    at, room = desk(spec("j", FakeJob({})), started=False), Room(1)
+    run_id = at.board.request("j", ALL, "me")
+    (attempt,) = at.board.begin(room, (), at.next_due.get, bench.watcher)
+    at.jobs.adopt({}, {})
+    back = RunEnd(Outcome("pending"), NOON, 0.0, NOON, free=True, preempted=True)
+    bench.recorder.record(Owed(attempt.claim, run=back))
+    at.board.ended(attempt, back)
+    assert list(at.board.begin(room, (), at.next_due.get, bench.watcher)) == []
+    at.board.lapse(room, (), bench.watcher)
+    assert not at.board.active(run_id)
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "the job is gone")
 
 
 def test_an_urgent_run_interrupts_no_second_one_while_the_worker_of_the_first_comes_back(
@@ -423,6 +466,20 @@ def test_an_adaptive_job_is_retimed_by_what_its_complete_runs_change(
     assert at.jobs.of("j").memory.interval == timedelta(minutes=15)
 
 
+def test_a_run_adapts_nothing_once_its_job_has_another_schedule(bench: Bench, desk: Open) -> None:
+    gate = Gate()
+    job = FakeJob({"1": gate})
+    at = desk(hourly("j", job, adaptive=Adaptive(timedelta(minutes=10), timedelta(hours=6))))
+    run_id = at.request()
+    assert gate.entered.wait(SECONDS)
+    at.reload(hourly("j", job))
+    gate.open.set()
+    assert at.final(run_id) == "success"
+    pass_turn(at)
+    assert at.retimed == []
+    assert bench.one("select interval_seconds from syncd.job_state") is None
+
+
 # The store, and another daemon
 
 
@@ -486,6 +543,9 @@ def test_a_run_that_ends_before_the_lost_answer_of_its_start_is_known_does_not_b
     monkeypatch.setattr(bench.store, "transaction", fragile)
     at.due(Due("j", NOON, "schedule"))
     at.start()
+    if end == "given up":
+        assert why(at, only_waiting(at)) == "load"
+        pass_time(bench, 3600)
     until(lambda: statuses(bench)[:1] == [(NOON, "schedule", "cancelled")])
     at.machine.load = 0.0
     assert at.final(at.request()) == "success"
@@ -507,3 +567,77 @@ def test_nothing_is_written_once_another_daemon_leads(bench: Bench, desk: Open, 
         acts[act]()
     assert bench.execute("select * from syncd.job_state") == before
     assert statuses(bench) == []
+
+
+def test_a_clock_set_back_does_not_keep_a_retry_waiting_beyond_its_ladder(
+    bench: Bench, desk: Open
+) -> None:
+    works = {"1": fail(Network("x"))}
+    at = desk(hourly("j", FakeJob(works), retries=minutes(5)))
+    at.due(Due("j", NOON, "schedule"))
+    run_id = only_waiting(at)
+    assert at.board.waiting[run_id].ready_at == NOON + timedelta(minutes=5)
+    before = NOON - timedelta(hours=8)
+    bench.clock.set(before)  # type: ignore[attr-defined]  # a HandClock
+    at.dispatcher.clock_set_back(before)
+    until(lambda: at.board.waiting[run_id].ready_at == before + timedelta(minutes=5))
+    works["1"] = succeed
+    pass_time(bench, 300)
+    assert at.final(run_id) == "success"
+
+
+def test_a_cancel_that_comes_as_the_attempt_ends_cancels_the_retry(
+    bench: Bench, desk: Open
+) -> None:
+    at = desk(spec("j", FakeJob({"1": fail(Network("x"))})), started=False)
+    run_id = at.board.request("j", ALL, "me")
+    (attempt,) = at.board.begin(Room(1), (), at.next_due.get, bench.watcher)
+    end = at.dispatcher._runner.run(attempt)  # it is to be tried again
+    assert end is not None
+    assert end.next_attempt_at is not None
+    at.board.cancel(run_id, "me")
+    at.board.ended(attempt, end)
+    at.board.lapse(Room(1), (), bench.watcher)
+    assert bench.one("select status, error from syncd.run") == ("cancelled", "cancelled by me")
+    assert not at.board.active(run_id)
+
+
+def test_a_pause_whose_answer_was_lost_is_known_after_the_outage(bench: Bench, desk: Open) -> None:
+    at = desk(hourly("j", FakeJob({})), started=False)
+    at.ledger.pause("j", job_state.Pause(NOON, None, "me"))  # the board has not heard of it
+    assert at.jobs.pause_of("j") is None
+    at.dispatcher.store_fails = True
+    at.start()
+    until(lambda: at.jobs.pause_of("j") is not None)
+
+
+def test_a_trigger_that_fails_keeps_no_other_job_from_its_run(bench: Bench, desk: Open) -> None:
+    def broken(memory: Memory, now: datetime) -> Interval:
+        raise ZeroDivisionError
+
+    at = desk(
+        spec("bad", FakeJob({"1": succeed}), trigger_from=broken),
+        hourly("good", FakeJob({"1": succeed})),
+    )
+    at.due(Due("bad", NOON, "schedule"), Due("good", NOON, "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["success", "success"]
+
+
+def test_a_secret_that_was_changed_while_it_was_refused_is_tried_at_once(
+    bench: Bench, desk: Open
+) -> None:
+    prints, works = {"prod": "old"}, accounts_job()
+
+    def refuse(ctx: RunContext) -> None:
+        prints["prod"] = "new"  # somebody mends it while the old one is on its way
+        works.works = {"prod": succeed}
+        raise Authentication("no")
+
+    works.works = {"prod": refuse}
+    at = desk(hourly("j", works, accounts=("prod",), fingerprints=lambda: dict(prints)))
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and not at.board.running)
+    at.due(Due("j", NOON + timedelta(minutes=1), "schedule"))
+    until(lambda: len(at.keeper.ends) == 2)
+    assert [row[2] for row in statuses(bench)] == ["failed", "success"]

@@ -51,3 +51,10 @@ def test_a_problem_is_told_last():
     line = StatusLine(HandClock())
     line.problem = "the last reload failed"
     assert text(line) == "4 jobs; the last reload failed"
+
+
+def test_a_job_that_is_gone_has_not_failed_last():
+    line = StatusLine(HandClock())
+    line.ended("gone", failed=True)
+    line.keep(["hosts"])
+    assert text(line) == "4 jobs"

@@ -9,8 +9,9 @@ from psycopg.conninfo import make_conninfo
 
 from syncd import attempt
 from syncd.context import Clock
+from syncd.dispatch.holds import Holds
 from syncd.dispatch.isolated import Isolated
-from syncd.dispatch.runner import Runner, Unheeded
+from syncd.dispatch.runner import Runner
 
 PASSWORD = "the-password-of-the-store"
 
@@ -22,9 +23,8 @@ def isolated(clouds):
     def isolate(dsn=clouds.dsn):
         watcher, log = Watcher(), plain_log()
         work = Isolated(attempt.entry(dsn, "logfmt", "info"), clouds.recorder, watcher)
-        clouds.runner = Runner(
-            {"process": work}, clouds.recorder, watcher, Unheeded(), Clock(), log
-        )
+        holds = Holds(clouds.store, Clock(), log)
+        clouds.runner = Runner({"process": work}, clouds.recorder, watcher, holds, Clock(), log)
         clouds.specs = {n: replace(s, isolation="process") for n, s in clouds.specs.items()}
         return watcher
 

@@ -16,8 +16,8 @@ from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
-HOSTS = MeasuredJob("hosts", "cloud", timeout=600, interval=1_800)
-SIZES = MeasuredJob("db-sizes", "db_sizes", timeout=60, interval=None)
+HOSTS = MeasuredJob("hosts", "cloud", timeout=600)
+SIZES = MeasuredJob("db-sizes", "db_sizes", timeout=60)
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def fill(metrics: Metrics) -> None:
     metrics.watch("job_held", lambda: {"hosts": False})
     metrics.watch("job_stuck", lambda: {"hosts": False})
     metrics.watch("job_adaptive_interval_seconds", lambda: {"hosts": 600.0})
+    metrics.watch("job_expected_interval_seconds", lambda: {"hosts": 1_800.0})
     metrics.watch("disk_free_bytes", lambda: {'/var/lib/"x"\n主': 1e9})
     metrics.watch("load_per_cpu", lambda: 0.5)
     metrics.watch("memory_available_bytes", lambda: 2**33)
@@ -119,7 +120,6 @@ def test_a_configured_job_is_known_before_it_did_anything(metrics):
     seen = samples(metrics)
     assert seen["syncd_job_info", "hosts", "cloud"] == 1
     assert seen["syncd_job_timeout_seconds", "hosts"] == 600
-    assert seen["syncd_job_expected_interval_seconds", "hosts"] == 1_800
     for outcome in ("success", "failed", "cancelled", "interrupted"):
         assert seen["syncd_job_runs_total", "hosts", outcome] == 0
     for error_class in get_args(ErrorClass):
@@ -187,12 +187,11 @@ def test_retries_skips_errors_items_and_changes_are_counted(metrics):
 
 def test_a_reload_shows_exactly_the_jobs_there_are_and_keeps_their_counts(metrics):
     metrics.run_ended("hosts", "failed", NOON, 5)
-    metrics.set_jobs([MeasuredJob("hosts", "http", 60, None), SIZES])
+    metrics.set_jobs([MeasuredJob("hosts", "http", 60), SIZES])
     seen = samples(metrics)
     assert seen["syncd_job_runs_total", "hosts", "failed"] == 1
     assert seen["syncd_job_info", "hosts", "http"] == 1
     assert ("syncd_job_info", "hosts", "cloud") not in seen
-    assert ("syncd_job_expected_interval_seconds", "hosts") not in seen
     assert seen["syncd_job_runs_total", "db-sizes", "success"] == 0
     metrics.set_jobs([SIZES])
     assert not of_job(metrics, "hosts")
