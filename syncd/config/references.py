@@ -14,6 +14,8 @@ SPARE_CONNECTIONS: Final = 2
 """Beside the workers, the dispatcher and the pages each hold a connection at times."""
 EMBEDDED_CONNECTIONS: Final = 36
 """What the embedded server leaves of its `max_connections` to the daemon: commands need some."""
+PROCESS_CONNECTIONS: Final = 60
+"""What it leaves to attempts in processes of their own."""
 
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
@@ -43,7 +45,26 @@ def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     if tables.store.embedded and tables.store.pool_max > EMBEDDED_CONNECTIONS:
         message = f"must be at most {EMBEDDED_CONNECTIONS} with the embedded store"
         return [places.problem(("store", "pool_max"), message)]
+    connections = _of_processes(tables)
+    if tables.store.embedded and connections > PROCESS_CONNECTIONS:
+        message = (
+            f'so many runs with isolation = "process" may take {connections} connections,'
+            f" and the embedded store has {PROCESS_CONNECTIONS} for them"
+        )
+        return [places.problem(("daemon", "max_concurrent_runs"), message)]
     return []
+
+
+def _of_processes(tables: Tables) -> int:
+    """Return how many connections the attempts in processes of their own may take at once."""
+    isolated = [
+        job
+        for job in tables.jobs.values()
+        if job.enabled
+        and (job if "isolation" in job.model_fields_set else tables.defaults).isolation == "process"
+    ]
+    each = sorted((job.max_concurrent_items + 1 for job in isolated), reverse=True)
+    return sum(each[: tables.daemon.max_concurrent_runs])
 
 
 def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) -> list[Problem]:

@@ -234,9 +234,10 @@ def failure(error: BaseException) -> Outcome:
 
 def tell(log: BoundLogger, event: str, error: BaseException) -> None:
     """Log an error: what was asked for as a warning, the foreseen in a line, a bug in full."""
-    if isinstance(error, SyncdError):
-        say = log.warning if isinstance(error, Interrupted) else log.error
-        say(event, error_class=error.error_class, error=describe(error))
+    if isinstance(error, Interrupted):
+        log.warning(event.replace("failed", "interrupted"), error=describe(error))
+    elif isinstance(error, SyncdError):
+        log.error(event, error_class=error.error_class, error=describe(error))
     else:
         log.error(event, error_class="internal", error=describe(error), exc_info=error)
 

@@ -117,7 +117,8 @@ def _expanded(expression: str) -> str:
     if count != len(_ALLOWED):
         seconds = "; seconds are not supported" if count == 6 else ""
         raise ValueError(
-            f"{count} fields; a schedule has five: {' '.join(_ALLOWED)}{seconds}",
+            f"{count} field{'s' if count != 1 else ''}; a schedule has five:"
+            f" {' '.join(_ALLOWED)}{seconds}",
         )
     return _STEPPED.sub(_of_one, text)
 

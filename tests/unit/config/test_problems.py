@@ -199,6 +199,12 @@ def test_secrets_are_looked_for_when_asked_but_not_those_of_disabled_accounts(fo
           "daemon.max_concurrent_runs largest jobs, and 2 spare"]),
         ("[store]\npool_max = 37\n",
          ["syncd.toml:2: store.pool_max: must be at most 36 with the embedded store"]),
+        ("[daemon]\nmax_concurrent_runs = 34\n[store]\npool_max = 36\n[defaults]\n"
+         'isolation = "process"\n' + ACCOUNT + "".join(
+             f'[jobs.j{n}]\nkind = "cloud"\naccounts = ["a"]\nmax_concurrent_items = 1\n'
+             for n in range(34)),
+         ['syncd.toml:2: daemon.max_concurrent_runs: so many runs with isolation = "process" may '
+          "take 68 connections, and the embedded store has 60 for them"]),
         ("[daemon]\nstate_dir = 'relative'",
          ["syncd.toml:2: daemon.state_dir: must be an absolute path"]),
         ("[daemon]\nstate_dir = 5",

@@ -250,3 +250,11 @@ def test_a_calendar_that_has_ended_is_warned_of(folder):
     assert folder.load().warnings == (warning,)
     dates.write_text("2001-01-01\n2100-01-01")
     assert folder.load().warnings == ()
+
+
+def test_what_a_calendar_holds_that_is_none_is_not_told(folder):
+    folder.write("root:the-secret:0:0\n", "holidays")
+    folder.write(ACCOUNT + JOB + 'calendar = "holidays"\n')
+    (told,) = folder.told()
+    assert told.startswith("holidays:1: jobs.hosts.calendar: no date such as 2024-12-25")
+    assert "secret" not in told
