@@ -575,6 +575,7 @@ def test_a_clock_set_back_does_not_keep_a_retry_waiting_beyond_its_ladder(
     works = {"1": fail(Network("x"))}
     at = desk(hourly("j", FakeJob(works), retries=minutes(5)))
     at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and at.board.waiting and not at.board.running)
     run_id = only_waiting(at)
     assert at.board.waiting[run_id].ready_at == NOON + timedelta(minutes=5)
     before = NOON - timedelta(hours=8)
