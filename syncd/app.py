@@ -27,6 +27,7 @@ from syncd.dispatch.wanted import Wanted
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
+from syncd.store import leader
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
@@ -72,8 +73,8 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     configure(form, level, secrets.known)
     _take_early_signals()
     config = load(file, check_secrets=True)
-    with _used(config) as (instance, outbox), _served(config) as (store, server):
-        entry = attempt.entry(store.dsn, form, level)
+    with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
+        entry = attempt.entry(store.dsn, store.session, form, level)
         return _daemon(file, config, store, server, outbox, instance, entry).run()
 
 
@@ -145,15 +146,18 @@ def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
 
 
 @contextmanager
-def _served(config: Config) -> Iterator[tuple[Store, EmbeddedPostgres | None]]:
-    """Give the store; an embedded server runs as long."""
+def _served(
+    config: Config, instance: str | None = None
+) -> Iterator[tuple[Store, EmbeddedPostgres | None]]:
+    """Give the store, of a daemon with its instance's name; an embedded server runs as long."""
     server = assembly.embedded_server(config)
     try:
         if server:
             dsn = server.start(_SERVER_START)
         else:
             dsn = secrets.resolve(config.store.dsn).get_secret_value()
-        store = assembly.open_store(config, dsn)
+        session = leader.session_of(f"daemon:{instance}") if instance else ""
+        store = assembly.open_store(config, dsn, session)
         try:
             yield store, server
         finally:

@@ -194,8 +194,8 @@ def embedded_server(config: Config) -> EmbeddedPostgres | None:
     return EmbeddedPostgres(Path(config.daemon.state_dir), Path(runtime) if runtime else None)
 
 
-def open_store(config: Config, dsn: str) -> Store:
-    """Return the store behind a DSN, its pool started."""
+def open_store(config: Config, dsn: str, session: str = "") -> Store:
+    """Return the store behind a DSN, its pool started; its connections have the session's name."""
     settings = config.store
     store = Store(
         dsn,
@@ -203,6 +203,7 @@ def open_store(config: Config, dsn: str) -> Store:
         pool_max=settings.pool_max,
         pool_idle=settings.pool_idle,
         connect_timeout=settings.connect_timeout,
+        session=session,
     )
     store.open()
     return store

@@ -21,16 +21,18 @@ from syncd.dispatch.isolated import Entry
 from syncd.dispatch.spec import JobSpec
 from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 
-_Setup = tuple[Config, str, LogFormat, LogLevel]
+_Setup = tuple[Config, str, str, LogFormat, LogLevel]
 
 
-def entry(dsn: str, form: LogFormat, level: LogLevel) -> Callable[[JobSpec], Entry]:
+def entry(dsn: str, session: str, form: LogFormat, level: LogLevel) -> Callable[[JobSpec], Entry]:
     """Return how the process of an attempt is started, given the store and the form of the log."""
 
     def of(spec: JobSpec) -> Entry:
         if not isinstance(spec.build, assembly.Recipe):
             raise TypeError(f"job {spec.name} was not made of a configuration")
-        return Entry(["-m", "syncd.attempt"], _pickled((spec.build.config, dsn, form, level)))
+        return Entry(
+            ["-m", "syncd.attempt"], _pickled((spec.build.config, dsn, session, form, level))
+        )
 
     return of
 
@@ -56,12 +58,14 @@ def main() -> None:
     """Do what the daemon orders on the descriptor that the first argument names."""
     parent = Parent(int(sys.argv[1]))
     setup: _Setup = pickle.loads(parent.order.setup)  # noqa: S301 - the parent's own
-    config, dsn, form, level = setup
+    config, dsn, session, form, level = setup
     secrets.resolve(secrets.parse_secret(dsn))  # the log has to know it, to mask it
     configure(form, level, secrets.known)
     job = parent.order.job
     pool = {"pool_min": 1, "pool_max": config.jobs[job].max_concurrent_items + 1}
-    store = assembly.open_store(replace(config, store=config.store.model_copy(update=pool)), dsn)
+    store = assembly.open_store(
+        replace(config, store=config.store.model_copy(update=pool)), dsn, session
+    )
     store.observe = parent.observe_statement
     no_key = b""  # whether credentials have changed is the daemon's to tell
     accounts = assembly.Accounts(store, parent.observe_api, no_key)

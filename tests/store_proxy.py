@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 State = Literal["open", "cut", "silent"]
 
 _SOCKET = ".s.PGSQL.5432"
-_NAME = b"application_name\0syncd\0"
+_NAME = b"application_name\0syncd "
 _CHUNK = 1 << 16
 
 
@@ -111,7 +111,7 @@ class StoreProxy:
 
     def _pump(self, pair: "_Pair", source: socket.socket, sink: socket.socket) -> None:
         """Hand on what one side sends until it closes."""
-        name = b"application_name\0" + self.mark.encode() + b"\0"
+        name = b"application_name\0" + self.mark.encode() + b" "
         with suppress(OSError):
             while data := source.recv(_CHUNK):
                 self._wait_to_pass(pair)

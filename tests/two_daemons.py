@@ -23,7 +23,7 @@ TAKEOVER = 15.0
 _AUDIT = """
 create table public.audit (
     at   timestamptz not null default clock_timestamp(),
-    who  text not null default current_setting('application_name'),
+    who  text not null default split_part(current_setting('application_name'), ' ', 1),
     what text not null,
     row  jsonb
 );

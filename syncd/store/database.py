@@ -58,7 +58,10 @@ def _connecting(note: Callable[[psycopg.Error | None], None]) -> type[BoundedCon
 
 
 class Store:
-    """The store as its rooms see it: transactions under a time limit."""
+    """The store as its rooms see it: transactions under a time limit.
+
+    `session` tells its connections apart on the server, beside the program's name.
+    """
 
     def __init__(
         self,
@@ -68,8 +71,9 @@ class Store:
         pool_max: int = 20,
         pool_idle: timedelta = timedelta(seconds=30),
         connect_timeout: timedelta = timedelta(seconds=2),
+        session: str = "",
     ) -> None:
-        self.dsn = dsn
+        self.dsn, self.session = dsn, session
         self._wait = max(connect_timeout.total_seconds(), 1.0)
         self.observe: Callable[[Operation, float], None] = _unobserved
         self._refused: psycopg.Error | None = None  # why the last try to connect failed
@@ -86,7 +90,7 @@ class Store:
             name="syncd-store",
             kwargs={
                 "connect_timeout": max(2, round(self._wait)),
-                "application_name": "syncd",
+                "application_name": f"syncd {session}".strip(),
                 # a server that a network no longer reaches is noticed in some 20 s (tcp(7))
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,

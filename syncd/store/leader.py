@@ -4,6 +4,8 @@ The lease runs by the store's clock alone, so that daemons need not agree on the
 only noticed late by a process that was frozen; therefore every commit is fenced by the epoch too.
 """
 
+import hashlib
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,13 +54,33 @@ class Lease:
             )
 
 
+def session_of(holder: str) -> str:
+    """Return a name for the connections of one process of a holder: the holder's, and its own."""
+    return f"{_mark(holder)} {secrets.token_hex(4)}"
+
+
+def _mark(holder: str) -> str:
+    return hashlib.sha256(holder.encode()).hexdigest()[:16]
+
+
 def acquire(store: Store, holder: str) -> Lease | None:
     """Take the lease if it is free or was this holder's; None while another has it.
 
     A holder is a state directory, whose lock this process has: an unexpired lease of the same
-    holder is that of a predecessor that is dead.
+    holder is that of a predecessor that is dead. The connections of whoever had the lease before
+    are cut, since a frozen process, or one that a network no longer reaches, may hold locks.
     """
     with store.transaction() as tx:
+        before = tx.execute(
+            "select holder from syncd.leader where holder = %s or expires_at < now()", (holder,)
+        ).fetchone()
+        if before:
+            tx.execute(
+                """select pg_terminate_backend(pid) from pg_stat_activity
+                   where usename = current_user and pid <> pg_backend_pid()
+                     and strpos(application_name, %s) > 0 and strpos(application_name, %s) = 0""",
+                (_mark(before[0]), store.session or "-"),
+            )
         row = tx.execute(
             """insert into syncd.leader as l (holder, epoch, acquired_at, expires_at)
                values (%(holder)s, 1, now(), now() + make_interval(secs => %(lease)s))

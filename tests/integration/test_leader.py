@@ -3,8 +3,9 @@
 import pytest
 from dispatch_helpers import Bench, current_holder
 
-from syncd.errors import Fenced
+from syncd.errors import Fenced, StoreError
 from syncd.store import leader
+from syncd.store.database import Store
 from syncd.store.leader import Lease
 
 
@@ -63,3 +64,35 @@ def test_a_released_lease_is_free_at_once(bench: Bench) -> None:
     assert lease is not None
     lease.release(bench.store)
     assert leader.acquire(bench.store, "b") == Lease("b", 2)
+
+
+def test_the_locks_of_a_holder_that_says_nothing_do_not_outlive_its_lease(bench: Bench) -> None:
+    """A process frozen in the middle of a message is no idle one to the server."""
+    frozen = Store(bench.store.dsn, session=leader.session_of("a"))
+    frozen.open()
+    lease = leader.acquire(frozen, "a")
+    assert lease is not None
+    expire(bench)
+
+    def freeze() -> None:
+        with frozen.transaction() as tx, tx.pipeline():
+            lease.check(tx)
+            tx.execute("select 1")  # without the message that would end the pipeline
+            tx.pgconn.send_flush_request()
+            tx.pgconn.flush()
+            assert leader.acquire(bench.store, "b") == Lease("b", 2)
+
+    with pytest.raises(StoreError):
+        freeze()
+    frozen.close()
+
+
+def test_only_the_holders_own_connections_are_cut(bench: Bench) -> None:
+    other = Store(bench.store.dsn, session=leader.session_of("c"))
+    other.open()
+    assert leader.acquire(bench.store, "a")
+    with other.transaction() as tx:
+        expire(bench)
+        assert leader.acquire(bench.store, "b")
+        assert tx.execute("select 1").fetchone() == (1,)
+    other.close()

@@ -22,7 +22,7 @@ def isolated(clouds):
 
     def isolate(dsn=clouds.dsn):
         watcher, log = Watcher(), plain_log()
-        work = Isolated(attempt.entry(dsn, "logfmt", "info"), clouds.recorder, watcher)
+        work = Isolated(attempt.entry(dsn, "", "logfmt", "info"), clouds.recorder, watcher)
         holds = Holds(clouds.store, Clock(), log)
         clouds.runner = Runner({"process": work}, clouds.recorder, watcher, holds, Clock(), log)
         clouds.specs = {n: replace(s, isolation="process") for n, s in clouds.specs.items()}
