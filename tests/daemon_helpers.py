@@ -33,6 +33,7 @@ Row = dict[str, Any]
 
 EMBEDDED = "embedded"
 READY_SECONDS = 40.0
+_DAEMON = {"shutdown_grace": "20s", "max_per_account": 10, "load_limit": 0.0}
 _SLICE = 0.02
 _KEPT_OUT = ("SYNCD_", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_", "WATCHDOG_", "JOURNAL_")
 
@@ -106,13 +107,7 @@ class Site:
         }
         return {
             "store": {"dsn": self.dsn, "pool_min": 1},
-            "daemon": {
-                "state_dir": str(self.state_dir),
-                "shutdown_grace": "20s",
-                "max_per_account": 10,
-                "load_limit": 0.0,
-                **daemon,
-            },
+            "daemon": {"state_dir": str(self.state_dir), **_DAEMON, **daemon},
             "listen": {"http": "127.0.0.1:0"},
             "accounts": accounts,
             "jobs": {name: {"accounts": list(accounts), **keys} for name, keys in jobs.items()},

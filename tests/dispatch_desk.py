@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from dispatch_helpers import SECONDS, Bench
+from dispatch_helpers import NOON, SECONDS, Bench, spec
 
 from syncd.dispatch.board import Board
 from syncd.dispatch.dispatcher import Dispatcher
@@ -26,6 +27,8 @@ from syncd.model.run import Due, Priority, RunId, Selection
 from syncd.store import job_state, leader
 from syncd.store.job_state import JobState, Schedule
 from syncd.store.runs import RunEnd
+from syncd.triggers.base import Memory
+from syncd.triggers.interval import Interval
 
 ALL = Selection()
 
@@ -151,3 +154,37 @@ def statuses(bench: Bench) -> Sequence[tuple[Any, ...]]:
 
 Open = Callable[..., Desk]
 """Makes a desk of jobs, which is closed after the test."""
+
+
+HOUR = timedelta(hours=1)
+
+
+def hourly(name: str, job: Any, **changes: Any) -> JobSpec:
+    """Return a job that is due each hour from noon."""
+
+    def trigger(memory: Memory, now: datetime) -> Interval:
+        return Interval(memory.interval or HOUR, NOON)
+
+    return spec(name, job, trigger_from=trigger, **changes)
+
+
+def why(at: Desk, run_id: RunId) -> str:
+    """Return why a run waits, once that was decided."""
+    until(lambda: run_id in at.board.waits)
+    return at.board.waits[run_id].reason
+
+
+def only_waiting(at: Desk) -> RunId:
+    """Return the one run that waits."""
+    until(lambda: len(at.board.waiting) == 1)
+    return next(iter(at.board.waiting))
+
+
+def pass_turn(at: Desk) -> None:
+    """Wait until the dispatcher has done a whole turn: one lies between two answers."""
+    for _ in range(2):
+        at.dispatcher.ask(lambda: None)
+
+
+def pass_time(bench: Bench, seconds: float) -> None:
+    bench.clock.pass_(seconds)  # type: ignore[attr-defined]  # a HandClock
