@@ -108,6 +108,8 @@ class FakeCommands:
 
     def jobs(self) -> Sequence[Json]:
         self._note("jobs")
+        if not self.leads:
+            raise StoreError("this daemon does not lead the schedule yet: it stands by")
         return self.job_rows
 
     def scheduler(self) -> Json:

@@ -14,7 +14,7 @@ from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
-from syncd.errors import NotFound, StoreError
+from syncd.errors import NotFound
 from syncd.model.queries import RunQuery
 
 Json = dict[str, Any]
@@ -33,14 +33,11 @@ def status(settings: Settings, *, as_json: bool) -> None:
         return
     scheduler = client.scheduler()
     _print_health(state, gate_words(scheduler["gates"]))
-    try:
+    if scheduler["leader"]:
         rows, since = client.jobs(), began(scheduler)
-        if scheduler["leader"]:
-            print_line()
-            print_jobs(rows, since, settings.zone)
-            print_troubles(rows, since, settings.zone)
-    except StoreError as error:
-        complain(str(error))
+        print_line()
+        print_jobs(rows, since, settings.zone)
+        print_troubles(rows, since, settings.zone)
     if state["resources"]:
         print_line()
         _print_inventory(state["resources"])
@@ -58,14 +55,14 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
     With JOB: everything about that one, and which runs of it wait.
     """
     client = Client(settings.socket)
-    rows = client.jobs()
-    if not rows and not client.scheduler()["leader"]:
-        raise StoreError("this daemon does not lead the schedule yet: it starts, or stands by")
+    rows, scheduler = client.jobs(), client.scheduler()
+    for words in gate_words(scheduler["gates"]):
+        complain(words)
     if job is None:
         if as_json:
             print_json(rows)
         else:
-            print_jobs(rows, began(client.scheduler()), settings.zone)
+            print_jobs(rows, began(scheduler), settings.zone)
         return
     found = next((row for row in rows if row["name"] == job), None)
     if found is None:
@@ -73,7 +70,7 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_job(found, began(client.scheduler()), settings.zone)
+        print_job(found, began(scheduler), settings.zone)
 
 
 @click.command

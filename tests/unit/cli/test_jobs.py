@@ -140,7 +140,7 @@ def test_the_zone_of_a_schedule_is_told_once(served):
 
 
 def test_one_that_stands_by_does_not_tell_that_there_is_no_job(served):
-    served.commands.job_rows, served.commands.leads = [], False
+    served.commands.leads = False
     for more in ([], ["hosts"], ["--json"]):
         result = syncd(served, "jobs", *more)
         assert (result.exit_code, result.stdout) == (69, "")
