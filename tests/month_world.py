@@ -117,6 +117,8 @@ class World:
     def _until(self, run: Waiting) -> datetime:
         spec = self.specs[run.job]
         since = run.scheduled_for if run.trigger == "schedule" else run.created_at
+        if run.attempt:
+            since = run.ready_at
         if spec.start_deadline is not None:
             return since + spec.start_deadline
         interval = self.store.states[run.job][1].memory.interval
