@@ -24,6 +24,8 @@ _IDLE_LIMIT: Final = 8_000
 
 A frozen one, or one behind a network that swallows all, would keep its locks: on the lease, on the
 runs that it began. This is less than the lease lasts, so that nobody who takes over waits for it.
+The server does not count so in the middle of a pipeline, as which the driver sends `executemany`:
+what has many rows is sent as one statement.
 """
 _LONGEST: Final = 86_400.0  # seconds, for those of a run: PostgreSQL takes no more than 24 days
 _TOO_LARGE = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)

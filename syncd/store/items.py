@@ -67,17 +67,16 @@ def open_items(
            where run_id = %s and status = 'pending' and target <> all (%s)""",
         (claim.run_id, names),
     )
-    with tx.cursor() as cursor:
-        cursor.executemany(
-            """insert into syncd.run_item (run_id, target, account, provider, region,
-                                           resource_type, server, attempt)
-               values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (run_id, target) do nothing""",
-            [
-                (claim.run_id, t.name, t.account, t.provider, t.region, t.resource_type, t.server,
-                 claim.attempt)
-                for t in targets
-            ],
-        )  # fmt: skip
+    tx.execute(
+        """insert into syncd.run_item (run_id, attempt, target, account, provider, region,
+                                       resource_type, server)
+           select %s, %s, * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                                        %s::text[])
+           on conflict (run_id, target) do nothing""",
+        (claim.run_id, claim.attempt, names, [t.account for t in targets],
+         [t.provider for t in targets], [t.region for t in targets],
+         [t.resource_type for t in targets], [t.server for t in targets]),
+    )  # fmt: skip
     rows = tx.execute(
         """select id, target, status, error_class, error from syncd.run_item
            where run_id = %s and status in ('pending', 'failed') order by id""",
@@ -136,13 +135,12 @@ def add_errors(
     now: datetime,
 ) -> None:
     """Record errors of single resources."""
-    with tx.cursor() as cursor:
-        cursor.executemany(
-            """insert into syncd.run_error
-                   (run_id, item_id, attempt, resource_id, error_class, error, occurred_at)
-               values (%s, %s, %s, %s, %s, %s, %s)""",
-            [
-                (run_id, item_id, attempt, e.resource_id, e.error_class, e.error, now)
-                for e in errors
-            ],
-        )
+    if not errors:
+        return
+    tx.execute(
+        """insert into syncd.run_error
+               (run_id, item_id, attempt, occurred_at, resource_id, error_class, error)
+           select %s, %s, %s, %s, * from unnest(%s::text[], %s::text[], %s::text[])""",
+        (run_id, item_id, attempt, now, [e.resource_id for e in errors],
+         [e.error_class for e in errors], [e.error for e in errors]),
+    )  # fmt: skip

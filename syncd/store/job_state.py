@@ -75,16 +75,17 @@ class _Row:
 
 def load(tx: Transaction, schedules: Mapping[str, Schedule]) -> dict[str, JobState]:
     """Return the state of each job, by name, with its schedule as it is from now on."""
-    with tx.cursor() as cursor:
-        cursor.executemany(
-            """insert into syncd.job_state as s (job, schedule, last_due) values (%s, %s, %s)
-               on conflict (job) do update
-               set schedule = excluded.schedule,
-                   last_due = coalesce(excluded.last_due, s.last_due),
-                   interval_seconds = null
-               where s.schedule <> excluded.schedule""",
-            [(job, schedule.text, schedule.start) for job, schedule in schedules.items()],
-        )
+    tx.execute(
+        """insert into syncd.job_state as s (job, schedule, last_due)
+           select * from unnest(%s::text[], %s::text[], %s::timestamptz[])
+           on conflict (job) do update
+           set schedule = excluded.schedule,
+               last_due = coalesce(excluded.last_due, s.last_due),
+               interval_seconds = null
+           where s.schedule <> excluded.schedule""",
+        (list(schedules), [s.text for s in schedules.values()],
+         [s.start for s in schedules.values()]),
+    )  # fmt: skip
     return {job: state for job, state in read(tx).items() if job in schedules}
 
 

@@ -1,9 +1,11 @@
 """The table of cloud resources: its shape for the reconcile step, its scopes and its guard."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from syncd.errors import Conflict
 from syncd.model.resource import CARRIED, COMPARED, OPTIONAL, Scope
@@ -138,12 +140,12 @@ def approve(tx: Transaction, job: str, by: str) -> int:
 def replace_managed(tx: Transaction, managed: Iterable[Managed]) -> None:
     """Keep what the configuration in force looks after, for the `unmanaged` mark of the views."""
     tx.execute("delete from syncd.managed")
-    with tx.cursor() as cursor:
-        cursor.executemany(
-            """insert into syncd.managed (job, account, type, regions, excluded)
-               values (%s, %s, %s, %s, %s)""",
-            [(m.job, m.account, m.type, m.regions, m.excluded) for m in managed],
-        )
+    tx.execute(
+        """insert into syncd.managed (job, account, type, regions, excluded)
+           select * from jsonb_to_recordset(%s) as m (
+               job text, account text, type text, regions text[], excluded text[])""",
+        (Jsonb([asdict(each) for each in managed]),),
+    )
 
 
 def counts_by_state(tx: Transaction) -> dict[tuple[str, str, str], int]:

@@ -123,8 +123,10 @@ def test_a_leader_that_is_frozen_about_to_apply_commits_nothing_when_it_goes_on(
 
 
 def test_a_leader_frozen_in_its_transactions_holds_nobody_up(make: Make) -> None:
-    at = make(BY_HAND)
+    at = make(BY_HAND | {"o": BY_HAND["t"]})
     first, second = at.pair()
+    first.site.configure(at.jobs, max_per_account=2)
+    first.site.client.reload("me")
     churn(at, random.Random(1))
     copying = first.proxy.trap(b'copy "syncd"."resource_stage"')
     first.site.client.trigger("a", EVERYTHING, "me")
@@ -132,6 +134,9 @@ def test_a_leader_frozen_in_its_transactions_holds_nobody_up(make: Make) -> None
     applying = first.proxy.trap(b"with decided as")
     first.site.client.trigger("t", EVERYTHING, "me")
     assert applying.wait(10)
+    opening = first.proxy.trap(b"insert into syncd.run_item")
+    first.site.client.trigger("o", EVERYTHING, "me")
+    assert opening.wait(10)
     pausing = first.proxy.trap(b"set paused_at", first.freeze)
     with ThreadPoolExecutor(1) as people:
         asked = people.submit(first.site.client.pause, "a", None, "me")
