@@ -46,7 +46,6 @@ class Operations:
 
     def jobs(self) -> Sequence[Json]:
         """Return each enabled job: what it does next, and what keeps it."""
-        _ = self._daemon.dispatch.board  # who stands by has no jobs, and says so
         zones = {name: job.timezone for name, job in self._daemon.config.jobs.items()}
         return self._outlook.jobs(zones)
 

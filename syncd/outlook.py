@@ -26,8 +26,11 @@ class Outlook:
         self._dispatch, self._now = dispatch, now
 
     def jobs(self, timezones: Mapping[str, str]) -> list[Json]:
-        """Return each enabled job: what it is, what it does next, and what keeps it."""
-        dispatch = self._dispatch
+        """Return each enabled job: what it is, what it does next, and what keeps it.
+
+        Raises StoreError while another daemon leads: who stands by has no jobs.
+        """
+        dispatch, specs = self._dispatch, self._dispatch.board.jobs.specs
         due, running = dispatch.timetable.next_runs(), dispatch.running_jobs()
         stuck = {active.run.job: str(active.run.run_id) for active in dispatch.stuck()}
         waiting = dispatch.waiting()
@@ -46,7 +49,7 @@ class Outlook:
                 "waiting": self._waiting([run for run in waiting if run.job == spec.name]),
                 **self._state(spec),
             }
-            for spec in dispatch.specs.values()
+            for spec in specs.values()
             if spec.name in timezones
         ]
 
