@@ -303,7 +303,7 @@ class Daemon:
 
     def _reload(self) -> tuple[str, ...]:
         config = self._assembly.load()
-        if self.config.jobs and not (config.jobs or config.accounts):
+        if config.defines_nothing and not self.config.defines_nothing:
             raise ConfigurationError(  # most likely a file that is just being written
                 "the files define no account and no job any more; to run nothing, stop the daemon"
             )

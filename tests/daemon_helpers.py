@@ -67,6 +67,12 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
+_NO_UPKEEP: Mapping[str, Row] = {
+    kind: {"kind": kind, "enabled": False} for kind in ("retention", "backup")
+}
+"""Most tests are about the jobs that they name alone."""
+
+
 @dataclass
 class Site:
     """A state directory, a configuration file and the processes of daemons started on them."""
@@ -110,7 +116,8 @@ class Site:
             "daemon": {"state_dir": str(self.state_dir), **_DAEMON, **daemon},
             "listen": {"http": "127.0.0.1:0"},
             "accounts": accounts,
-            "jobs": {name: {"accounts": list(accounts), **keys} for name, keys in jobs.items()},
+            "jobs": {name: {"accounts": list(accounts), **keys} for name, keys in jobs.items()}
+            | _NO_UPKEEP,
         }
 
     def configure(self, jobs: Mapping[str, Row], **daemon: Any) -> None:

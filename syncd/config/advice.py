@@ -24,8 +24,8 @@ def warnings(
     `written` are the jobs as they stand in the files, `jobs` with what they take from [defaults].
     """
     enabled = {name: job for name, job in jobs.items() if job.enabled}
-    if not enabled:
-        yield "no enabled job: nothing will run"
+    if all(job.upkeep for job in enabled.values()):
+        yield "no enabled job but syncd's own upkeep"
     for name, job in enabled.items():
         if not job.has_targets(accounts):
             yield f'job "{name}" has no enabled target'

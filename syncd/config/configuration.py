@@ -14,8 +14,18 @@ from pydantic import BaseModel, Field, PlainValidator
 from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
-from syncd.config.jobs import Job, parse_job
-from syncd.config.schema import Account, Daemon, Defaults, Listen, Store, Table, TableName
+from syncd.config.jobs import Job, built_in, parse_job
+from syncd.config.schema import (
+    Account,
+    Backup,
+    Daemon,
+    Defaults,
+    Listen,
+    Retention,
+    Store,
+    Table,
+    TableName,
+)
 from syncd.config.secrets import Secret
 from syncd.errors import ConfigurationError
 
@@ -26,7 +36,9 @@ class Tables(Table):
     timezone: Zone = Field(default="UTC", description="Default zone of every schedule.")
     store: Store = Field(default_factory=Store, description=str(Store.__doc__))
     daemon: Daemon = Field(default_factory=Daemon, description=str(Daemon.__doc__))
+    backup: Backup = Field(default_factory=Backup, description=str(Backup.__doc__))
     listen: Listen = Field(default_factory=Listen, description=str(Listen.__doc__))
+    retention: Retention = Field(default_factory=Retention, description=str(Retention.__doc__))
     defaults: Defaults = Field(default_factory=Defaults, description=str(Defaults.__doc__))
     accounts: dict[TableName, Account] = Field(default={}, description=str(Account.__doc__))
     jobs: dict[TableName, Annotated[Job, PlainValidator(parse_job)]] = Field(
@@ -45,7 +57,9 @@ class Config:
     timezone: str
     store: Store
     daemon: Daemon
+    backup: Backup
     listen: Listen
+    retention: Retention
     defaults: Defaults
     accounts: Mapping[str, Account]
     jobs: Mapping[str, Job]
@@ -56,19 +70,27 @@ class Config:
     @classmethod
     def of(cls, tables: Tables, files: tuple[Path, ...] = (), now: datetime | None = None) -> Self:
         """Freeze valid tables, whose references exist; the warnings are those at `now`."""
-        jobs = {name: _complete(job, tables) for name, job in tables.jobs.items()}
+        written = tables.jobs | built_in(tables.jobs, embedded=tables.store.embedded)
+        jobs = {name: _complete(job, tables) for name, job in written.items()}
         return cls(
             timezone=tables.timezone,
             store=tables.store,
             daemon=tables.daemon,
+            backup=tables.backup,
             listen=tables.listen,
+            retention=tables.retention,
             defaults=tables.defaults,
             accounts=MappingProxyType(tables.accounts),
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
             files=files,
-            warnings=tuple(warnings(tables.jobs, jobs, tables.accounts, now or datetime.now(UTC))),
+            warnings=tuple(warnings(written, jobs, tables.accounts, now or datetime.now(UTC))),
         )
+
+    @property
+    def defines_nothing(self) -> bool:
+        """Tell whether there is no account and no job but syncd's own upkeep."""
+        return not self.accounts and all(job.upkeep for job in self.jobs.values())
 
     def enabled_jobs(self) -> dict[str, Job]:
         """Return the jobs that are not taken out, by name, in the order of the files."""

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from syncd.config.configuration import Tables
+from syncd.config.jobs import UPKEEP
 from syncd.config.problems import MOST, Places, Problem
 from syncd.config.secrets import Secret, resolve
 from syncd.config.spelling import hint
@@ -31,6 +32,10 @@ def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
+    backups = [name for name, job in tables.jobs.items() if job.enabled and job.kind == "backup"]
+    if backups and not tables.store.embedded:
+        message = "only the embedded store is dumped; another is its owner's to back up"
+        return [places.problem(("jobs", name, "kind"), message) for name in backups]
     runs = tables.daemon.max_concurrent_runs
     items = sorted(
         (j.max_concurrent_items for j in tables.jobs.values() if j.enabled), reverse=True
@@ -88,6 +93,8 @@ def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) 
 def _of_job(
     name: str, job: Mapping[str, Any], accounts: Mapping[str, Any], places: Places
 ) -> Iterator[Problem]:
+    if name in UPKEEP and job.get("kind") not in (None, name):
+        yield places.problem(("jobs", name), f'the name is kept for a job of kind "{name}"')
     rules = [key for key in ("schedule", "every", "adaptive") if key in job]
     for key in rules[1:]:
         yield places.problem(("jobs", name, key), f"stands beside {rules[0]}: only one may")

@@ -142,6 +142,30 @@ class Listen(Table):
     )
 
 
+class Backup(Table):
+    """Dumps of the embedded store, made by the job of kind backup."""
+
+    keep: int = Field(default=7, ge=1, le=1000, description="Dumps kept; older ones are removed.")
+
+
+class Retention(Table):
+    """How long records are kept; the job of kind retention removes what is older."""
+
+    runs: PositiveDuration = Field(
+        default=parse_duration("90d"), description="Runs, with their items and errors."
+    )
+    changes: PositiveDuration = Field(
+        default=parse_duration("400d"),
+        description="Changes of resources, which tell the inventory of the past.",
+    )
+    deleted_resources: PositiveDuration = Field(
+        default=parse_duration("30d"), description="Resources that are marked as deleted."
+    )
+    run_logs: PositiveDuration = Field(
+        default=parse_duration("30d"), description="The log of each run, in state_dir/logs."
+    )
+
+
 class Defaults(Table):
     """What every job takes unless it says otherwise; each of these keys may stand in a job too."""
 
