@@ -88,7 +88,7 @@ def _pipes(program: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 
 
 def _certificate(folder: Path) -> Path:
-    """Make a certificate for the loopback address that signs itself; return the file with its key."""
+    """Make a certificate of the loopback address, signed by itself; return it with its key."""
     file = folder / "clouds.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
