@@ -82,11 +82,17 @@ def emulated(machine: Machine, folder: Path) -> Iterator[Clouds]:
 def service(machine: Machine, emulated: Clouds) -> Iterator[Service]:
     """Give the service, stopped, without state, with the secrets of the clouds."""
     made = Service(machine, emulated)
+    _clear(machine)
     made.drop_in()
     yield made
     emulated.clear()
+    _clear(machine)
+
+
+def _clear(machine: Machine) -> None:
+    """Stop the service, whatever state it is in, and remove what it knows."""
     machine.run("systemctl", "kill", "--signal=CONT", "syncd", check=False)
-    machine.run("systemctl", "stop", "syncd", check=False)
+    machine.run("systemctl", "stop", "syncd")
     machine.run("systemctl", "reset-failed", "syncd", check=False)
     machine.shell(f"find {STATE} -mindepth 1 -delete; rm -f {DROP_IN}")
     machine.run("systemctl", "daemon-reload")

@@ -2,10 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,9 +102,9 @@ class Machine:
             assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def shell(self, script: str, *, check: bool = True) -> str:
+    def shell(self, script: str, *, check: bool = True, seconds: float = 120.0) -> str:
         """Run a script inside and return what it printed."""
-        return self.run("sh", "-c", script, check=check).stdout.strip()
+        return self.run("sh", "-c", script, check=check, seconds=seconds).stdout.strip()
 
     def path(self, inside: str) -> Path:
         """Return where a file of the machine is on the host."""
@@ -136,9 +135,9 @@ class Machine:
         self.run("journalctl", "--sync")
         return [json.loads(line) for line in self.run(*command).stdout.splitlines()]
 
-    def kill(self, pids: Sequence[int]) -> None:
-        """Kill processes, numbered as inside, all by one system call's caller."""
-        self.run("kill", f"-{signal.SIGKILL.value}", *map(str, pids))
+    def signal(self, name: str, *pids: int) -> None:
+        """Send a signal, such as KILL, to processes as the machine numbers them."""
+        self.shell(f"kill -{name} {' '.join(map(str, pids))}")
 
 
 def _name_of(pid: int) -> str:

@@ -116,7 +116,13 @@ class Service:
         return {
             int(pid): self.machine.shell(f"tr '\\0' ' ' < /proc/{pid}/cmdline", check=False)
             for pid in listed.split()
+            if pid != "0"  # one that is just being buried
         }
+
+    def kill_all(self) -> None:
+        """Kill every process of the service at the same moment (cgroup.kill of the kernel)."""
+        group = self.machine.show("syncd", "ControlGroup")["ControlGroup"]
+        self.machine.shell(f"echo 1 > /sys/fs/cgroup{group}/cgroup.kill")
 
     def await_active(self, seconds: float = 30.0) -> None:
         """Wait until the service is active (running)."""

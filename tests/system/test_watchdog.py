@@ -47,7 +47,7 @@ def test_a_stopped_process_is_started_again(service: Service) -> None:
     service.configure({"hosts": {}})
     service.start()
     before = service.pid
-    service.machine.run("kill", "-STOP", str(before))
+    service.machine.signal("STOP", before)
     until(lambda: service.restarts == 1, 60, "systemd has started it again")
     service.await_active()
     assert service.pid != before
@@ -63,12 +63,12 @@ def test_a_deadlocked_loop_is_started_again(service: Service) -> None:
         service.configure({"hosts": {"every": "1s"}})
         service.start()
         before = service.pid
-        service.machine.path(FAULT).touch()
+        service.machine.shell(f"touch {FAULT}")
         until(lambda: service.restarts >= 1, 60, "systemd has started it again")
     finally:
         for file in (site / "zz_fault.pth", site / "syncd_test_fault.py"):
             file.unlink()
-        service.machine.path(FAULT).unlink(missing_ok=True)
+        service.machine.shell(f"rm -f {FAULT}")
     service.await_active()
     assert service.pid != before
     assert service.sync("hosts")["status"] == "success"
@@ -84,14 +84,14 @@ def test_a_daemon_with_trouble_elsewhere_is_left_alone(service: Service, trouble
     before = service.pid
     if trouble == "a dead store":
         postgres = [pid for pid, line in service.processes().items() if "postgres" in line]
-        service.machine.run("kill", "-STOP", *map(str, postgres))
+        service.machine.signal("STOP", *postgres)
     else:
         service.clouds.fault("hang")
         if "hosts" in jobs:
             service.syncd("trigger", "hosts")
     await_signs(service)
     if trouble == "a dead store":
-        service.machine.run("kill", "-CONT", *map(str, postgres))
+        service.machine.signal("CONT", *postgres)
     service.clouds.clear()
     assert service.pid == before
     assert service.restarts == 0
