@@ -22,10 +22,11 @@ Recommends: tzdata
 Section: admin
 Priority: optional
 Description: daemon that keeps an inventory of clouds true in PostgreSQL
- syncd lists the hosts of Alibaba Cloud and Tencent Cloud accounts on a schedule,
- compares them with what it knows, and records what was added, changed and
- deleted. It needs one configuration file, brings its own PostgreSQL or uses
- yours, and is looked at with a few commands, SQL and Prometheus.
+ syncd lists the hosts of Alibaba Cloud and Tencent Cloud accounts on a
+ schedule, compares them with what it knows, and records what was added,
+ changed and deleted. It needs one configuration file, brings its own
+ PostgreSQL or uses yours, and is looked at with a few commands, SQL and
+ Prometheus.
  .
  It is installed as a systemd service, with its Python packages in an
  environment of their own under /opt/syncd.
@@ -38,7 +39,7 @@ Comment: syncd and the packages that it is installed with, under /opt/syncd; the
  licenses are in the *.dist-info directories there.
 
 Files: *
-Copyright: the syncd authors
+Copyright: 2026 the syncd authors
 License: Apache-2.0
 
 License: Apache-2.0
