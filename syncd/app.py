@@ -35,8 +35,9 @@ from syncd.store.outbox import Outbox
 from syncd.systemd import Notifier
 from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
-from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
+from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger, keep_runs
 from syncd.telemetry.metrics import Metrics
+from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
 _STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
@@ -135,9 +136,13 @@ def local_session(config: Config) -> Iterator[LocalSession]:
 
 @contextmanager
 def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
-    """Hold the state directory, alone; give the instance's name and the outbox."""
+    """Hold the state directory, alone, and keep the logs of runs in it.
+
+    Gives the instance's name and the outbox.
+    """
     directory = Path(config.daemon.state_dir)
     with state_dir.locked(directory) as instance:
+        keep_runs(RunLogs(directory / DIRECTORY), secrets.known)
         outbox = Outbox(directory / "outbox")
         try:
             yield instance, outbox

@@ -148,7 +148,7 @@ def test_lines_of_several_processes_stay_whole(logs: RunLogs) -> None:
     ]
     assert [process.wait(60) for process in processes] == [0, 0]
     text = (logs.directory / f"{RUN}.log").read_bytes()
-    told = [json.loads(each) for each in text.splitlines()]
+    told = [json.loads(each) for each in text.splitlines() if each]
     for name in ("a", "b"):
         ours = [each["event"] for each in told if each["event"].startswith(name)]
         assert ours == [f"{name} {number}" for number in range(1_000)]
