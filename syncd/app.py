@@ -15,6 +15,7 @@ from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.context import Clock
 from syncd.control.routes import Offer
+from syncd.control.run_log import StoreLogs
 from syncd.control.server import ControlServer
 from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
@@ -222,6 +223,7 @@ def _daemon(
             StoreReads(partial(store.transaction, operation="read")),
             metrics,
             health,
+            StoreLogs(partial(store.transaction, operation="read"), RunLogs(directory / DIRECTORY)),
         )
         listen = config.listen
         server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)
