@@ -101,6 +101,7 @@ class FakeCommands:
     planned: Sequence[Json] = ()
     ready: bool = True
     leads: bool = True
+    active: bool = True
     job_rows: list[Json] = field(default_factory=lambda: [job_row()])
     running_rows: list[Json] = field(default_factory=list)
     closed: tuple[str, ...] = ()
@@ -141,7 +142,7 @@ class FakeCommands:
 
     def progress(self) -> Mapping[str, Json]:
         targets = {"prod/cn-hangzhou/host": {"state": "running", "done": 5, "of": 10}}
-        if self.ended.is_set():
+        if not self.active:
             return {}
         return {str(RUN): {"items": 1, "items_done": 0, "targets": targets}}
 
