@@ -42,6 +42,7 @@ from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
 _STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
+_LOG_LIMIT: Final = 5.0  # seconds for the store's word on a run whose log is asked for
 _SERVER_START: Final = 60.0  # seconds
 _SERVER_STOP: Final = 30.0
 
@@ -223,7 +224,10 @@ def _daemon(
             StoreReads(partial(store.transaction, operation="read")),
             metrics,
             health,
-            StoreLogs(partial(store.transaction, operation="read"), RunLogs(directory / DIRECTORY)),
+            StoreLogs(
+                partial(store.transaction, operation="read", limit=_LOG_LIMIT),
+                RunLogs(directory / DIRECTORY),
+            ),
         )
         listen = config.listen
         server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)
