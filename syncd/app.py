@@ -36,8 +36,9 @@ from syncd.store.outbox import Outbox
 from syncd.systemd import Notifier
 from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
-from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger, keep_runs
+from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
+from syncd.telemetry.run_lines import keep_runs
 from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well

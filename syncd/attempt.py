@@ -26,8 +26,8 @@ from syncd.telemetry.logging import (
     bind_process,
     configure,
     get_logger,
-    keep_runs,
 )
+from syncd.telemetry.run_lines import keep_runs
 from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _Setup = tuple[Config, str, str, LogFormat, LogLevel]

@@ -1,24 +1,20 @@
 """Logs: structlog over the standard logging module, so that libraries' lines go the same way.
 
 A person at a terminal sees aligned colours; the journal gets a priority and one line of logfmt a
-record; a pipe gets logfmt with the time; other collectors can ask for JSON; the lines of a run are
-kept in its own file besides. Whatever the format, the last step masks secrets, and nothing that
-goes wrong while writing a line reaches its author.
+record; a pipe gets logfmt with the time; other collectors can ask for JSON. Whatever the format,
+the last step masks secrets, and nothing that goes wrong while writing a line reaches its author.
 """
 
 import io
-import json
 import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
-from uuid import UUID
 
 import structlog
 from structlog.contextvars import bound_contextvars, get_contextvars
@@ -29,7 +25,6 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from syncd.context import BoundLogger
 from syncd.telemetry.masking import Masker
-from syncd.telemetry.run_logs import RunLogs
 
 LogFormat = Literal["auto", "console", "logfmt", "journal", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -38,25 +33,14 @@ JOURNAL_LIMIT: Final = 12_000
 """Characters of a line. journald splits what is longer than 48 KiB, and what follows would be a
 record of its own, with a priority of its own (LineMax= in journald.conf(5))."""
 
-KEPT_LIMIT: Final = 64_000
-"""Characters of a line in a run's file, beyond which its long values are cut."""
-
-_VALUE_LIMIT: Final = 4_000  # characters of such a value that are kept
-_QUIET: Final = 3_600.0  # seconds in which it is not told again that lines can't be kept
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 } | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 _ONE_LINE: Final = _CONTROLS | {ord("\n"): "\\n"}
-_DIRECTIONS: Final = {
-    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
-_JSON_ESCAPES: Final = {
-    code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)
-} | _DIRECTIONS
-"""What JSON allows in texts as it is, and a terminal or an editor may obey."""
-_ORDER: Final = ("timestamp", "level", "event", "job", "run", "item", "account", "region")
-_LOGFMT: Final = LogfmtRenderer(key_order=_ORDER, drop_missing=True, bool_as_flag=False)
+ORDER: Final = ("timestamp", "level", "event", "job", "run", "item", "account", "region")
+"""The fields that come first in a line."""
+_LOGFMT: Final = LogfmtRenderer(key_order=ORDER, drop_missing=True, bool_as_flag=False)
 
 _of_process: dict[str, str] = {}
 
@@ -81,6 +65,11 @@ def bind_process(**fields: str) -> None:
     _of_process.update(fields)
 
 
+def bound_fields() -> dict[str, Any]:
+    """Return the fields that every line of this thread has."""
+    return {**_of_process, **get_contextvars()}
+
+
 def configure(
     form: LogFormat,
     level: LogLevel,
@@ -98,7 +87,7 @@ def configure(
     threshold = logging.getLevelNamesMapping()[level.upper()]
     handler = _Handler(stream)
     limit = JOURNAL_LIMIT if form == "journal" else None
-    handler.setFormatter(_Formatter(_steps(form, stream, environ), Masker(secrets), limit))
+    handler.setFormatter(Formatter(_steps(form, stream, environ), Masker(secrets), limit))
     _install(handler, threshold)
     structlog.configure(
         processors=[add_log_level, ProcessorFormatter.wrap_for_formatter],
@@ -110,18 +99,11 @@ def configure(
     threading.excepthook = _log_uncaught_in_thread
 
 
-def keep_runs(logs: RunLogs, secrets: Callable[[], Iterable[str]]) -> None:
-    """Keep each line that has a field `run` in that run's log too, until the next `configure`.
-
-    Lines that can't be kept are lost there alone; the log tells of it, but not of each.
-    """
-    handler = _RunHandler(logs)
-    utc = TimeStamper(fmt="iso", utc=True)
-    handler.setFormatter(_RunFormatter([utc, _ordered_json], Masker(secrets), None))
-    logging.getLogger().addHandler(handler)
+class OurHandler(logging.Handler):
+    """A handler that gives way to those of a later `configure`."""
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _Handler(OurHandler, logging.StreamHandler[TextIO]):
     """Writes lines; a broken stream, or a record that can't be rendered, harms nobody."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -137,40 +119,7 @@ class _Handler(logging.StreamHandler[TextIO]):
                 self.stream.write(f"a log record was lost: {error.__name__} at {record.module}\n")
 
 
-class _RunHandler(logging.Handler):
-    """Appends lines to the logs of runs; has no lock, so that no run waits for another one."""
-
-    def __init__(self, logs: RunLogs) -> None:
-        super().__init__()
-        self._logs = logs
-        self._quiet_until = 0.0
-
-    def createLock(self) -> None:  # noqa: N802 - the library's name
-        """Do without."""
-        self.lock = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Append the line of a record, if it is one of a run."""
-        run = _run_of(record)
-        if run is None:
-            return
-        try:
-            line = self.format(record).encode(errors="replace")
-        except Exception:  # noqa: BLE001 - the other handler, which meets it too, tells of it
-            return
-        try:
-            self._logs.append(run, line)
-        except OSError as error:
-            self._tell(error)
-
-    def _tell(self, error: OSError) -> None:
-        now = time.monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _QUIET  # first: the line may be one of a run itself
-            get_logger().warning("lines of runs can't be kept in their files", error=str(error))
-
-
-class _Formatter(ProcessorFormatter):
+class Formatter(ProcessorFormatter):
     """Renders records, masks the line when nothing more can be added to it, and only then cuts."""
 
     def __init__(self, steps: Sequence[Processor], mask: Masker, limit: int | None) -> None:
@@ -191,39 +140,13 @@ class _Formatter(ProcessorFormatter):
         line = self._mask(super().format(record))
         if self._limit is None or len(line) <= self._limit:
             return line
-        return _cut(line, self._limit)
+        return cut(line, self._limit)
 
 
-class _RunFormatter(_Formatter):
-    """Renders JSON that is safe to look at; what is cut, is cut when it has been masked."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        line = super().format(record)
-        if len(line) > KEPT_LIMIT:
-            line = _json(_shortened(line))
-        return line.translate(_JSON_ESCAPES)
-
-
-def _cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int) -> str:
     """Return both ends of a text, of at most `limit` characters."""
     half = limit // 2
     return f"{text[: half - 3]} … {text[-half:]}"
-
-
-def _shortened(line: str) -> Mapping[str, Any]:
-    """Return the fields of a line of JSON, the long ones cut."""
-    try:
-        fields = json.loads(line)
-    except ValueError:  # a secret was a piece of the JSON itself
-        fields = {"event": line}
-    return {name: _short(value) for name, value in fields.items()}
-
-
-def _short(value: object) -> object:
-    """Return a value, or both ends of its text where that is too long."""
-    text = value if isinstance(value, str) else _json(value)
-    return value if len(text) <= _VALUE_LIMIT else _cut(text, _VALUE_LIMIT)
 
 
 def _nowhere() -> TextIO:
@@ -234,7 +157,7 @@ def _nowhere() -> TextIO:
 def _install(handler: logging.Handler, threshold: int) -> None:
     """Make `handler` the only one of ours, and set the levels."""
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, _Handler | _RunHandler)]:
+    for old in [old for old in root.handlers if isinstance(old, OurHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(threshold, logging.WARNING))
@@ -293,28 +216,9 @@ def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _ordered_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """Render an object whose fields stand in the order in which they are read."""
-    first = {name: event[name] for name in _ORDER if name in event}
-    return _json({**first, **event})
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _add_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Add the fields that are bound to the thread and the process; the line's own come first."""
-    return {**_of_process, **get_contextvars(), **event}
-
-
-def _run_of(record: logging.LogRecord) -> UUID | None:
-    """Return the run whose line a record is."""
-    own = record.msg.get("run") if isinstance(record.msg, dict) else None
-    run = own or get_contextvars().get("run") or _of_process.get("run")
-    with suppress(ValueError):
-        return UUID(str(run)) if run else None
-    return None
+    """Add the fields that are bound; the line's own count more."""
+    return {**bound_fields(), **event}
 
 
 def _add_logger(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

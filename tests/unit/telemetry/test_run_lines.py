@@ -16,8 +16,9 @@ import pytest
 import structlog
 
 from syncd.telemetry import logging as ours
-from syncd.telemetry.logging import bind_process, bound, configure, get_logger, keep_runs
+from syncd.telemetry.logging import bind_process, bound, configure, get_logger
 from syncd.telemetry.masking import MASK
+from syncd.telemetry.run_lines import keep_runs
 from syncd.telemetry.run_logs import PIECE, RunLogs
 
 RUN = "01890000-0000-7000-8000-000000000001"
