@@ -50,6 +50,13 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     _put("]" if between != "[" else "[]")
 
 
+def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
+    """Print an object a line."""
+    texts = [msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) for row in rows]
+    if texts:
+        _put("\n".join(texts))
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: str) -> None:
     """Print rows under headers; `empty` is said where there are none."""
     if not rows:
@@ -62,14 +69,23 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: s
 
 def print_line(*cells: Cell) -> None:
     """Print a line of pieces, which a terminal may colour."""
+    print_lines([cells])
+
+
+def print_lines(lines: Sequence[Sequence[Cell]]) -> None:
+    """Print lines of pieces, which a terminal may colour."""
+    if not lines:
+        return
     if not sys.stdout.isatty():
-        _put("".join(cell.text for cell in cells))
+        _put("\n".join("".join(cell.text for cell in cells) for cells in lines))
         return
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble(*((cell.text, cell.style) for cell in cells))
-    Console(highlight=False).print(line, soft_wrap=True)
+    console = Console(highlight=False)
+    for cells in lines:
+        line = Text.assemble(*((cell.text, cell.style) for cell in cells))
+        console.print(line, soft_wrap=True)
 
 
 def _print_rich_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
