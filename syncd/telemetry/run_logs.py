@@ -122,11 +122,12 @@ class RunLogs:
         return msgspec.json.encode({"level": "warning", "event": text, "run": run}) + b"\n"
 
 
-def remove_older(directory: Path, moment: datetime) -> int:
+def remove_older(directory: Path, moment: datetime, *, rehearse: bool = False) -> int:
     """Remove the logs of runs that were last written before a moment; return how many.
 
-    Nothing but regular files with the name of a run's log is touched; a directory that is not there
-    holds none. Raises StoreError, naming the file, when one can't be removed.
+    To rehearse is to count them only. Nothing but regular files with the name of a run's log is
+    touched; a directory that is not there holds none. Raises StoreError, naming the file, when one
+    can't be removed.
     """
     limit, removed = moment.timestamp(), 0
     try:
@@ -134,7 +135,8 @@ def remove_older(directory: Path, moment: datetime) -> int:
             with suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
-                    Path(entry.path).unlink()
+                    if not rehearse:
+                        Path(entry.path).unlink()
                     removed += 1
     except FileNotFoundError:
         return removed
