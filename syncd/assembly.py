@@ -20,6 +20,7 @@ from syncd.errors import ConfigurationError
 from syncd.http_client import HttpClient
 from syncd.jobs import registry
 from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.backup import BackupSettings
 from syncd.jobs.base import Job
 from syncd.providers import registry as providers
 from syncd.providers.base import AccountAccess, Provider
@@ -129,6 +130,7 @@ def _spec(
         lambda account: accounts.open(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
+        backup_settings(config),
     )
 
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
@@ -156,6 +158,15 @@ def _spec(
         closed_until=job.closed_until,
         adaptive=job.change_rate,
         fingerprints=partial(accounts.fingerprints, used),
+    )
+
+
+def backup_settings(config: Config) -> BackupSettings:
+    """Return where dumps of the embedded store go, and how many are kept."""
+    return BackupSettings(
+        state_dir=Path(config.daemon.state_dir),
+        keep=config.backup.keep,
+        spare=config.daemon.min_free_disk,
     )
 
 
@@ -190,7 +201,7 @@ def embedded_server(config: Config) -> EmbeddedPostgres | None:
     """Return the embedded server of a configuration that asks for one."""
     if not config.store.embedded:
         return None
-    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5)
     return EmbeddedPostgres(Path(config.daemon.state_dir), Path(runtime) if runtime else None)
 
 

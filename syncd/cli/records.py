@@ -15,6 +15,8 @@ _DETAILS = {
     "incomplete": "incomplete",
     "lossy": "lacking in the list, found by id",
     "data_disks": "data disks",
+    "file": "dump",
+    "bytes": "bytes",
 }
 """What is known of an item besides, in words; its error tells of what is guarded."""
 

@@ -8,6 +8,7 @@ from syncd.config import jobs as config
 from syncd.config.schema import Account
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
 from syncd.model.deletion import DeletionPolicy
@@ -25,6 +26,7 @@ class Services:
     store: Store
     configured: Mapping[str, Account]
     account: Callable[[str], CloudAccount]
+    backup: BackupSettings
 
 
 def build(job: config.Job, services: Services) -> Job[Any]:
@@ -54,6 +56,12 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
+def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 - has no keys
+    """Build a `backup` job."""
+    return BackupJob(services.store, services.backup)
+
+
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
+    "backup": _backup,
 }

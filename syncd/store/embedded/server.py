@@ -56,7 +56,12 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """Return the conninfo of the database `syncd`; good once `start` has returned."""
-        return self._conninfo(ROLE)
+        return self.conninfo(ROLE)
+
+    def conninfo(self, database: str) -> str:
+        """Return the conninfo of one of the server's databases; good once `start` has returned."""
+        host = str(self._socket_directory)
+        return make_conninfo(host=host, port=PORT, user=ROLE, dbname=database)
 
     @property
     def pid(self) -> int | None:
@@ -175,7 +180,7 @@ class EmbeddedPostgres:
             seconds = max(deadline.remaining(), 1)
             try:
                 return psycopg.connect(
-                    self._conninfo("postgres"),
+                    self.conninfo("postgres"),
                     autocommit=True,
                     connect_timeout=round(seconds),
                     options=f"-c statement_timeout={round(seconds * 1000)}",
@@ -245,10 +250,6 @@ class EmbeddedPostgres:
             if deadline.remaining() <= 0:
                 raise StoreError(f"{where} is not ready yet: {self._cluster.log_tail()}")
             time.sleep(SLICE)
-
-    def _conninfo(self, database: str) -> str:
-        host = str(self._socket_directory)
-        return make_conninfo(host=host, port=PORT, user=ROLE, dbname=database)
 
     @contextmanager
     def _errors_mapped(self) -> Iterator[None]:
