@@ -95,6 +95,10 @@ class EmbeddedPostgres:
                 _ensure_database(connection)
         return self.dsn
 
+    def trim_logs(self) -> None:
+        """Keep the server's log within bounds; to be called now and then."""
+        self._cluster.trim_logs()
+
     def stop(self, timeout: float) -> None:
         """Stop the server within `timeout` seconds; do nothing when it does not run.
 
@@ -210,6 +214,7 @@ class EmbeddedPostgres:
         cluster.make(binaries, account, deadline)
         cluster.write_configuration()
         account.own(home / "log")
+        cluster.trim_logs()
         make_socket_directory(self._socket_directory, account)
         command = cluster.command(binaries, self._socket_directory)
         with opened(cluster.data) as guard, cluster.create("start.log") as log:
