@@ -25,14 +25,17 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
+from syncd.errors import ConfigurationError, Conflict
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
 from syncd.store import leader
+from syncd.store.backups import Backups
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.outbox import Outbox
+from syncd.store.restore import Restored, check_contents, restore
 from syncd.systemd import Notifier
 from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
@@ -135,6 +138,48 @@ def local_session(config: Config) -> Iterator[LocalSession]:
             yield session
         finally:
             session.close()
+
+
+def restore_dump(config: Config, name: str, tell: Callable[[str], None]) -> Restored:
+    """Put a dump in the place of the embedded store's data; `tell` hears of each step.
+
+    Raises ConfigurationError for a store that is not embedded, Conflict while the daemon runs,
+    NotFound for a file that is not there, and what `store.restore` does.
+    """
+    server, directory = own_server(config), Path(config.daemon.state_dir)
+    backups = Backups(directory)
+    with backups.opened(name) as file:  # as root: the file may be closed to the owner
+        check_contents(file)
+        _become_owner(config)
+        with _stopped(directory) as instance:
+            try:
+                server.start(_SERVER_START)
+                local, spare = f"cli:{instance}", config.daemon.min_free_disk
+                return restore(server, file, backups, local=local, spare=spare, tell=tell)
+            finally:
+                server.stop(_SERVER_STOP)
+
+
+def own_server(config: Config) -> EmbeddedPostgres:
+    """Return the embedded server; raises ConfigurationError for a store that is not syncd's own."""
+    server = assembly.embedded_server(config)
+    if server is None:
+        raise ConfigurationError(
+            "store.dsn names a PostgreSQL server, which is its owner's to back up:"
+            " syncd dumps and restores the embedded store alone"
+        )
+    return server
+
+
+@contextmanager
+def _stopped(directory: Path) -> Iterator[str]:
+    """Hold the state directory of a daemon that must not run; give the instance's name."""
+    with ExitStack() as stack:
+        try:
+            instance = stack.enter_context(state_dir.locked(directory))
+        except Conflict as error:
+            raise Conflict(f"{error}: stop it first (systemctl stop syncd)") from error
+        yield instance
 
 
 @contextmanager

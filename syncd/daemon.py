@@ -357,8 +357,10 @@ class Daemon:
             self._log.error("the embedded store does not start", error=describe(problem))
 
     def store_back(self) -> None:
-        """Note that the store answers."""
+        """Note that the store answers, as it is asked to every few seconds."""
         self._signals.store.report()
+        if self._server is not None:
+            self._server.trim_logs()
 
     def leadership_lost(self) -> None:
         """Stop: another daemon leads, and this one is to stand by after its restart."""
