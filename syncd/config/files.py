@@ -1,5 +1,6 @@
 """Reading the files: the main one, then `conf.d/*.toml`, each table from one file only."""
 
+import os
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,12 +21,16 @@ CONF_D: Final = "conf.d"
 
 @dataclass(slots=True)
 class FileSet:
-    """What the files say together; `broken` when one of them could not be read at all."""
+    """What the files say together; `broken` when one of them could not be read at all.
+
+    `unread` are the problems of those that stand there, and of which not even the bytes are known.
+    """
 
     tables: dict[str, Any] = field(default_factory=dict)
     lines: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
     sources: list[SourceFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unread: list[Problem] = field(default_factory=list)
     broken: bool = False
 
 
@@ -43,9 +48,12 @@ def read_files(main: Path) -> FileSet:
     for path in (main, *_extra_files(main.parent / CONF_D, found)):
         name = path.name if path == main else f"{CONF_D}/{path.name}"
         try:
-            _take(found, SourceFile(path, name, *_read(path)))
+            source = SourceFile(path, name, *_read(path))
         except Unreadable as reason:
-            _refuse(found, path, reason)
+            problem = _refuse(found, path, reason)
+            found.unread += [problem] if os.path.lexists(path) else []
+        else:
+            _take(found, source)
     return found
 
 
@@ -53,26 +61,28 @@ def of_sources(sources: Iterable[SourceFile]) -> FileSet:
     """Return what files say that were read before; never raises."""
     found = FileSet()
     for source in sources:
-        try:
-            _take(found, source)
-        except Unreadable as reason:
-            _refuse(found, source.path, reason)
+        _take(found, source)
     return found
 
 
 def _take(found: FileSet, source: SourceFile) -> None:
-    """Add a file to those before; raises Unreadable."""
+    """Add a file to those before."""
     found.sources.append(source)
-    text = decode(source.content)
-    tables, lines = _parse(text), lines_of(text)
+    try:
+        text = decode(source.content)
+        tables, lines = _parse(text), lines_of(text)
+    except Unreadable as reason:
+        _refuse(found, source.path, reason)
+        return
     if source.open_to_others:
         found.problems += _inline_secrets(tables, str(source.path), lines)
     _merge(found, tables, str(source.path), lines)
 
 
-def _refuse(found: FileSet, path: Path, reason: Unreadable) -> None:
+def _refuse(found: FileSet, path: Path, reason: Unreadable) -> Problem:
     found.broken = True
     found.problems.append(Problem(str(path), reason.line, "", str(reason)))
+    return found.problems[-1]
 
 
 def _extra_files(folder: Path, found: FileSet) -> list[Path]:
@@ -83,8 +93,8 @@ def _extra_files(folder: Path, found: FileSet) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        found.broken = True
-        found.problems.append(Problem(str(folder), None, "", f"can't be listed: {error.strerror}"))
+        reason = Unreadable(f"can't be listed: {error.strerror}")
+        found.unread.append(_refuse(found, folder, reason))
         return []
     return names
 
