@@ -130,7 +130,7 @@ def diff(settings: Settings, version: int, other: int | None, *, as_json: bool) 
 
     old = _version(settings, version)[1]
     new = current_files(settings.file) if other is None else _version(settings, other)[1]
-    found = differences(old, new)
+    found = differences(old, new, _all_files(settings))
     names = f"version {version}", "now" if other is None else f"version {other}"
     if as_json:
         print_json({"from": version, "to": other, "files": [asdict(each) for each in found]})
@@ -146,6 +146,13 @@ def diff(settings: Settings, version: int, other: int | None, *, as_json: bool) 
             tell(f"{each.name} differs in nothing but its ends of lines or its byte order mark")
     if not found:
         tell(f"the files are the same in {' and '.join(names)}")
+
+
+def _all_files(settings: Settings) -> list[dict[str, bytes]]:
+    """Return the files of all versions that are whole."""
+    versions = Versions(settings.state_dir)
+    with as_owner(settings.state_dir):
+        return [files for each in versions.all() if (files := _files(versions, each))]
 
 
 def _version(settings: Settings, number: int) -> tuple[Version, dict[str, bytes]]:

@@ -1,7 +1,7 @@
 """What two versions of the configuration files differ in, told without their secrets."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
@@ -30,11 +30,16 @@ class FileDiff:
     unread: bool
 
 
-def differences(old: Files, new: Files) -> list[FileDiff]:
-    """Return the files that differ, by name; no secret of either version is in any of them."""
+def differences(old: Files, new: Files, others: Iterable[Files] = ()) -> list[FileDiff]:
+    """Return the files that differ, by name, without a secret of either version.
+
+    Nor is one told that stands in `others`: a remark may quote a secret of long ago.
+    """
     before = {name: _Side(content) for name, content in old.items()}
     after = {name: _Side(content) for name, content in new.items()}
-    hidden = {value for side in (*before.values(), *after.values()) for value in side.secrets}
+    contents = {content for files in others for content in files.values()}
+    sides = [*before.values(), *after.values(), *map(_Side, contents)]
+    hidden = {value for side in sides for value in side.secrets}
     masker = Masker(lambda: hidden | secrets.known())
     names = [*old, *(name for name in new if name not in old)]
     return [
@@ -110,9 +115,9 @@ def summary(old: Files, new: Files) -> list[str]:
 
     A file that is no TOML is named itself; so is one in which only the writing differs.
     """
-    before, after = _units(old), _units(new)
+    before, after, files = _units(old), _units(new), {*old, *new}
     found = [
-        _sign(path in before, path in after) + key_path(path)
+        _sign(path in before, path in after) + (path[0] if path[0] in files else key_path(path))
         for path in [*before, *(path for path in after if path not in before)]
         if before.get(path, _ABSENT) != after.get(path, _ABSENT)
     ]
