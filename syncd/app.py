@@ -13,6 +13,7 @@ from syncd import __version__, assembly, attempt, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
+from syncd.config.versions import Versions
 from syncd.context import Clock
 from syncd.control.routes import Offer
 from syncd.control.run_log import StoreLogs
@@ -26,6 +27,7 @@ from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
 from syncd.errors import ConfigurationError, Conflict
+from syncd.history import History
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
@@ -82,7 +84,11 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     config = load(file, check_secrets=True)
     with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
         entry = attempt.entry(store.dsn, store.session, form, level)
-        return _daemon(file, config, store, server, outbox, instance, entry).run()
+        versions = Versions(Path(config.daemon.state_dir))
+        with History(versions, store, instance, Clock(), get_logger()) as history:
+            return _daemon(
+                file, config, store, server, outbox, instance, entry, history=history
+            ).run()
 
 
 def _take_early_signals() -> None:
@@ -231,7 +237,7 @@ def _become_owner(config: Config) -> None:
     os.setuid(owner.pw_uid)
 
 
-def _daemon(
+def _daemon(  # noqa: PLR0913 - the parts that `run` holds
     file: Path,
     config: Config,
     store: Store,
@@ -239,6 +245,8 @@ def _daemon(
     outbox: Outbox,
     instance: str,
     entry: Callable[[JobSpec], Entry],
+    *,
+    history: History,
 ) -> Daemon:
     """Put the daemon together."""
     clock, log, directory = Clock(), get_logger(), Path(config.daemon.state_dir)
@@ -294,6 +302,7 @@ def _daemon(
         metrics=metrics,
         signals=signals,
         notifier=Notifier(),
+        history=history,
         clock=clock,
         log=log,
     )

@@ -22,6 +22,7 @@ from syncd.errors import (
     TimedOut,
     describe,
 )
+from syncd.history import History
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -116,6 +117,7 @@ class Daemon:
         metrics: Metrics,
         signals: Signals,
         notifier: Notifier,
+        history: History,
         clock: Clock,
         log: BoundLogger,
     ) -> None:
@@ -123,7 +125,7 @@ class Daemon:
         self.started_at = clock.now()
         self._assembly, self._store, self._server = assembly, store, server
         self._metrics, self._signals, self._notifier = metrics, signals, notifier
-        self._clock, self._log = clock, log
+        self._history, self._clock, self._log = history, clock, log
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._reloading = threading.Lock()
         self._hurry, self._stopping = Alarm(), Alarm()
@@ -177,6 +179,7 @@ class Daemon:
         self._metrics.leads(leader=True)
         specs = self.dispatch.specs
         self._took_over(self.config, specs, specs)
+        self._history.accepted(self.config, "the start")
         return True
 
     def _wanted(self) -> Wanted:
@@ -292,7 +295,7 @@ class Daemon:
             self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:
-                return self._reload()
+                return self._reload(by)
             except BaseException as error:
                 self._metrics.reloaded(self._clock.now(), successful=False)
                 self._status.problem = "the last reload failed"
@@ -302,7 +305,7 @@ class Daemon:
             finally:
                 self._notifier.ready(self.status_text())
 
-    def _reload(self) -> tuple[str, ...]:
+    def _reload(self, by: str) -> tuple[str, ...]:
         config = self._assembly.load()
         if config.defines_nothing and not self.config.defines_nothing:
             raise ConfigurationError(  # most likely a file that is just being written
@@ -313,6 +316,7 @@ class Daemon:
         self.dispatch.change(want, set(change.unchanged))
         self._store.resize(config.store.pool_min, config.store.pool_max)
         self.config = config
+        self._history.accepted(config, by)
         self._status.problem = ""
         self._took_over(config, want.specs, change.added + change.changed)
         for key in change.restart_needed:

@@ -30,6 +30,7 @@ FAILED, USAGE, UNAVAILABLE, CONFIGURATION = 1, 2, 69, 78
 _MODULES: Final = {
     "service": ("run", "demo", "migrate"),
     "check": ("check",),
+    "config": ("config",),
     "sync": ("sync",),
     "look": ("status", "jobs", "runs", "show"),
     "logs": ("logs",),
