@@ -35,6 +35,7 @@ _MODULES: Final = {
     "act": ("trigger", "cancel", "approve", "reload"),
     "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),
+    "doctor": ("doctor",),
 }
 COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names}
 
