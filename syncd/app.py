@@ -135,7 +135,7 @@ def _check_opens(config: Config) -> None:
     """Raise Unknown for a store that only the service can open, or that does not exist yet."""
     dsn, data = config.store.dsn, Path(config.daemon.state_dir) / "postgresql" / "data"
     if config.store.embedded and not data.exists():
-        raise Unknown("it is not made yet: the first start of the daemon makes it")
+        raise Unknown("the store is not made yet: the first start of the daemon makes it")
     if dsn.source == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY"):
         raise Unknown("store.dsn can only be read by the service, and no daemon answers")
 

@@ -86,6 +86,17 @@ def _broken(error: Any) -> Json:  # noqa: ANN401 - ConfigInvalid, imported late
     return report([Row(_VALID, failed(str(each), "mend it"), 0.0) for each in error.problems])
 
 
+def _folded(checks: Sequence[Json]) -> list[Json]:
+    """Return the lines to show: what a group skips for one reason becomes one line."""
+    shown: dict[tuple[str, ...], Json] = {}
+    for number, check in enumerate(checks):
+        group = check["name"].partition(".")[0]
+        skipped = check["state"] == "skipped" and not check["subject"]
+        key = (group, check["found"]) if skipped else (str(number),)
+        shown[key] = check | {"name": f"{group}.*"} if key in shown else check
+    return list(shown.values())
+
+
 def _print(report: Json) -> None:
     """Print a line for each finding, what to do below it, and the policies whole."""
     rows = [
@@ -93,9 +104,9 @@ def _print(report: Json) -> None:
             Cell(check["state"], _STYLES.get(check["state"], "")),
             cell(check["name"]),
             cell(check["subject"]),
-            cell(check["found"] + (f" -> {check['advice']}" if check["advice"] else "")),
+            cell(check["found"] + (f" → {check['advice']}" if check["advice"] else "")),
         ]
-        for check in report["checks"]
+        for check in _folded(report["checks"])
     ]
     print_table(["state", "check", "of", "found"], rows, "there is nothing to check")
     for each in report["policies"]:

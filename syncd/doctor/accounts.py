@@ -9,7 +9,18 @@ from functools import partial
 from typing import Final
 
 from syncd.doctor.case import CALL_LIMIT, AccountCase, Answer, Case, context
-from syncd.doctor.finding import Denied, Finding, Unknown, failed, ok, skipped, some, span, warning
+from syncd.doctor.finding import (
+    Denied,
+    Finding,
+    Unknown,
+    failed,
+    many,
+    ok,
+    skipped,
+    some,
+    span,
+    warning,
+)
 from syncd.doctor.side_by_side import Act, Outcome, side_by_side
 from syncd.errors import (
     Authentication,
@@ -26,6 +37,8 @@ _AT_ONCE: Final = 6  # regions asked of one account
 _SLOW: Final = 2.0  # seconds for an answer
 _MAY_BE_OFF: Final = 0.5  # of the signing window
 
+_NOT_ACCEPTED: Final = (Authentication, ConfigurationError)
+
 OfAccount = Callable[[Case, AccountCase], Iterator[Finding]]
 
 
@@ -39,6 +52,11 @@ def of_accounts(check: OfAccount) -> Callable[[Case, str], Iterator[Finding]]:
         secrets = (account.account.access_key_id, account.account.access_key_secret)
         if any(case.unknowable(secret) for secret in secrets):
             raise Unknown("its credentials can only be read by the service, and no daemon answers")
+        try:
+            account.provider()
+        except ConfigurationError as error:
+            if check is not credentials:
+                raise Unknown("its access key can't be read") from error
         for finding in check(case, account):
             yield replace(finding, subject=finding.subject or name)
 
@@ -135,6 +153,8 @@ def regions(_: Case, account: AccountCase) -> Iterator[Finding]:
         denied = _denied(account, [account.needs().regions])
         advice = "attach the policy below, or name the account's regions in the configuration"
         yield replace(failed(describe(error), advice), denied=denied)
+    except _NOT_ACCEPTED as error:
+        raise Unknown("its credentials are not accepted") from error
     except SyncdError as error:
         yield refusal(error, account.name)
     else:
@@ -159,6 +179,8 @@ def permissions(_: Case, account: AccountCase) -> Iterator[Finding]:
     outcomes = side_by_side(
         [Act(partial(_ask, probe, region), CALL_LIMIT + 1) for probe, region in asked], _AT_ONCE
     )
+    if any(isinstance(outcome.error, _NOT_ACCEPTED) for outcome in outcomes):
+        raise Unknown("its credentials are not accepted")
     by_probe = {
         probe.action: {r: o for (p, r), o in zip(asked, outcomes, strict=True) if p is probe}
         for probe in needs.probes
@@ -237,7 +259,7 @@ def judge_action(probe: Probe, verdict: Verdict) -> Finding:
         found = f"not known in {some(list(verdict.unknown))}; {region}: {why}"
         return warning(found, "try again; a run that meets the same fails in these regions alone")
     closed = f", {len(verdict.closed)} not open" if verdict.closed else ""
-    return ok(f"allowed in {len(verdict.allowed)} of {total} regions{closed}")
+    return ok(f"allowed in {len(verdict.allowed)} of {many(total, 'region')}{closed}")
 
 
 def held(case: Case, name: str) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from syncd.config.load import load
 from syncd.config.problems import ConfigInvalid
 from syncd.doctor.case import Case
 from syncd.doctor.files import judge, secret_references
-from syncd.doctor.finding import Finding, failed, ok, skipped, warning
+from syncd.doctor.finding import Finding, failed, many, ok, skipped, warning
 from syncd.errors import ConfigurationError
 
 
@@ -28,7 +28,8 @@ def judge_valid(read: Config, in_force: Config) -> Finding:
     jobs, accounts = len(read.enabled_jobs()), len(read.accounts)
     if read.digest != in_force.digest:
         return warning("the files have changed since they were taken up", "syncd reload")
-    return ok(f"{len(read.files)} files, {jobs} enabled jobs, {accounts} accounts")
+    found = many(len(read.files), "file"), many(jobs, "enabled job"), many(accounts, "account")
+    return ok(", ".join(found))
 
 
 def warnings(case: Case) -> Iterator[Finding]:

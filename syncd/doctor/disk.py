@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from syncd.doctor import embedded
 from syncd.doctor.case import Case, now
-from syncd.doctor.finding import Finding, Unknown, failed, ok, size, span, warning
+from syncd.doctor.finding import Finding, Unknown, failed, many, ok, size, span, warning
 
 _LITTLE: Final = 0.1  # of a disk
 _FEW: Final = 0.05  # of its inodes
+_YOUNG: Final = 86_400.0  # seconds, of a store that no nightly job has met yet
 _OLD: Final = 3 * 86_400.0  # seconds, of the newest dump
 
 
@@ -117,15 +119,18 @@ def backups(case: Case) -> Finding:
     folder = case.state_dir / "backups"
     try:
         made = [path.stat().st_mtime for path in folder.glob("syncd-*.dump")]
+        begun = embedded.begun(case)
     except OSError as error:
         raise Unknown(f"{folder} can't be looked at: {error.strerror}") from error
     enabled = any(job.kind == "backup" for job in case.config.enabled_jobs().values())
-    return judge_backups(made, now().timestamp(), enabled=enabled)
+    return judge_backups(made, begun, now().timestamp(), enabled=enabled)
 
 
-def judge_backups(made: Sequence[float], moment: float, *, enabled: bool) -> Finding:
-    """Judge the age of the newest of the dumps, made at these times in seconds since 1970."""
+def judge_backups(made: Sequence[float], begun: float, moment: float, *, enabled: bool) -> Finding:
+    """Judge the age of the newest dump; all times, the store's beginning too, since 1970."""
     advice = "syncd trigger backup" if enabled else "enable a job of kind backup"
+    if not made and enabled and moment - begun < _YOUNG:
+        return ok("none yet: the store was made a short while ago")
     if not made:
         return warning("there is no dump of the store", advice)
     age = moment - max(made)
@@ -144,4 +149,4 @@ def logs(case: Case) -> Finding:
         raise Unknown("no run has left one yet")
     if not os.access(folder, os.W_OK) and case.inside:
         return failed(f"{folder} can't be written", f"chown it to {case.user.name}")
-    return ok(f"{len(sizes)} files, {size(sum(sizes))}")
+    return ok(f"{many(len(sizes), 'file')}, {size(sum(sizes))}")

@@ -29,6 +29,11 @@ class Directory:
     major: str
 
 
+def begun(case: Case) -> float:
+    """Return when the store was made, in seconds since 1970; raises OSError and Unknown."""
+    return (_data(case) / "PG_VERSION").stat().st_mtime
+
+
 def _data(case: Case) -> Path:
     """Return the data directory; raises Unknown where there is none."""
     if not case.config.store.embedded:
@@ -39,7 +44,7 @@ def _data(case: Case) -> Path:
     except OSError as error:
         raise Unknown(f"{data} can't be looked at: {error.strerror}") from error
     if not made:
-        raise Unknown("it is not made yet: the first start of the daemon makes it")
+        raise Unknown("the store is not made yet: the first start of the daemon makes it")
     return data
 
 

@@ -75,6 +75,11 @@ def span(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def many(count: int, noun: str) -> str:
+    """Return a number of things: `1 job`, `3 jobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """Return names, the first few of many."""
     rest = len(names) - most

@@ -16,6 +16,7 @@ OLDEST, NEWEST = 15, 18
 
 _SLOW: Final = 0.05  # seconds for a round trip
 _VERY_SLOW: Final = 1.0
+_SAME: Final = 0.05  # seconds
 _APART: Final = 2.0  # seconds between two clocks
 _FAR_APART: Final = 60.0
 _SPARE: Final = 3  # connections for a person
@@ -112,7 +113,8 @@ def _state(schema: Schema) -> Finding:
 
 def latency(facts: StoreFacts, _: Config) -> Finding:
     """Judge how long a round trip takes."""
-    found = f"{facts.latency * 1000:.1f} ms for a round trip"
+    took = "less than 1 ms" if facts.latency < 0.001 else span(facts.latency)
+    found = f"{took} for a round trip"
     if facts.latency > _SLOW:
         grave = "; runs will be slow" if facts.latency > _VERY_SLOW else ""
         return warning(found + grave, "move the store closer, or look for what keeps it busy")
@@ -137,6 +139,8 @@ def clock(facts: StoreFacts, _: Config) -> Finding:
     apart = abs(facts.clock_ahead)
     way = "before" if facts.clock_ahead > 0 else "behind"
     found = f"the store's is {span(apart)} {way} this machine's"
+    if apart < _SAME:
+        return ok("the store's shows the same")
     advice = "synchronise both machines (systemd-timesyncd, chrony)"
     if apart > _FAR_APART:
         return failed(found, advice)
