@@ -26,7 +26,7 @@ from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
 from syncd.doctor import examination
-from syncd.doctor.finding import Unknown
+from syncd.doctor.finding import Finding, Unknown
 from syncd.errors import SyncdError
 from syncd.local import LocalSession
 from syncd.operations import Operations
@@ -110,7 +110,7 @@ def local_store(config: Config) -> Iterator[Store]:
 
 
 def examine(
-    config: Config, file: Path, silence: str, accounts: Sequence[str], *, offline: bool
+    config: Config, file: Path, silence: Finding, accounts: Sequence[str], *, offline: bool
 ) -> Json:
     """Make every check there is in this process, since no daemon does; `silence` says why.
 

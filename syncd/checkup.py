@@ -11,6 +11,7 @@ from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.doctor import files
 from syncd.doctor.case import CALL_LIMIT, Case, Json, account_cases, records_of
+from syncd.doctor.finding import Finding
 from syncd.doctor.side_by_side import Once
 from syncd.errors import NotFound
 from syncd.http_client import HttpClient
@@ -29,7 +30,7 @@ def case(
     file: Path,
     *,
     daemon: Json | None = None,
-    silence: str = "",
+    silence: Finding | None = None,
     accounts: Sequence[str] = (),
     offline: bool = False,
 ) -> Callable[[Callable[[], Store]], Case]:
@@ -51,7 +52,6 @@ def case(
             environ=os.environ,
             user=user,
             files=found,
-            inside=daemon is not None,
             daemon=daemon,
             silence=silence,
             store=facts,

@@ -19,6 +19,4 @@ def case(**told: object) -> Case:
     said = {"status": status, "scheduler": scheduler, "ailment": None, "reload_error": "",
             "command": "", "environ": {}} | told  # fmt: skip
     environ = said.pop("environ")
-    return Case(
-        CONFIG, Path("x"), environ, US, (), True, said, "nobody", None, None, {}, offline=False
-    )
+    return Case(CONFIG, Path("x"), environ, US, (), said, None, None, None, {}, offline=False)

@@ -13,13 +13,15 @@ from syncd.cli.names import TEXT
 from syncd.cli.screen import print_json, print_line, print_table
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
-from syncd.errors import Unreachable
+from syncd.doctor.finding import Finding
+from syncd.errors import NotFound, Unreachable
 
 Json = dict[str, Any]
 
 FAILED, CONFIGURATION = 1, 78
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
+_PATIENCE: Final = 10.0  # seconds for an answer of the daemon that needs nothing but itself
 _VALID: Final = "configuration.valid"
 
 
@@ -49,17 +51,27 @@ def doctor(ctx: click.Context, *, accounts: tuple[str, ...], offline: bool, as_j
 
 def _examined(settings: Settings, accounts: Sequence[str], *, offline: bool, as_json: bool) -> Json:
     """Return the report, of the daemon or made here."""
-    client = Client(settings.socket)
+    client = Client(settings.socket, _PATIENCE)
     try:
         client.probe()
+    except Unreachable as error:
+        silence = Finding("warning", str(error), "systemctl start syncd, or --config with its file")
+        return _made_here(settings, accounts, silence, offline=offline, as_json=as_json)
+    try:
+        client.scheduler()  # answers at once, or something is wrong
         return client.examine(accounts, __version__, offline=offline)
     except Unreachable as error:
-        silence = str(error)
+        silence = Finding("failed", str(error), "it hangs: systemctl restart syncd")
+    except NotFound as error:
+        if not str(error).startswith("no path"):
+            raise
+        found = "the daemon is of a version that can't be asked for its checks"
+        silence = Finding("warning", found, "systemctl restart syncd, so that the new one runs")
     return _made_here(settings, accounts, silence, offline=offline, as_json=as_json)
 
 
 def _made_here(
-    settings: Settings, accounts: Sequence[str], silence: str, *, offline: bool, as_json: bool
+    settings: Settings, accounts: Sequence[str], silence: Finding, *, offline: bool, as_json: bool
 ) -> Json:
     """Make the checks in this process; raises ConfigInvalid with all problems."""
     from syncd import app

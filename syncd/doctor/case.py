@@ -13,7 +13,7 @@ from syncd.config.schema import Account
 from syncd.config.secrets import Secret
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.doctor.files import FileFacts, User
-from syncd.doctor.finding import Unknown
+from syncd.doctor.finding import Finding, Unknown
 from syncd.doctor.side_by_side import Once
 from syncd.errors import SyncdError
 from syncd.http_client import HttpClient
@@ -56,9 +56,9 @@ class AccountCase:
 class Case:
     """Everything that a check may look at.
 
-    `inside` tells that the daemon itself looks. `daemon` is what it says of itself: its `status`,
-    its `scheduler`, its `ailment`, and the version of the `command` that asks; None where no daemon
-    answers, for the reason in `silence`.
+    `daemon` is what the daemon, which then looks itself, says of itself: its `status`, `scheduler`,
+    `ailment` and `reload_error`, and the version of the `command` that asks; None where none looks,
+    of which `silence` tells.
     """
 
     config: Config
@@ -66,9 +66,8 @@ class Case:
     environ: Mapping[str, str]
     user: User
     files: Sequence[FileFacts]
-    inside: bool
     daemon: Json | None
-    silence: str
+    silence: Finding | None
     store: Once[StoreFacts]
     records: Once[Records]
     accounts: Mapping[str, AccountCase]

@@ -16,9 +16,9 @@ def told(case: Case) -> Json:
 
 def answers(case: Case) -> Finding:
     """Tell whether a daemon answers on the control socket."""
-    if case.daemon is None:
-        return warning(case.silence, "systemctl start syncd, or --config with the daemon's file")
-    status = case.daemon["status"]
+    if case.silence is not None:
+        return case.silence
+    status = told(case)["status"]
     return ok(f"process {status['pid']}, up since {status['started_at']:%Y-%m-%d %H:%M:%S} UTC")
 
 

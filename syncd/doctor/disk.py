@@ -147,6 +147,6 @@ def logs(case: Case) -> Finding:
         raise Unknown(f"{folder} can't be looked at: {error.strerror}") from error
     if not folder.exists():
         raise Unknown("no run has left one yet")
-    if not os.access(folder, os.W_OK) and case.inside:
+    if not os.access(folder, os.W_OK) and case.daemon is not None:
         return failed(f"{folder} can't be written", f"chown it to {case.user.name}")
     return ok(f"{many(len(sizes), 'file')}, {size(sum(sizes))}")

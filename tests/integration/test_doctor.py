@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -273,11 +274,27 @@ def test_an_unknown_account_is_refused_with_and_without_a_daemon(dsn: str) -> No
         place.configure({"hosts": job()})
         command = [sys.executable, "-m", "syncd", "--config", str(place.config), "doctor",
                    "--account", "x"]  # fmt: skip
-        for _ in range(2):
+        for start in (lambda: None, place.up):
+            start()
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             assert (result.returncode, result.stdout) == (1, "")
             assert result.stderr == "syncd: there is no enabled account 'x'\n"
-            place.up()
+
+
+def test_a_daemon_that_hangs_is_told_and_the_checks_are_made_without_it(dsn: str) -> None:
+    with site(dsn) as place:
+        place.configure({"hosts": job()})
+        process = place.up()
+        process.send(signal.SIGSTOP)
+        try:
+            report = doctor(place, "--offline", status=1)
+        finally:
+            process.send(signal.SIGCONT)
+        row = found(report, "daemon.answers")
+        assert (row["state"], "does not answer" in row["found"]) == ("failed", True)
+        assert states(report, "store.reachable", "disk.writable") == {
+            "store.reachable": "ok", "disk.writable": "ok"
+        }  # fmt: skip
 
 
 def test_one_account_is_looked_at_alone(dsn: str) -> None:

@@ -66,6 +66,13 @@ def test_a_configuration_that_can_not_be_used_has_a_status_of_its_own(served):
     assert syncd(served, "doctor").exit_code == 78
 
 
+def test_a_daemon_that_does_not_know_the_command_is_told_of(served):
+    served.commands.raises = NotFound("no path '/doctor'")
+    report = json.loads(syncd(served, "doctor", "--offline", "--json").stdout)
+    (row,) = [row for row in report["checks"] if row["name"] == "daemon.answers"]
+    assert (row["state"], row["advice"].split(",")[0]) == ("warning", "systemctl restart syncd")
+
+
 def test_refusals_of_the_daemon_are_told(served):
     served.commands.raises = Conflict("another examination is under way")
     result = syncd(served, "doctor")
