@@ -16,7 +16,7 @@ from syncd.doctor.side_by_side import Once
 from syncd.errors import NotFound
 from syncd.http_client import HttpClient
 from syncd.providers import registry as providers
-from syncd.providers.base import Provider
+from syncd.providers.base import ApiObserver, Provider
 from syncd.providers.calls import Patience
 from syncd.store import inspection
 from syncd.store.database import Store
@@ -63,9 +63,9 @@ def case(
     return make
 
 
-def _provider(config: Config, name: str) -> Provider:
+def _provider(config: Config, name: str, observe: ApiObserver) -> Provider:
     """Return a provider of its own: that of the jobs may wait for its limits."""
     account = config.account(name)
     key_id = secrets.resolve(account.access_key_id).get_secret_value()
     access = assembly.access_of(name, account, key_id, CALL_LIMIT)
-    return providers.build(access, HttpClient(account.proxy), patience=_PATIENCE)
+    return providers.build(access, HttpClient(account.proxy), patience=_PATIENCE, observe=observe)

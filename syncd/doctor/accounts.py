@@ -187,6 +187,7 @@ def permissions(_: Case, account: AccountCase) -> Iterator[Finding]:
     }
     verdicts = {p.action: Verdict.of(by_probe[p.action]) for p in needs.probes}
     yield from judge_permissions(account.name, needs, verdicts)
+    yield judge_calls(account.meter.calls, account.name)
 
 
 def _ask(probe: Probe, region: str) -> bool | None:
@@ -260,6 +261,17 @@ def judge_action(probe: Probe, verdict: Verdict) -> Finding:
         return warning(found, "try again; a run that meets the same fails in these regions alone")
     closed = f", {len(verdict.closed)} not open" if verdict.closed else ""
     return ok(f"allowed in {len(verdict.allowed)} of {many(total, 'region')}{closed}")
+
+
+def judge_calls(calls: Sequence[tuple[str, float]], name: str) -> Finding:
+    """Judge how the calls of this examination went: their outcomes and seconds."""
+    throttled = sum(outcome == "throttled" for outcome, _ in calls)
+    mean = sum(seconds for _, seconds in calls) / max(len(calls), 1)
+    found, subject = f"{many(len(calls), 'call')}, {span(mean)} each", f"{name} calls"
+    if throttled:
+        advice = "lower requests_per_second of the account; other tools use the quota too"
+        return warning(f"{found}, {throttled} throttled", advice, subject=subject)
+    return ok(f"{found}, none throttled", subject=subject)
 
 
 def held(case: Case, name: str) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from syncd.errors import SyncdError
 from syncd.http_client import HttpClient
 from syncd.model.resource import ResourceType
 from syncd.model.run import Selection, new_run_id
-from syncd.providers.base import Needs, Provider
+from syncd.providers.base import ApiObserver, Needs, Provider
 from syncd.store import inspection
 from syncd.store.database import Store
 from syncd.store.inspection import Records, StoreFacts
@@ -28,6 +28,8 @@ from syncd.telemetry.logging import get_logger
 CALL_LIMIT: Final = 8.0  # seconds for one question to a cloud
 
 Json = Mapping[str, Any]
+ProviderOf = Callable[[str, ApiObserver], Provider]
+"""Returns the provider of an account, whose calls are heard of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,18 @@ class Answer:
     seconds: float
     date: datetime | None
     at: datetime
+
+
+class Meter:
+    """Hears of the calls that are made to an account's cloud."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+
+    def __call__(self, api: str, outcome: str, seconds: float) -> None:
+        """Note a call."""
+        del api
+        self.calls.append((outcome, seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,7 @@ class AccountCase:
     regions: Once[Sequence[str]]
     needs: Once[Needs]
     answer: Once[Answer]
+    meter: Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +109,13 @@ def records_of(open_store: Callable[[], Store], facts: Once[StoreFacts]) -> Reco
         schema = facts().schema
     except SyncdError as error:
         raise Unknown("the store can't be asked") from error
-    if schema.pending or schema.too_new:
-        raise Unknown("the store's migrations are not those of this program")
+    if schema is None or schema.pending or schema.too_new:
+        raise Unknown("the store's tables can't be read, or are not those of this program")
     return inspection.records(open_store())
 
 
 def account_cases(
-    config: Config, names: Sequence[str], provider_of: Callable[[str], Provider]
+    config: Config, names: Sequence[str], provider_of: ProviderOf
 ) -> dict[str, AccountCase]:
     """Return the enabled accounts that are asked for, all by default."""
     return {
@@ -111,10 +126,10 @@ def account_cases(
 
 
 def _account_case(
-    config: Config, name: str, account: Account, provider_of: Callable[[str], Provider]
+    config: Config, name: str, account: Account, provider_of: ProviderOf
 ) -> AccountCase:
-    types = _types(config, name)
-    provider = Once(partial(provider_of, name))
+    types, meter = _types(config, name), Meter()
+    provider = Once(partial(provider_of, name, meter))
     needs = Once(lambda: provider().needs(types))
 
     def regions() -> Sequence[str]:
@@ -125,7 +140,7 @@ def _account_case(
     def answer() -> Answer:
         return _ask(needs().endpoint, account.proxy)
 
-    return AccountCase(name, account, types, provider, Once(regions), needs, Once(answer))
+    return AccountCase(name, account, types, provider, Once(regions), needs, Once(answer), meter)
 
 
 def _types(config: Config, account: str) -> list[ResourceType]:

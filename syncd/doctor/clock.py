@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -9,7 +10,11 @@ from zoneinfo import ZoneInfo
 from syncd.doctor.case import Case, now
 from syncd.doctor.finding import Finding, Unknown, failed, ok, some, span, warning
 
-_TIMESYNC: Final = Path("/run/systemd/timesync/synchronized")
+_KEEPERS: Final = {
+    "systemd-timesyncd": Path("/run/systemd/timesync/synchronized"),
+    "chronyd": Path("/run/chrony/chronyd.pid"),
+}
+"""Who may keep the clock right without telling the kernel so, and what shows that."""
 _UNSYNCHRONISED: Final = 0x40  # STA_UNSYNC
 _ERROR: Final = 5  # TIME_ERROR
 _EPOCH: Final = 2026  # no clock that is right shows an earlier year
@@ -42,16 +47,16 @@ def _kernel_says() -> tuple[bool, float] | None:
 
 
 def synchronised(_: Case) -> Finding:
-    """Ask the kernel, else systemd's own file."""
-    return judge_synchronised(_kernel_says(), timesync=_TIMESYNC.exists())
+    """Ask the kernel, and look who is there to keep its clock."""
+    return judge_synchronised(_kernel_says(), [n for n, p in _KEEPERS.items() if p.exists()])
 
 
-def judge_synchronised(kernel: tuple[bool, float] | None, *, timesync: bool) -> Finding:
+def judge_synchronised(kernel: tuple[bool, float] | None, keepers: Sequence[str]) -> Finding:
     """Judge whether anybody keeps the clock right."""
     if kernel and kernel[0]:
         return ok(f"by the network, within {span(kernel[1])}")
-    if timesync:
-        return ok("by systemd-timesyncd")
+    if keepers:
+        return ok(f"by {some(keepers)}")
     if kernel is None:
         raise Unknown("the kernel can't be asked here")
     advice = "timedatectl set-ntp true, or run chrony"

@@ -19,7 +19,9 @@ def answers(case: Case) -> Finding:
     if case.silence is not None:
         return case.silence
     status = told(case)["status"]
-    return ok(f"process {status['pid']}, up since {status['started_at']:%Y-%m-%d %H:%M:%S} UTC")
+    manager = ", started by systemd" if case.environ.get("INVOCATION_ID") else ""
+    since = f"{status['started_at']:%Y-%m-%d %H:%M:%S} UTC"
+    return ok(f"process {status['pid']}, up since {since}{manager}")
 
 
 def version(case: Case) -> Finding:

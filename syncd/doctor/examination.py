@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from syncd.config import secrets
 from syncd.doctor.case import Case
 from syncd.doctor.finding import SEVERITY, Denied, Finding, Unknown, failed, skipped, span
 from syncd.doctor.registry import CHECKS, Check
 from syncd.doctor.side_by_side import Act, Outcome, side_by_side
 from syncd.errors import SyncdError, describe
+from syncd.telemetry.masking import Masker
 
 _AT_ONCE: Final = 16
 _ACCOUNTS: Final = "accounts."
@@ -45,15 +47,15 @@ def examine(
 
 def report(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the report as a document."""
-    states = [row.finding.state for row in rows]
+    states, masked = [row.finding.state for row in rows], Masker(secrets.known)
     return {
         "checks": [
             {
                 "name": row.name,
                 "subject": row.finding.subject,
                 "state": row.finding.state,
-                "found": row.finding.found,
-                "advice": row.finding.advice,
+                "found": masked(row.finding.found),
+                "advice": masked(row.finding.advice),
                 "seconds": round(row.seconds, 3),
             }
             for row in rows

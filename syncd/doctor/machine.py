@@ -51,7 +51,10 @@ def judge_files(used: int, limit: int) -> Finding:
 def load(case: Case) -> Finding:
     """Look at the load against the gate's limit."""
     processors = os.cpu_count() or 1
-    now, _, quarter = (each / processors for each in os.getloadavg())
+    try:
+        now, _, quarter = (each / processors for each in os.getloadavg())
+    except OSError as error:  # a sandbox may hide it
+        raise Unknown("the kernel does not tell") from error
     return judge_load(now, quarter, case.config.daemon.load_limit)
 
 

@@ -70,12 +70,14 @@ def encoding(facts: StoreFacts, _: Config) -> Finding:
 def privileges(facts: StoreFacts, _: Config) -> Finding:
     """Judge what the role may do."""
     server = facts.server
+    if not server.usable:
+        return failed("the role may not use the schema syncd", "grant usage on schema syncd to it")
     if server.lacking:
         return failed(
             f"tables that can't be read and written: {some(server.lacking)}",
             "grant select, insert, update, delete on all tables in schema syncd to the role",
         )
-    if facts.schema.applied == 0 and not server.can_create:
+    if facts.schema and facts.schema.applied == 0 and not server.can_create:
         return failed("the role may not make the schema", "grant create on database to the role")
     if server.foreign:
         return warning(
@@ -88,6 +90,8 @@ def privileges(facts: StoreFacts, _: Config) -> Finding:
 def migrations(facts: StoreFacts, _: Config) -> Finding:
     """Judge the schema."""
     schema = facts.schema
+    if schema is None:
+        raise Unknown("the role may not look at them")
     if schema.too_new:
         return failed(
             f"the store needs syncd {schema.too_new} or later, and this is {__version__}",

@@ -16,7 +16,9 @@ from syncd.store.held_accounts import HeldAccount
 from syncd.store.job_state import JobState
 from syncd.store.migrate import is_newer, shipped
 
-_LIMIT: Final = 8.0  # seconds for all of a look
+_LIMIT: Final = 4.0
+"""Seconds for a look; a server that hangs has four more (`connection.LAST_WAIT`)."""
+
 _PINGS: Final = 5
 
 
@@ -41,6 +43,8 @@ class Server:
     used: int
     size: int
     can_create: bool
+    usable: bool
+    """Whether the role may use our schema, where there is one, and look at its migrations."""
     lacking: list[str]
     """Our tables in which the role may not read and write all."""
     foreign: list[str]
@@ -68,7 +72,8 @@ class StoreFacts:
     clock_ahead: float
     link: Link
     server: Server
-    schema: Schema
+    schema: Schema | None
+    """None where the role may not look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ def look(store: Store) -> StoreFacts:
     with store.transaction(limit=_LIMIT, operation="read") as tx:
         connected = time.monotonic() - began
         latency, ahead = _clock(tx)
-        return StoreFacts(connected, latency, ahead, _link(tx), _server(tx), _schema(tx))
+        link, server = _link(tx), _server(tx)
+        schema = _schema(tx) if server.usable else None
+        return StoreFacts(connected, latency, ahead, link, server, schema)
 
 
 def records(store: Store) -> Records:
@@ -169,10 +176,16 @@ select current_setting('server_version_num')::integer as version,
        current_setting('max_connections')::integer as max_connections,
        current_setting('superuser_reserved_connections')::integer
            + coalesce(current_setting('reserved_connections', true), '0')::integer as reserved,
-       (select count(*)::integer from pg_stat_activity where backend_type = 'client backend')
-           as used,
+       (select count(*)::integer from pg_stat_activity
+        where backend_type = 'client backend'
+           -- what those of others are is hidden from a role without privileges
+           or (backend_type is null and datname is not null)) as used,
        pg_database_size(current_database()) as size,
        has_database_privilege(current_database(), 'create') as can_create,
+       (select coalesce(bool_and(has_schema_privilege(oid, 'usage')), true)
+        from pg_namespace where nspname = 'syncd')
+           and (select coalesce(bool_and(has_table_privilege(oid, 'select')), true)
+                from ours where relname = 'migration') as usable,
        array(
            select relname::text from ours
            where not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')

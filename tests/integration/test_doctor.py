@@ -14,8 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 from daemon_helpers import Site, job, secrets_of, site, toml, until
+from frozen import frozen
+from psycopg.conninfo import conninfo_to_dict
 
 from syncd.demo.emulator import Emulator, World
+from syncd.store.embedded import EmbeddedPostgres
 
 Report = dict[str, Any]
 TENCENT_WINDOW = 300.0
@@ -182,6 +185,47 @@ def test_a_dead_store_is_told_once_and_the_rest_is_looked_at() -> None:
         ) == {"skipped"}
         assert found(report, "disk.space")["state"] == "ok"
         assert "pass-s3cr3t" not in json.dumps(report)
+
+
+def test_a_store_that_hangs_is_told_once(migrated_dsn: str, postgres: EmbeddedPostgres) -> None:
+    with site(migrated_dsn) as place:
+        place.configure({"hosts": job()})
+        with frozen(postgres):
+            report = doctor(place, "--offline", status=1)
+        assert found(report, "store.reachable")["state"] == "failed"
+        assert found(report, "store.reachable")["seconds"] < 12
+        assert states(report, "store.version", "jobs.paused") == {
+            "store.version": "skipped", "jobs.paused": "skipped"
+        }  # fmt: skip
+
+
+def test_a_role_without_privileges_is_told_what_it_lacks(migrated_dsn: str) -> None:
+    name = conninfo_to_dict(migrated_dsn)["dbname"]
+    role = f"limited_{name}"
+    with psycopg.connect(migrated_dsn, autocommit=True) as connection:
+        connection.execute(f"create role {role}")
+        connection.execute(f"alter role syncd in database {name} set role = {role}")
+    try:
+        with site(migrated_dsn) as place:
+            place.configure({"hosts": job()})
+            report = doctor(place, "--offline", status=1)
+            row = found(report, "store.privileges")
+            assert row["found"] == "the role may not use the schema syncd"
+            assert states(report, "store.reachable", "store.migrations", "jobs.success") == {
+                "store.reachable": "ok", "store.migrations": "skipped", "jobs.success": "skipped"
+            }  # fmt: skip
+            with psycopg.connect(migrated_dsn, autocommit=True) as connection:
+                connection.execute("set role none")
+                connection.execute(f"grant usage on schema syncd to {role}")
+                connection.execute(f"grant select on all tables in schema syncd to {role}")
+            row = found(doctor(place, "--offline", status=1), "store.privileges")
+            assert row["found"].startswith("tables that can't be read and written: account_state")
+    finally:
+        with psycopg.connect(migrated_dsn, autocommit=True) as connection:
+            connection.execute("set role none")
+            connection.execute(f"alter role syncd in database {name} reset role")
+            connection.execute(f"drop owned by {role}")
+            connection.execute(f"drop role {role}")
 
 
 def test_migrations_that_differ_are_told(migrated_dsn: str) -> None:

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from doctor_helpers import case
+from pydantic import SecretStr
 
+from syncd.config import secrets
+from syncd.config.secrets import Secret
 from syncd.doctor import examination
 from syncd.doctor.finding import Denied, Unknown, failed, ok, warning
 from syncd.doctor.registry import CHECKS, Check
@@ -85,3 +88,9 @@ def test_an_account_gets_one_policy_for_all_that_it_lacks():
 
     report = examined(of("a.x", denied("b", "a")), of("a.y", denied("c", "a")))
     assert report["policies"] == [{"account": "prod", "policy": "a,b,c"}]
+
+
+def test_no_secret_gets_into_a_report():
+    secrets.resolve(Secret("inline", inline=SecretStr("s3cr3t-of-the-test")))
+    report = examined(of("a.x", raising(StoreError('missing "=" after "s3cr3t-of-the-test"'))))
+    assert report["checks"][0]["found"] == 'missing "=" after "******"'

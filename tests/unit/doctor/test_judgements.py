@@ -22,7 +22,7 @@ MIB = 2**20
 
 SERVER = Server(
     version=180_006, encoding="UTF8", checksums="on", max_connections=100, reserved=3, used=10,
-    size=9 * MIB, can_create=True, lacking=[], foreign=[],
+    size=9 * MIB, can_create=True, usable=True, lacking=[], foreign=[],
 )  # fmt: skip
 FACTS = StoreFacts(0.01, 0.001, 0.0, Link("/run", True, None), SERVER, Schema(3, (), (), (), None))
 
@@ -48,6 +48,7 @@ STORE = [
     (store.encoding, of_server(encoding="LATIN1"), "failed", "LATIN1"),
     (store.privileges, FACTS, "ok", ""),
     (store.privileges, of_server(lacking=["run"]), "failed", "run"),
+    (store.privileges, of_server(usable=False), "failed", "may not use the schema"),
     (store.privileges, of_server(foreign=["run"]), "warning", "another owner: run"),
     (
         store.privileges,
@@ -109,10 +110,10 @@ REST = [
     (disk.judge_backups([], 0, 10**6, enabled=True), "warning", "no dump"),
     (disk.judge_backups([5, 990_000], 0, 10**6, enabled=True), "ok", "2, the newest 3 h old"),
     (disk.judge_backups([5], 0, 10**6, enabled=True), "warning", "12 d old"),
-    (clock.judge_synchronised((True, 0.02), timesync=False), "ok", "20 ms"),
-    (clock.judge_synchronised((False, 16.0), timesync=True), "ok", "timesyncd"),
-    (clock.judge_synchronised(None, timesync=True), "ok", "timesyncd"),
-    (clock.judge_synchronised((False, 16.0), timesync=False), "warning", "nobody"),
+    (clock.judge_synchronised((True, 0.02), []), "ok", "20 ms"),
+    (clock.judge_synchronised((False, 16.0), ["chronyd"]), "ok", "by chronyd"),
+    (clock.judge_synchronised(None, ["chronyd"]), "ok", "chronyd"),
+    (clock.judge_synchronised((False, 16.0), []), "warning", "nobody"),
     (clock.judge_boot(7200.0, 2026), "ok", "2 h"),
     (clock.judge_boot(7200.0, 1970), "failed", "1970"),
     (machine.judge_memory(2 << 30), "ok", "2.0 GiB"),
@@ -131,6 +132,12 @@ REST = [
     (accounts.judge_owner("2", "1", "a"), "failed", "account 2, and was 1"),
     (accounts.refusal(Authentication("x: InvalidAccessKeyId"), "a"), "failed", "InvalidAccess"),
     (accounts.refusal(Throttled("x: Throttling"), "a"), "warning", "Throttling"),
+    (accounts.judge_calls([("ok", 0.1), ("ok", 0.3)], "a"), "ok", "2 calls, 200 ms each, none"),
+    (
+        accounts.judge_calls([("throttled", 0.1)], "a"),
+        "warning",
+        "100 ms each, 1 throttled",
+    ),
     (jobs.judge_pause("a", Pause(MOMENT, None, "eve")), "warning", "until it is resumed"),
     (jobs.judge_pause("a", Pause(MOMENT, MOMENT, "eve")), "warning", "until 2026-03-01 12:00"),
     (embedded.judge_crashes(["2026-03-01 12:00:00.1 UTC [1] LOG:  ready\n"]), "ok", "none"),
@@ -163,7 +170,7 @@ def test_the_data_directory_is_judged(found, state, words):
 
 def test_an_unreadable_kernel_clock_is_no_fault():
     with pytest.raises(Unknown):
-        clock.judge_synchronised(None, timesync=False)
+        clock.judge_synchronised(None, [])
 
 
 @pytest.mark.parametrize(
