@@ -27,7 +27,7 @@ from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
 from syncd.doctor import examination
 from syncd.doctor.finding import Finding, Unknown
-from syncd.errors import SyncdError
+from syncd.errors import StoreError, SyncdError
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
@@ -121,11 +121,11 @@ def examine(
         try:
             _check_opens(config)
             store = stack.enter_context(local_store(config))
-        except (SyncdError, Unknown) as error:
-            reason = error
+        except (SyncdError, Unknown, OSError) as error:
+            failed = error if not isinstance(error, OSError) else StoreError(str(error))
 
             def refuse() -> Store:
-                raise reason
+                raise failed
 
             return examination.examine(make(refuse), accounts)
         return examination.examine(make(lambda: store), accounts)

@@ -161,8 +161,10 @@ def regions(_: Case, account: AccountCase) -> Iterator[Finding]:
         if not found:
             yield warning("no region is left to be listed", "see regions and exclude_regions")
         else:
-            told = "of the configuration" if account.account.regions != "all" else "told"
-            yield ok(f"{len(found)} {told}: {some(found)}")
+            source = "named by the " + (
+                "cloud" if account.account.regions == "all" else "configuration"
+            )
+            yield ok(f"{many(len(found), 'region')} {source}: {some(found)}")
 
 
 def permissions(_: Case, account: AccountCase) -> Iterator[Finding]:
