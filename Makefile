@@ -1,4 +1,4 @@
-# make run | test | lint | bench: each sets itself up in .venv first, from the locked packages.
+# make run | test | lint | bench | package: each sets itself up in .venv first, from the locked packages.
 # PYTHON=python3.12 chooses the interpreter (3.11 or later).
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench package lock clean
 
 help:
 	@echo 'make run     watch syncd keep an inventory of two emulated clouds; Ctrl-C stops it'
 	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=4)'
 	@echo 'make lint    check style, types and imports; make format mends the style'
 	@echo 'make bench   measure speed and memory'
+	@echo 'make package build the Debian package in dist/ (PACKAGE_VERSION, PACKAGE_PYTHON=3.13)'
 	@echo 'make lock    choose the packages anew'
 
 run: .venv/run.stamp
@@ -36,6 +37,11 @@ format: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@set -e; for script in tests/benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
+
+package: .venv/run.stamp
+	@command -v dpkg-deb dpkg-shlibdeps >/dev/null \
+		|| { echo 'a package is built with dpkg-deb and dpkg-shlibdeps: apt install dpkg-dev' >&2; exit 1; }
+	@$(BIN)/python packaging/build.py
 
 .venv/bin/python:
 	@test -n '$(PYTHON)' || { echo 'syncd needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
@@ -68,4 +74,4 @@ lock: | .venv/bin/python
 	@$(COMPILE) --extra embedded --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,11 +21,13 @@ from syncd.http_client import HttpClient
 from syncd.jobs import registry
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.base import Job
+from syncd.jobs.retention import RetentionSettings
 from syncd.providers import registry as providers
 from syncd.providers.base import AccountAccess, Provider
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.resources import Managed
+from syncd.telemetry import run_logs
 
 ApiObserver = Callable[[str, str, str, float], None]
 """Hears of each call: provider, API, outcome, seconds."""
@@ -133,6 +135,7 @@ def _spec(
         lambda account: accounts.open(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
+        retention=retention_settings(config),
     )
 
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
@@ -160,6 +163,15 @@ def _spec(
         closed_until=job.closed_until,
         adaptive=job.change_rate,
         fingerprints=partial(accounts.fingerprints, used),
+    )
+
+
+def retention_settings(config: Config) -> RetentionSettings:
+    """Return how long records are kept: the keys of [retention] are the targets of the job."""
+    return RetentionSettings(
+        keep=dict(config.retention),
+        jobs=tuple(config.jobs),
+        logs=Path(config.daemon.state_dir) / run_logs.DIRECTORY,
     )
 
 

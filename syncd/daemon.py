@@ -41,6 +41,7 @@ _COUNTING: Final = 5.0
 """Seconds that counting the inventory may hold up who tells of a run's end."""
 _DRAIN_EXTENSION: Final = 15.0
 """How much more time systemd is asked for while runs drain; asked for again each half second."""
+_STORE_STOP: Final = 45.0  # seconds that connections and the embedded server may take after it
 
 
 class Listener(Protocol):
@@ -335,6 +336,7 @@ class Daemon:
         grace = 0.0 if lost else self.config.daemon.shutdown_grace.total_seconds()
         self.dispatch.drain(grace, self._hurry, self._note_draining)
         self.dispatch.stop()
+        self._notifier.extend(_STORE_STOP)
         self._log.info("stopped")
         return 1 if lost else 0
 

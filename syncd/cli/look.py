@@ -3,8 +3,10 @@
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from syncd.cli.cells import Cell, cell, word
+from syncd.cli.export import OF_JOB, SINCE, WITH_STATUS, export
 from syncd.cli.job_views import print_job, print_jobs, print_troubles
 from syncd.cli.job_words import began, gate_words
 from syncd.cli.moments import ago, how_long, parse_moment
@@ -73,19 +75,15 @@ def jobs(settings: Settings, job: str | None, *, as_json: bool) -> None:
         print_job(found, began(scheduler), settings.zone)
 
 
-@click.command
-@click.option("--job", type=JOB, metavar="JOB", help="Only of this job.")
-@click.option(
-    "--status", "state",
-    type=click.Choice(["pending", "running", "success", "failed", "cancelled"]),
-    help="Only with this status.",
-)  # fmt: skip
-@click.option("--since", metavar="TIME", help="Only created since: 7d ago, or a time.")
+@click.group(invoke_without_command=True, subcommand_metavar="[COMMAND]...")
+@OF_JOB
+@WITH_STATUS
+@SINCE
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @_JSON
-@click.pass_obj
+@click.pass_context
 def runs(
-    settings: Settings,
+    ctx: click.Context,
     *,
     job: str | None,
     state: Any,  # noqa: ANN401 - one of the choices
@@ -94,6 +92,10 @@ def runs(
     as_json: bool,
 ) -> None:
     """List runs, the newest first."""
+    if ctx.invoked_subcommand:
+        _refuse_options(ctx)
+        return
+    settings: Settings = ctx.obj
     moment = parse_moment(since, settings.zone, "--since") if since else None
     with reading(settings) as reads:
         rows = reads.runs(RunQuery(job, state, moment, limit))
@@ -103,6 +105,17 @@ def runs(
         print_runs(rows, settings.zone)
     if len(rows) == limit:
         tell(f"the newest {limit} runs; there may be more: --limit")
+
+
+runs.add_command(export)
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Refuse options of the list in front of a subcommand, which would be of no effect."""
+    for name in ctx.params:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(each.opts[0] for each in ctx.command.params if each.name == name)
+            raise click.UsageError(f"{option} must stand behind {ctx.invoked_subcommand}")
 
 
 @click.command

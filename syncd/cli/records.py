@@ -15,6 +15,8 @@ _DETAILS = {
     "incomplete": "incomplete",
     "lossy": "lacking in the list, found by id",
     "data_disks": "data disks",
+    "counted_from": "ages counted from",
+    "removed": "removed before it was ended",
 }
 """What is known of an item besides, in words; its error tells of what is guarded."""
 
@@ -121,4 +123,5 @@ def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
         ("next attempt", moment_cell(run["next_attempt_at"], zone)),
         ("seconds", cell(run["duration_seconds"])),
         ("error", cell(error_text(run), "red")),
+        ("log", cell(f"syncd logs {run['id']}")),
     ]

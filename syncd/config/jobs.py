@@ -209,23 +209,22 @@ class UpkeepJob(Job):
     """Look after syncd itself: there is one of each such kind though no table defines it."""
 
     upkeep: ClassVar[bool] = True
-    max_concurrent_items: int = Field(
-        default=1, ge=1, le=100, description="Items worked on at once in one run."
-    )
 
 
 class RetentionJob(UpkeepJob):
-    """Remove records that are older than [retention] says."""
+    """Remove what is older than [retention] says."""
 
-    kind: Literal["retention"] = Field(description="What the job does.")
-    schedule: str | None = Field(default="17 3 * * *", description="As in every job.")
+    kind: Literal["retention"] = Field(description="Remove what is older than [retention] says.")
+    schedule: str | None = Field(default="17 3 * * *", description="When, as in every job.")
 
 
 class BackupJob(UpkeepJob):
     """Dump the embedded store, and keep as many dumps as [backup] says."""
 
-    kind: Literal["backup"] = Field(description="What the job does.")
-    schedule: str | None = Field(default="47 2 * * *", description="As in every job.")
+    kind: Literal["backup"] = Field(
+        description="Dump the embedded store, and keep as many dumps as [backup] says."
+    )
+    schedule: str | None = Field(default="47 2 * * *", description="When, as in every job.")
 
 
 KINDS: Final[dict[str, type[Job]]] = {
@@ -240,9 +239,9 @@ UPKEEP: Final = tuple(name for name, kind in KINDS.items() if kind.upkeep)
 def built_in(jobs: Mapping[str, Job], *, embedded: bool) -> dict[str, Job]:
     """Return the upkeep jobs that no table defines, each named for its kind."""
     kinds = {job.kind for job in jobs.values()}
-    own: dict[str, Job] = {"retention": RetentionJob(kind="retention", priority="low")}
+    own: dict[str, Job] = {"retention": RetentionJob(kind="retention")}
     if embedded:
-        own["backup"] = BackupJob(kind="backup", priority="low")
+        own["backup"] = BackupJob(kind="backup")
     return {kind: job for kind, job in own.items() if kind not in kinds}
 
 

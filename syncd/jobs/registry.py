@@ -6,10 +6,12 @@ from typing import Any, Final, cast
 
 from syncd.config import jobs as config
 from syncd.config.schema import Account
+from syncd.context import Clock
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.model.deletion import DeletionPolicy
 from syncd.store.database import Store
 
@@ -25,6 +27,7 @@ class Services:
     store: Store
     configured: Mapping[str, Account]
     account: Callable[[str], CloudAccount]
+    retention: RetentionSettings
 
 
 def build(job: config.Job, services: Services) -> Job[Any]:
@@ -54,6 +57,12 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
+def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
+    """Build a `retention` job."""
+    return RetentionJob(services.store, services.retention, Clock())
+
+
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
+    "retention": _retention,
 }

@@ -1,8 +1,9 @@
 """The questions about runs and inventory that people and programs may ask, each with a limit."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 from msgspec import Meta
 
@@ -11,17 +12,33 @@ from syncd.model.run import Status
 Moment = Annotated[datetime, Meta(tz=True)]
 Limit = Annotated[int, Meta(ge=1, le=10_000)]
 
+RUN_COLUMNS: Final = (
+    "id", "job", "kind", "trigger", "status", "priority", "attempt", "max_attempts",
+    "scheduled_for", "created_at", "started_at", "finished_at", "next_attempt_at",
+    "duration_seconds", "items_total", "items_failed", "total", "added", "updated", "deleted",
+    "unchanged", "errors", "error_class", "error", "requested_by", "selection", "owner",
+    "owner_epoch", "config_digest", "interruptions",
+)  # fmt: skip
+"""The columns of `syncd.run`, in their order."""
+RunKey = tuple[Moment, UUID]
+RUN_START: Final[RunKey] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 RESOURCE_KEY: Final = ("account", "region", "type", "resource_id")
 
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs: the newest first, of those created since a moment."""
+    """Which runs: the newest first, of those created since a moment and before `until`.
+
+    With `after` they are read in pages, the oldest first: it is the key of the last row already
+    seen, created_at and id, or RUN_START.
+    """
 
     job: str | None = None
     status: Status | None = None
     since: Moment | None = None
     limit: Limit = 100
+    until: Moment | None = None
+    after: RunKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from syncd.errors import Conflict, NotFound
-from syncd.model.queries import RESOURCE_KEY, ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import RESOURCE_KEY, RUN_COLUMNS, ChangeQuery, ResourceQuery, RunQuery
 from syncd.store.database import Transaction
 from syncd.store.resources import counts_by_state
 
@@ -20,13 +20,6 @@ Rows = list[dict[str, Any]]
 MOST: Final = 10_000
 PARTS_SHOWN: Final = 1_000  # items, and errors, of one run
 
-RUN_COLUMNS: Final = (
-    "id", "job", "kind", "trigger", "status", "priority", "attempt", "max_attempts",
-    "scheduled_for", "created_at", "started_at", "finished_at", "next_attempt_at",
-    "duration_seconds", "items_total", "items_failed", "total", "added", "updated", "deleted",
-    "unchanged", "errors", "error_class", "error", "requested_by", "selection", "interruptions",
-    "owner", "owner_epoch", "config_digest",
-)  # fmt: skip
 ITEM_COLUMNS: Final = (
     "id", "run_id", "target", "account", "provider", "region", "resource_type", "server", "status",
     "attempt", "started_at", "finished_at", "duration_seconds", "total", "added", "updated",
@@ -47,11 +40,16 @@ CHANGE_COLUMNS: Final = (
 
 
 def runs(tx: Transaction, query: RunQuery) -> Rows:
-    """Return runs, the newest first."""
-    given = (("job", query.job), ("status", query.status))
-    where: list[_Condition] = [(f"{name} = %s", value) for name, value in given if value]
-    where += [("created_at >= %s", query.since)] if query.since else []
-    order = SQL("created_at desc, id desc")
+    """Return runs, the newest first, or a page of them, the oldest first."""
+    given = (
+        ("job = %s", query.job),
+        ("status = %s", query.status),
+        ("created_at >= %s", query.since),
+        ("created_at < %s", query.until),
+        ("(created_at, id) > (%s, %s)", query.after),
+    )
+    where: list[_Condition] = [(text, value) for text, value in given if value]
+    order = SQL("created_at, id" if query.after else "created_at desc, id desc")
     return _select(tx, RUN_COLUMNS, _table("run"), where, order, query.limit)
 
 
@@ -85,6 +83,15 @@ def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     items = _select(tx, ITEM_COLUMNS, _table("run_item"), of_run, SQL("target"), PARTS_SHOWN)
     errors = _select(tx, ERROR_COLUMNS, _table("run_error"), of_run, SQL("id"), PARTS_SHOWN)
     return found[0] | {"error_count": found[0]["errors"], "items": items, "errors": errors}
+
+
+def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:
+    """Return `id`, `job`, `status` and `owner` of a run; raises NotFound."""
+    columns = ("id", "job", "status", "owner")
+    found = _select(tx, columns, _table("run"), [("id = %s", run_id)], SQL("id"), 1)
+    if not found:
+        raise NotFound(f"there is no run '{run_id}'")
+    return found[0]
 
 
 def resources(tx: Transaction, query: ResourceQuery) -> Rows:

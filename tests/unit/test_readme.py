@@ -14,7 +14,7 @@ def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "syncd.toml"
     file.write_text(shown)
     config = load(file)
-    assert list(config.enabled_jobs()) == ["hosts"]
+    assert list(config.enabled_jobs()) == ["hosts", "retention", "backup"]
 
 
 def test_every_file_that_is_linked_exists() -> None:

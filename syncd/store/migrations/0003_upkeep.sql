@@ -10,3 +10,5 @@ create table syncd.config_version (
 comment on table syncd.config_version is
     'The configurations that a daemon took up, by the number of their copy in state_dir/config.';
 comment on column syncd.config_version.digest is 'SHA-256 of its meaning; its content is not here.';
+
+create index resource_deleted on syncd.resource (deleted_at) where deleted_at is not null;

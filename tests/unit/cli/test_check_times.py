@@ -14,6 +14,9 @@ provider = "aliyun"
 access_key_id = "id"
 access_key_secret = { env = "SYNCD_TEST_NO_SUCH_SECRET" }
 """
+NO_UPKEEP = "".join(
+    f'[jobs.{kind}]\nkind = "{kind}"\nenabled = false\n' for kind in ("retention", "backup")
+)
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def check(tmp_path):
 
     def run(keys, *arguments, job='kind = "cloud"\naccounts = ["prod"]\n'):
         file = tmp_path / "syncd.toml"
-        file.write_text(f"{ACCOUNT}[jobs.hosts]\n{job}{keys}\n")
+        file.write_text(f"{ACCOUNT}{NO_UPKEEP}[jobs.hosts]\n{job}{keys}\n")
         file.chmod(0o600)
         command = ["--config", str(file), "check", "--without-secrets", *arguments]
         result = CliRunner().invoke(cli, command)

@@ -22,8 +22,8 @@ NOW = datetime(2024, 5, 1, tzinfo=UTC)
 def test_an_empty_file_is_valid_and_warns_that_nothing_runs(folder):
     folder.write("")
     config = folder.load()
-    assert dict(config.jobs) == {}
-    assert config.warnings == ("no enabled job: nothing will run",)
+    assert list(config.jobs) == ["retention", "backup"]
+    assert config.warnings == ("no enabled job but syncd's own upkeep",)
     assert config.store.embedded
     assert config.listen.http == ("127.0.0.1", 9464)
 
@@ -35,7 +35,7 @@ def test_files_of_conf_d_are_added_in_name_order(folder):
     folder.write("broken", "conf.d/notes.txt")
     folder.write("broken", "conf.d/.#20-jobs.toml")
     config = folder.load()
-    assert list(config.jobs) == ["hosts"]
+    assert list(config.jobs) == ["hosts", "retention", "backup"]
     names = [file.name for file in config.files]
     assert names == ["syncd.toml", "10-accounts.toml", "20-jobs.toml"]
 
@@ -146,7 +146,7 @@ def test_what_is_disabled_is_out_and_a_job_without_target_warns(folder):
         + '[jobs.out]\nkind="cloud"\naccounts=["a"]\nenabled = false\n'
     )  # fmt: skip
     config = folder.load()
-    assert list(config.enabled_jobs()) == ["hosts"]
+    assert list(config.enabled_jobs()) == ["hosts", "retention", "backup"]
     assert config.jobs["hosts"].enabled_accounts(config.accounts) == ()
     assert config.warnings == ('job "hosts" has no enabled target',)
 

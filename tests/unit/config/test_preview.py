@@ -28,6 +28,10 @@ def test_each_enabled_job_has_its_next_times_in_its_own_zone(folder):
              "next_runs": ["2024-05-01T10:20:05+00:00", "2024-05-01T10:50:05+00:00"]},
             {"name": "by-hand", "kind": "cloud", "schedule": "", "timezone": "UTC",
              "next_runs": []},
+            {"name": "retention", "kind": "retention", "schedule": "17 3 * * *", "timezone": "UTC",
+             "next_runs": ["2024-05-02T03:17:00+00:00", "2024-05-03T03:17:00+00:00"]},
+            {"name": "backup", "kind": "backup", "schedule": "47 2 * * *", "timezone": "UTC",
+             "next_runs": ["2024-05-02T02:47:00+00:00", "2024-05-03T02:47:00+00:00"]},
         ],
         "problems": [{"file": "f", "line": None, "key": "k", "message": "m"}],
     }  # fmt: skip

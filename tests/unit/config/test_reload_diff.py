@@ -24,7 +24,7 @@ def test_jobs_are_told_apart_by_what_became_of_them(folder):
         added=("new",),
         changed=("other",),
         removed=("gone", "off"),
-        unchanged=("hosts",),
+        unchanged=("hosts", "retention", "backup"),
         restart_needed=(),
     )
 
@@ -32,7 +32,7 @@ def test_jobs_are_told_apart_by_what_became_of_them(folder):
 def test_changed_defaults_change_the_jobs_that_take_them(folder):
     old = loaded(folder, ACCOUNT + JOB + OTHER + 'timeout = "1m"\n')
     new = loaded(folder, ACCOUNT + JOB + OTHER + 'timeout = "1m"\n[defaults]\ntimeout = "2m"\n')
-    assert difference(old, new).changed == ("hosts",)
+    assert difference(old, new).changed == ("hosts", "retention", "backup")
     assert difference(old, new).unchanged == ("other",)
 
 

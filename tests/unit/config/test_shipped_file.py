@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from syncd.config.configuration import Tables
-from syncd.config.jobs import KINDS
+from syncd.config.jobs import KINDS, UPKEEP, Job
 from syncd.config.load import load
 from syncd.config.schema import Account, Defaults
 
 ETC = Path(__file__).parents[3] / "etc"
 TEXT = (ETC / "syncd.toml").read_text()
 UNCOMMENTED = re.sub(r"(?m)^#(?=[\[a-z])", "", TEXT)
-TABLES = ("store", "daemon", "listen", "defaults")
+TABLES = ("store", "daemon", "backup", "listen", "retention", "defaults")
 
 
 def keys():
@@ -26,9 +26,13 @@ def keys():
     found += [("accounts", key, info) for key, info in Account.model_fields.items()]
     found += [
         ("jobs", key, info)
-        for kind in KINDS.values()
-        for key, info in kind.model_fields.items()
+        for key, info in KINDS["cloud"].model_fields.items()
         if key not in Defaults.model_fields
+    ]
+    found += [
+        (f"jobs.{name}", key, KINDS[name].model_fields[key])
+        for name in UPKEEP
+        for key in ("kind", "schedule", *(KINDS[name].model_fields.keys() - Job.model_fields))
     ]
     return found
 
@@ -36,7 +40,9 @@ def keys():
 def table_of(document, table):
     if table in ("accounts", "jobs"):
         return document[table]["example"]
-    return document[table] if table else document
+    for name in table.split(".") if table else ():
+        document = document[name]
+    return document
 
 
 def test_the_file_as_shipped_is_valid_and_changes_no_default(tmp_path):
@@ -53,7 +59,8 @@ def test_each_key_has_its_line_its_default_and_its_description(table, key, info)
     assert " ".join(info.description.split()) in prose
     if info.is_required() or info.default is None:
         return
-    model = {"": Tables, "accounts": Account, "jobs": KINDS["cloud"]}.get(table)
+    models = {"": Tables, "accounts": Account, "jobs": KINDS["cloud"]}
+    model = (models | {f"jobs.{name}": KINDS[name] for name in UPKEEP}).get(table)
     model = model or Tables.model_fields[table].annotation
     required = {
         name: table_of(tomllib.loads(UNCOMMENTED), table)[name]
@@ -68,7 +75,7 @@ def test_each_key_has_its_line_its_default_and_its_description(table, key, info)
 def test_the_file_names_no_key_that_the_schema_does_not_have():
     document = tomllib.loads(UNCOMMENTED)
     written = {("", key) for key in document if key not in (*TABLES, "accounts", "jobs")}
-    for table in (*TABLES, "accounts", "jobs"):
+    for table in (*TABLES, "accounts", "jobs", *(f"jobs.{name}" for name in UPKEEP)):
         written |= {(table, key) for key in table_of(document, table)}
     assert written == {(table, key) for table, key, _ in keys()}
 
@@ -80,7 +87,7 @@ def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
     everything = everything.replace("/etc/syncd/holidays", "holidays")
     (tmp_path / "syncd.toml").write_text(everything)
     config = load(tmp_path / "syncd.toml", {})
-    assert list(config.enabled_jobs()) == ["example"]
+    assert list(config.enabled_jobs()) == ["example", "retention", "backup"]
     assert config.warnings == ()
 
 
@@ -90,5 +97,5 @@ def test_the_examples_are_valid_together(tmp_path):
     for example in (ETC / "conf.d").glob("*.toml.example"):
         (tmp_path / "conf.d" / example.stem).write_text(example.read_text())
     config = load(tmp_path / "syncd.toml", {})
-    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts"}
+    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts", *UPKEEP}
     assert config.warnings == ()

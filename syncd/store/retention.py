@@ -1,0 +1,154 @@
+"""Removes old records in batches: each is a short transaction's work, and waits for nobody long.
+
+A batch picks the oldest records from where the last one ended, so that no batch reads again what
+the ones before it removed. Rows that somebody holds are left for the next time.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, LiteralString
+
+from syncd.store.database import Transaction
+
+START: Final = datetime.min.replace(tzinfo=UTC)
+"""Where the first batch begins: before every record."""
+ROWS: Final = 5_000  # of a batch; a run counts with its items and errors
+_WAIT: Final = "2s"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What a batch removed, and where the next one begins."""
+
+    rows: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The records of one kind that are over, as of one moment."""
+
+    _over: LiteralString
+    _batch: LiteralString
+    _values: Mapping[str, object]
+
+    def count(self, tx: Transaction) -> int:
+        """Return how many there are."""
+        row = tx.execute(f"select count(*) from {self._over}", self._values).fetchone()  # noqa: S608 - ours
+        return int(row[0]) if row else 0
+
+    def remove(self, tx: Transaction, start: datetime, rows: int = ROWS) -> Gone | None:
+        """Remove the oldest ones, from `start` on; None when none is left.
+
+        Raises StoreError when somebody locks the table for longer than a moment.
+        """
+        tx.execute("select set_config('lock_timeout', %s, true)", (_WAIT,))
+        values = {**self._values, "start": start, "rows": rows}
+        row = tx.execute(self._batch, values).fetchone()
+        return Gone(*row) if row and row[0] else None
+
+
+def old_runs(tx: Transaction, before: datetime, jobs: Collection[str]) -> Expired:
+    """Return the runs that ended before a moment, with their items and errors.
+
+    Those are kept that a scope or a guarded deletion names, and the last ended and the last
+    successful run of each job: of these, and of those in force, which another file may define.
+    Nothing can come to need an ended run later: only active ones are ever written down as such.
+    """
+    kept = [row[0] for row in tx.execute(_KEPT_RUNS, (list(jobs),))]
+    return Expired(_OLD_RUNS, _RUNS_BATCH, {"before": before, "kept": kept})
+
+
+def old_changes(before: datetime) -> Expired:
+    """Return the changes of resources that were made before a moment."""
+    return Expired(_OLD_CHANGES, _CHANGES_BATCH, {"before": before})
+
+
+def old_resources(before: datetime) -> Expired:
+    """Return the resources that were marked as deleted before a moment; none that is guarded."""
+    return Expired(_OLD_RESOURCES, _RESOURCES_BATCH, {"before": before})
+
+
+def store_clock(tx: Transaction) -> datetime:
+    """Return the moment by the store's clock."""
+    (now,) = tx.execute("select now()").fetchone() or ()
+    moment: datetime = now
+    return moment
+
+
+def newest_record(tx: Transaction, before: datetime) -> datetime | None:
+    """Return when the newest run or change of those before a moment was recorded."""
+    row = tx.execute(
+        """select greatest(
+               (select max(created_at) from syncd.run where created_at < %(before)s),
+               (select max(changed_at) from syncd.resource_change
+                where changed_at < %(before)s))""",
+        {"before": before},
+    ).fetchone()
+    return row[0] if row else None
+
+
+_KEPT_RUNS: Final = """
+select last_run_id from syncd.scope where last_run_id is not null
+union
+select run_id from syncd.guarded_deletion
+union
+select last.id
+from (select unnest(%s::text[]) union select job from syncd.job_state) as j (job)
+cross join lateral (
+    (select id from syncd.run r
+     where r.job = j.job and r.status in ('success', 'failed', 'cancelled')
+     order by r.created_at desc limit 1)
+    union all
+    (select id from syncd.run r
+     where r.job = j.job and r.status = 'success'
+     order by r.created_at desc limit 1)
+) last"""
+
+_OLD_RUNS: Final = """syncd.run
+where created_at < %(before)s and coalesce(finished_at, created_at) < %(before)s
+  and status in ('success', 'failed', 'cancelled') and id <> all (%(kept)s::uuid[])"""
+
+_OLD_CHANGES: Final = "syncd.resource_change where changed_at < %(before)s"
+
+_OLD_RESOURCES: Final = """syncd.resource r
+where r.deleted_at < %(before)s
+  and not exists (
+      select from syncd.guarded_deletion g
+      where (g.account, g.region, g.type, g.resource_id)
+            = (r.account, r.region, r.type, r.resource_id))"""
+
+# A run takes its items and errors along (on delete cascade): they count for the size of a batch,
+# of which one run of very many alone may be more than the limit.
+_RUNS_BATCH: Final = f"""
+with gone as (
+    delete from syncd.run where ctid = any (array(
+        select ctid
+        from (select ctid, sum(weight) over (order by created_at, id) - weight as ahead
+              from (select ctid, created_at, id, 1 + items_total + errors as weight
+                    from {_OLD_RUNS} and created_at >= %(start)s
+                    order by created_at limit least(%(rows)s, 1000)) old) weighed
+        where ahead < %(rows)s))
+    returning created_at
+)
+select count(*), max(created_at) from gone"""  # noqa: S608 - texts of this module
+
+_CHANGES_BATCH: Final = f"""
+with gone as (
+    delete from syncd.resource_change where ctid = any (array(
+        select ctid from {_OLD_CHANGES} and changed_at >= %(start)s
+        order by changed_at limit %(rows)s))
+    returning changed_at
+)
+select count(*), max(changed_at) from gone"""  # noqa: S608 - texts of this module
+
+# One that comes back just now is held by whoever restores it.
+_RESOURCES_BATCH: Final = f"""
+with gone as (
+    delete from syncd.resource where ctid = any (array(
+        select r.ctid from {_OLD_RESOURCES} and r.deleted_at >= %(start)s
+        order by r.deleted_at limit %(rows)s for update of r skip locked))
+    returning deleted_at
+)
+select count(*), max(deleted_at) from gone"""  # noqa: S608 - texts of this module

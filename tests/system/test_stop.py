@@ -1,0 +1,107 @@
+"""A stop drains within the grace, can be hurried, and leaves nothing behind."""
+
+import time
+
+from machine import until
+from service import RUNTIME, STATE, Service
+
+SHORT_STOP = "10s"
+CYCLES = 50
+
+
+def running(service: Service) -> bool:
+    """Tell whether a run is under way."""
+    return bool(service.runs("--status", "running"))
+
+
+def stop_result(service: Service) -> str:
+    """Return how the unit ended, as systemd sees it."""
+    return service.machine.show("syncd", "Result")["Result"]
+
+
+def trigger(service: Service) -> None:
+    """Begin a run and see it under way."""
+    service.syncd("trigger", "hosts")
+    until(lambda: running(service), 20, "the run is under way")
+
+
+def test_a_run_under_way_is_finished_before_the_daemon_stops(service: Service) -> None:
+    service.configure({"hosts": {}}, daemon={"shutdown_grace": "60s"})
+    service.start()
+    service.clouds.fault("latency", seconds=2.0, action="DescribeRegions")
+    trigger(service)
+    service.stop()
+    assert stop_result(service) == "success"
+    service.start()
+    assert service.runs("--job", "hosts")[0]["status"] == "success"
+
+
+def test_a_drain_longer_than_the_stop_limit_extends_it(service: Service) -> None:
+    service.drop_in(TimeoutStopSec="3s")
+    service.configure({"hosts": {}}, daemon={"shutdown_grace": "60s"})
+    service.start()
+    service.clouds.fault("latency", seconds=8.0, action="DescribeRegions", times=2)
+    trigger(service)
+    began = time.monotonic()
+    service.stop()
+    assert time.monotonic() - began > 3.0
+    assert stop_result(service) == "success"
+    service.start()
+    assert service.runs("--job", "hosts")[0]["status"] == "success"
+
+
+def test_a_hanging_run_is_broken_off_at_the_end_of_the_grace(service: Service) -> None:
+    service.configure({"hosts": {}, "isolated": {"isolation": "process"}})
+    service.start()
+    service.clouds.fault("hang")
+    trigger(service)
+    service.syncd("trigger", "isolated")
+    began = time.monotonic()
+    service.stop()
+    assert 4.0 < time.monotonic() - began < 20.0
+    assert stop_result(service) == "success"
+    service.clouds.clear()
+    service.start()
+    (run,) = service.runs("--job", "hosts")
+    assert run["status"] in ("pending", "running", "success", "failed")
+
+
+def test_a_second_signal_hurries_the_stop(service: Service) -> None:
+    service.configure({"hosts": {}}, daemon={"shutdown_grace": "60s"})
+    service.start()
+    service.clouds.fault("hang")
+    trigger(service)
+    began = time.monotonic()
+    service.machine.run("systemctl", "stop", "--no-block", "syncd")
+    until(lambda: service.state.startswith("deactivating"), 10, "it is stopping")
+    service.machine.run("systemctl", "kill", "--kill-whom=main", "syncd")
+    until(lambda: service.state.startswith("inactive"), 20, "it has stopped")
+    assert time.monotonic() - began < 30.0
+    assert stop_result(service) == "success"
+
+
+def test_cycles_of_start_reload_and_stop_under_load_leave_nothing(service: Service) -> None:
+    jobs = {f"hosts-{n}": {"every": "1s", "isolation": "process"} if n else {"every": "1s"}
+            for n in range(3)}  # fmt: skip
+    service.configure(jobs)
+    machine = service.machine
+    service.start()
+    service.stop()
+    kept = machine.shell(f"find {STATE} -maxdepth 2 -not -path '{STATE}/logs/*' | sort")
+    for cycle in range(CYCLES):
+        service.start()
+        machine.run("systemctl", "reload", "syncd")
+        service.stop()
+        assert stop_result(service) == "success", cycle
+        until(lambda: not service.processes(), 2, "no process is left")
+        assert machine.shell(f"ls -A {RUNTIME} 2>/dev/null", check=False) == "", cycle
+    assert machine.shell("pgrep -u syncd", check=False) == ""
+    assert machine.shell("ls -A /dev/shm") == ""
+    assert machine.shell("ls -A /tmp /var/tmp | grep -i -e syncd -e pgsql", check=False) == ""
+    now = machine.shell(f"find {STATE} -maxdepth 2 -not -path '{STATE}/logs/*' | sort")
+    assert [line for line in now.splitlines() if "/config/" not in line] == [
+        line for line in kept.splitlines() if "/config/" not in line
+    ]
+    service.start()
+    runs = [r for n in range(3) for r in service.runs("--job", f"hosts-{n}")]
+    assert not [r for r in runs if r["status"] == "failed"]
