@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from syncd import __version__, assembly, attempt, state_dir
+from syncd import __version__, assembly, attempt, checkup, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.config.versions import Versions
 from syncd.context import Clock
+from syncd.control.commands import Json
 from syncd.control.routes import Offer
 from syncd.control.run_log import StoreLogs
 from syncd.control.server import ControlServer
@@ -26,7 +27,9 @@ from syncd.dispatch.recorder import Recorder
 from syncd.dispatch.service import Dispatch
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
-from syncd.errors import ConfigurationError, Conflict
+from syncd.doctor import examination
+from syncd.doctor.finding import Finding, Unknown
+from syncd.errors import ConfigurationError, Conflict, StoreError, SyncdError
 from syncd.history import History
 from syncd.local import LocalSession
 from syncd.operations import Operations
@@ -116,6 +119,37 @@ def local_store(config: Config) -> Iterator[Store]:
             stack.enter_context(state_dir.locked(Path(config.daemon.state_dir)))
         store, _ = stack.enter_context(_served(config))
         yield store
+
+
+def examine(
+    config: Config, file: Path, silence: Finding, accounts: Sequence[str], *, offline: bool
+) -> Json:
+    """Make every check there is in this process, since no daemon does; `silence` says why.
+
+    Raises NotFound for an account that is not there.
+    """
+    make = checkup.case(config, file, silence=silence, accounts=accounts, offline=offline)
+    with ExitStack() as stack:
+        try:
+            _check_opens(config)
+            store = stack.enter_context(local_store(config))
+        except (SyncdError, Unknown, OSError) as error:
+            failed = error if not isinstance(error, OSError) else StoreError(str(error))
+
+            def refuse() -> Store:
+                raise failed
+
+            return examination.examine(make(refuse), accounts)
+        return examination.examine(make(lambda: store), accounts)
+
+
+def _check_opens(config: Config) -> None:
+    """Raise Unknown for a store that only the service can open, or that does not exist yet."""
+    dsn, data = config.store.dsn, Path(config.daemon.state_dir) / "postgresql" / "data"
+    if config.store.embedded and not data.exists():
+        raise Unknown("the store is not made yet: the first start of the daemon makes it")
+    if dsn.source == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY"):
+        raise Unknown("store.dsn can only be read by the service, and no daemon answers")
 
 
 @contextmanager
@@ -272,9 +306,18 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         _watch(metrics, health, store, dispatch, directory)
         return dispatch
 
+    def examine_inside(
+        config: Config,
+        daemon: Json,
+        accounts: Sequence[str],
+        offline: bool,  # noqa: FBT001
+    ) -> Json:
+        make = checkup.case(config, file, daemon=daemon, accounts=accounts, offline=offline)
+        return examination.examine(make(lambda: store), accounts)
+
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
         offer = Offer(
-            Operations(daemon, store, health, clock),
+            Operations(daemon, store, health, clock, examine_inside),
             StoreReads(partial(store.transaction, operation="read")),
             metrics,
             health,

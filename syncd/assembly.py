@@ -82,23 +82,27 @@ class Accounts:
         return found
 
     def _build(self, name: str, account: Account, key_id: str, api_timeout: float) -> Provider:
-        access = AccountAccess(
-            name=name,
-            provider=account.provider,
-            key_id=key_id,
-            key_secret=lambda: secrets.resolve(account.access_key_secret).get_secret_value(),
-            endpoint=account.endpoint,
-            proxy=account.proxy,
-            requests_per_second=account.requests_per_second,
-            api_timeout=api_timeout,
-        )
         return providers.build(
-            access,
+            access_of(name, account, key_id, api_timeout),
             HttpClient(account.proxy),
             observe=lambda api, outcome, seconds: self._observe(
                 account.provider, api, outcome, seconds
             ),
         )
+
+
+def access_of(name: str, account: Account, key_id: str, api_timeout: float) -> AccountAccess:
+    """Return how an account is reached; its secret is read at each call."""
+    return AccountAccess(
+        name=name,
+        provider=account.provider,
+        key_id=key_id,
+        key_secret=lambda: secrets.resolve(account.access_key_secret).get_secret_value(),
+        endpoint=account.endpoint,
+        proxy=account.proxy,
+        requests_per_second=account.requests_per_second,
+        api_timeout=api_timeout,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ class Daemon:
         self._reloading = threading.Lock()
         self._hurry, self._stopping = Alarm(), Alarm()
         self._status = StatusLine(clock)
-        self._ailment: str | None = None
+        self.ailment: str | None = None
+        self.reload_error = ""
         self._waited = False
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
@@ -298,6 +299,7 @@ class Daemon:
                 return self._reload(by)
             except BaseException as error:
                 self._metrics.reloaded(self._clock.now(), successful=False)
+                self.reload_error = describe(error)
                 self._status.problem = "the last reload failed"
                 for line in str(error).splitlines():
                     self._log.error("reload failed", error=line)
@@ -317,7 +319,7 @@ class Daemon:
         self._store.resize(config.store.pool_min, config.store.pool_max)
         self.config = config
         self._history.accepted(config, by)
-        self._status.problem = ""
+        self._status.problem = self.reload_error = ""
         self._took_over(config, want.specs, change.added + change.changed)
         for key in change.restart_needed:
             self._log.warning("needs a restart", key=key)
@@ -388,10 +390,10 @@ class Daemon:
         """
         self._metrics.ticked(self._clock.now())
         self._signals.timetable.report()
-        if ailment and not self._ailment:
+        if ailment and not self.ailment:
             self._log.error("the watchdog is not fed", reason=ailment)
-        elif self._ailment and not ailment:
+        elif self.ailment and not ailment:
             self._log.info("the watchdog is fed again")
-        self._ailment = ailment
+        self.ailment = ailment
         if ailment is None:
             self._notifier.watchdog()

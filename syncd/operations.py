@@ -1,29 +1,37 @@
 """What people ask of a running daemon over its control socket."""
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
 
 from syncd import __version__
+from syncd.config.configuration import Config
 from syncd.context import Clock
 from syncd.control.commands import Json
 from syncd.daemon import Daemon
 from syncd.dispatch.planner import Planned
-from syncd.errors import describe
+from syncd.errors import Conflict, describe
 from syncd.model.run import Priority, RunId, Selection
 from syncd.outlook import Outlook, pause_document
 from syncd.store import views
 from syncd.store.database import Store
 from syncd.telemetry.health import Health
 
+Examine = Callable[[Config, Json, Sequence[str], bool], Json]
+"""Makes the checks: of a configuration, what the daemon says of itself, accounts, offline."""
+
 
 class Operations:
     """The daemon's side of `control.Commands`."""
 
-    def __init__(self, daemon: Daemon, store: Store, health: Health, clock: Clock) -> None:
+    def __init__(
+        self, daemon: Daemon, store: Store, health: Health, clock: Clock, examine: Examine
+    ) -> None:
         self._daemon, self._store, self._health = daemon, store, health
+        self._examine, self._examining = examine, threading.Lock()
         self._clock, self._outlook = clock, Outlook(daemon.dispatch, clock.now)
 
     def status(self) -> Json:
@@ -98,6 +106,23 @@ class Operations:
     def approve(self, job: str, by: str) -> int:
         """Let the guarded deletions of a job go in its next run."""
         return self._daemon.dispatch.approve(job, by)
+
+    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+        """Make every check there is, one examination at a time."""
+        if not self._examining.acquire(blocking=False):
+            raise Conflict("another examination is under way")
+        try:
+            daemon = self._daemon
+            told = {
+                "status": self.status(),
+                "scheduler": self.scheduler(),
+                "ailment": daemon.ailment,
+                "reload_error": daemon.reload_error,
+                "command": version,
+            }
+            return self._examine(daemon.config, told, accounts, offline)
+        finally:
+            self._examining.release()
 
     def reload(self, by: str) -> Sequence[str]:
         """Take the configuration files over as they are now."""

@@ -106,6 +106,7 @@ class FakeCommands:
     running_rows: list[Json] = field(default_factory=list)
     closed: tuple[str, ...] = ()
     was_paused: bool = True
+    report: Json = field(default_factory=lambda: {"checks": [], "policies": [], "worst": "skipped"})
     held: Sequence[str] = ()
 
     def _note(self, *what: Any) -> None:
@@ -188,6 +189,10 @@ class FakeCommands:
     def approve(self, job: str, by: str) -> int:
         self._note("approve", job, by)
         return 12
+
+    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+        self._note("examine", tuple(accounts), version, offline)
+        return self.report
 
     def reload(self, by: str) -> Sequence[str]:
         self._note("reload", by)

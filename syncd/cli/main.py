@@ -38,6 +38,7 @@ _MODULES: Final = {
     "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),
     "backup": ("backup",),
+    "doctor": ("doctor",),
 }
 COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names}
 

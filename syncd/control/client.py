@@ -13,6 +13,7 @@ import msgspec
 from syncd.control.commands import Json
 from syncd.control.reads import Rows
 from syncd.control.wire import (
+    ExaminationBody,
     Part,
     PauseBody,
     PriorityBody,
@@ -27,6 +28,7 @@ from syncd.model.run import Priority, Selection
 
 T = TypeVar("T")
 
+EXAMINATION_TIMEOUT: Final = 300.0  # seconds; each check has a limit of its own
 TIMEOUT: Final = 70.0  # seconds without a byte; over the statement limit of the store
 
 
@@ -115,6 +117,11 @@ class Client:
     def reload(self, by: str) -> Sequence[str]:  # noqa: ARG002
         """Have the configuration read again; return what needs a restart."""
         return list(_object(self._post("/reload"))["restart_needed"])
+
+    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+        """Have every check made by the daemon; return what they found."""
+        body = ExaminationBody(tuple(accounts), offline, version)
+        return _object(self._ask("POST", "/doctor", body, EXAMINATION_TIMEOUT))
 
     def runs(self, query: RunQuery) -> Rows:
         """Return runs, the newest first."""

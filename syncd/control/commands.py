@@ -85,6 +85,14 @@ class Commands(Protocol):
     def approve(self, job: str, by: str) -> int:
         """Let the guarded deletions of a job go in its next run; return how many."""
 
+    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+        """Make every check there is, or those of some accounts; ask no cloud when `offline`.
+
+        `version` is that of the program that asks. Returns {"checks": [{"name", "subject", "state",
+        "found", "advice", "seconds"}], "policies": [{"account", "policy"}], "worst"}. Raises
+        Conflict while another examination is under way.
+        """
+
     def reload(self, by: str) -> Sequence[str]:
         """Read the configuration again; return what needs a restart.
 

@@ -14,7 +14,15 @@ from syncd.context import Deadline
 from syncd.control.commands import Commands, Json
 from syncd.control.reads import Reads, Rows
 from syncd.control.run_log import FINAL, LogReads
-from syncd.control.wire import Part, PauseBody, PriorityBody, RunBody, parse_body, parse_query
+from syncd.control.wire import (
+    ExaminationBody,
+    Part,
+    PauseBody,
+    PriorityBody,
+    RunBody,
+    parse_body,
+    parse_query,
+)
 from syncd.errors import BadRequest, Conflict, StoreError
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
 from syncd.model.run import Selection
@@ -188,6 +196,15 @@ def reload(offer: Offer, request: Request) -> Json:
     return {"restart_needed": list(offer.commands.reload(_by(request)))}
 
 
+def doctor(offer: Offer, request: Request) -> Json:
+    """Make every check there is."""
+    body = parse_body(ExaminationBody, request.get_data())
+    with offer.long_call() as free:
+        if not free:
+            raise Conflict("too many plans and waits at the same time: try again later")
+        return offer.commands.examine(body.accounts, body.version, offline=body.offline)
+
+
 def metrics(offer: Offer, request: Request) -> Response:
     """Render the page that Prometheus reads."""
     content_type, page = offer.metrics.render(request.headers.get("Accept", ""))
@@ -246,6 +263,7 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "POST /runs/<run>/cancel": cancel,
     "POST /runs/<run>/priority": prioritise,
     "POST /reload": reload,
+    "POST /doctor": doctor,
 }
 PUBLIC: Final[dict[str, View]] = _BOTH | {
     "GET /": index,

@@ -56,6 +56,15 @@ class PriorityBody:
 
 
 @dataclass(frozen=True, slots=True)
+class ExaminationBody:
+    """Which checks are asked for, and by which version of the program."""
+
+    accounts: tuple[str, ...] = ()
+    offline: bool = False
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseBody:
     """For how long a job is paused: None until it is resumed. NaN passes no bound."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from syncd.context import RunContext
 from syncd.errors import Conflict, Network
 from syncd.model.diff import Entry
-from syncd.model.resource import Scope
+from syncd.model.resource import ResourceType, Scope
 
 
 class ListMoved(Conflict):
@@ -59,6 +59,36 @@ class Page:
     nameless: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to find out whether the account may use an API action, without changing anything.
+
+    `action` is named as in the cloud's policies. `ask` raises what a call raises, and returns False
+    where the permission is missing, None where that can't be told. What lacks without an action
+    that is not `needed` is in `without`.
+    """
+
+    action: str
+    ask: Callable[[RunContext, str], bool | None]
+    needed: bool = True
+    without: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an account needs for its resources: a host that answers, a clock, permissions.
+
+    `signing_window` is by how many seconds the clocks may differ; `regions` the action that lists
+    regions; `policy` writes the text that grants actions, as the cloud's console takes it.
+    """
+
+    endpoint: str
+    signing_window: float
+    regions: str
+    probes: Sequence[Probe]
+    policy: Callable[[Sequence[str]], str]
+
+
 class Provider(Protocol):
     """A cloud, seen through one account.
 
@@ -89,3 +119,6 @@ class Provider(Protocol):
 
         False: the account may not list it. None: it can't be told, and then nothing is deleted.
         """
+
+    def needs(self, types: Sequence[ResourceType]) -> Needs:
+        """Return what is needed to list resources of these types, and how to find out."""

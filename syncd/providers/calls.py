@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from syncd.context import Deadline, RunContext
-from syncd.errors import BadData, Network, SyncdError, Throttled, TimedOut
+from syncd.errors import BadData, Network, Permission, SyncdError, Throttled, TimedOut
 from syncd.http_client import HttpClient, Response
 from syncd.providers.base import AccountAccess, ApiObserver, RegionNotOpen
 from syncd.providers.limiter import Limiter, Limiters
@@ -154,6 +154,17 @@ class Caller:
         say = ctx.log.info if isinstance(error, Throttled) else ctx.log.warning
         say("a call is repeated", api=api, tried=failures, wait=round(delay, 1), error=str(error))
         ctx.pause(delay)
+
+
+def granted(call: Callable[[], object]) -> bool | None:
+    """Tell whether a call is allowed by making it; None when it is refused for another reason."""
+    try:
+        call()
+    except Permission:
+        return False
+    except Refused:
+        return None
+    return True
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:

@@ -79,6 +79,11 @@ def migrate(store: Store, migrations: list[Migration] | None = None) -> list[Mig
     return [migration for migration in pending if _apply(store, migration)]
 
 
+def is_newer(version: str, than: str) -> bool:
+    """Tell whether a version of the program comes after another."""
+    return _version(version) > _version(than)
+
+
 def is_current(tx: Transaction) -> bool:
     """Tell whether every migration that this program brings was applied."""
     if not _is_prepared(tx):
@@ -130,7 +135,7 @@ def _refuse_older_program(tx: Transaction) -> None:
     """Raise ConfigurationError when the store was migrated beyond what this program can use."""
     rows = tx.execute("select requires from syncd.migration").fetchall()
     needed = max((row[0] for row in rows), key=_version, default="0")
-    if _version(needed) > _version(__version__):
+    if is_newer(needed, __version__):
         raise ConfigurationError(
             f"the store needs syncd {needed} or later, and this is syncd {__version__}:"
             " install the newer version again, or restore a backup from before its migration"

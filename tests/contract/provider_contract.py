@@ -1,5 +1,6 @@
 """What every provider has to do, against the emulator; each provider's test class inherits it."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -308,6 +309,29 @@ class ProviderContract:
             assert isinstance(entries, list)
             assert [entry.key for entry in entries] == list(self.truth(region))
         assert self.emulator.log.peak > 1
+
+    def test_what_a_listing_needs_can_be_found_out(self) -> None:
+        needs = self.provider.needs(["host"])
+        assert needs.endpoint == self.emulator.url
+        assert [probe.ask(context(), self.region) for probe in needs.probes] == [True, True]
+        assert [probe.needed for probe in needs.probes] == [True, False]
+        self.fault("permission")
+        assert [probe.ask(context(), self.region) for probe in needs.probes] == [False, False]
+
+    def test_a_denied_action_is_found_out_alone(self) -> None:
+        probes = self.provider.needs(["host"]).probes
+        for probe in probes:
+            number = self.fault("permission", action=probe.action.partition(":")[2])
+            asked = [each.ask(context(), self.region) for each in probes]
+            assert asked == [each is not probe for each in probes]
+            self.emulator.faults.clear(number)
+
+    def test_the_policy_grants_what_it_is_asked_for(self) -> None:
+        needs = self.provider.needs(["host"])
+        actions = [needs.regions, *(probe.action for probe in needs.probes)]
+        policy = json.loads(needs.policy(actions))
+        (statement,) = policy.get("Statement") or policy["statement"]
+        assert actions in statement.values()
 
     def test_an_endpoint_may_end_in_a_slash(self) -> None:
         self.provider = self.make(endpoint=f"{self.emulator.url}/")

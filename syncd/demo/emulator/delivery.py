@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
@@ -67,6 +68,7 @@ def _head(answer: Answer) -> bytes:
     phrase = HTTPStatus(answer.status).phrase
     return (
         f"HTTP/1.1 {answer.status} {phrase}\r\n"
+        f"Date: {formatdate(answer.date, usegmt=True)}\r\n"
         f"Content-Type: {answer.content_type}\r\n"
         f"Content-Length: {len(answer.body)}\r\n"
         "\r\n"

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -38,7 +39,8 @@ class Emulator:
         self._aliyun = Aliyun(world, clock)
         self._tencent = Tencent(world, clock)
         self._control = Control(world, self.faults, self.log)
-        self._server = Server(port, self._respond)
+        self._server = Server(port, self._dated)
+        self._clock = clock
         self._thread = threading.Thread(target=self._serve, name="emulator")
 
     @property
@@ -83,6 +85,11 @@ class Emulator:
 
     def _serve(self) -> None:
         self._server.serve_forever(poll_interval=0.02)
+
+    def _dated(self, request: Request) -> tuple[Answer, Hits]:
+        """Answer with the time of day by the cloud's clock."""
+        answer, hits = self._respond(request)
+        return replace(answer, date=self._clock()), hits
 
     def _respond(self, request: Request) -> tuple[Answer, Hits]:
         if request.path.startswith(PREFIX):

@@ -20,12 +20,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, and the error code in it when it is one."""
+    """An HTTP answer, and the error code in it when it is one; `date` in seconds since 1970."""
 
     status: int
     body: bytes
     code: str = ""
     content_type: str = "application/json"
+    date: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

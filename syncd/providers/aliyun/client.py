@@ -24,6 +24,9 @@ from syncd.providers.calls import (
 
 T = TypeVar("T")
 
+SIGNING_WINDOW: Final = 900.0
+"""Seconds by which the time of a request may be off: help.aliyun.com/document_detail/25490.html."""
+
 REQUESTS_PER_SECOND: Final = 10.0
 """The limits are shown in the Quota Center only, by API and region; this is below those known."""
 
@@ -63,6 +66,10 @@ class Client:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
+    def endpoint(self, request: Any, region: str) -> str:  # noqa: ANN401 - the SDK has no types
+        """Return the URL at which the calls of a request's product are made in a region."""
+        return self._caller.access.endpoint or _public_endpoint(request, region)
+
     def call(
         self,
         ctx: RunContext,
@@ -93,11 +100,11 @@ class Client:
         access = self._caller.access
         credential = AccessKeyCredential(access.key_id, access.key_secret())
         headers, path = AccessKeySigner(credential).sign(region, request)
-        url = (access.endpoint or _endpoint(request, region)) + path
+        url = self.endpoint(request, region) + path
         return self._caller.send(ctx, deadline, url, headers, None)
 
 
-def _endpoint(request: Any, region: str) -> str:  # noqa: ANN401 - as above
+def _public_endpoint(request: Any, region: str) -> str:  # noqa: ANN401 - as above
     """Return the public endpoint of a product in a region, by the rules of the SDK."""
     known = (request.endpoint_map or {}).get(region)
     product = request.get_product().lower()

@@ -76,10 +76,15 @@ def data_disks(client: Client, ctx: RunContext, region: str) -> PackedDisks | No
 
 def confirmed(client: Client, ctx: RunContext, region: str) -> PackedDisks | None:
     """Return no disks if that is what an empty list means, None if a permission may be missing."""
-    if allowed(client, ctx, DescribeDisksRequest(), region, _disks):
+    if may_list(client, ctx, region):
         return {}
     ctx.report.detail("data_disks", "unknown: the list is empty, maybe for lack of a permission")
     return None
+
+
+def may_list(client: Client, ctx: RunContext, region: str) -> bool | None:
+    """Tell whether the account may list its disks."""
+    return allowed(client, ctx, DescribeDisksRequest(), region, _disks)
 
 
 def unpack(packed: bytes) -> tuple[Mapping[str, object], ...]:

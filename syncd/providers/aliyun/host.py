@@ -1,6 +1,7 @@
 """ECS instances as hosts: https://help.aliyun.com/document_detail/25506.html."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from syncd.model.resource import Resource, State
 from syncd.providers.aliyun import disks
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
-from syncd.providers.base import Page
+from syncd.providers.base import Page, Probe
 from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
 
 PAGE: Final = 100
@@ -181,6 +182,18 @@ class Hosts:
     def can_list(self, ctx: RunContext, region: str) -> bool | None:
         """Tell whether the account may list its hosts."""
         return allowed(self._client, ctx, DescribeInstancesRequest(), region, _answer)
+
+    def probes(self) -> Sequence[Probe]:
+        """Return what listing hosts needs."""
+        return (
+            Probe("ecs:DescribeInstances", self.can_list),
+            Probe(
+                "ecs:DescribeDisks",
+                partial(disks.may_list, self._client),
+                needed=False,
+                without="the data disks of hosts stay unknown",
+            ),
+        )
 
     def _read(self, ctx: RunContext, region: str, token: str | None) -> _Answer:
         request = DescribeInstancesRequest()

@@ -11,10 +11,10 @@ from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegion
 from syncd.context import RunContext
 from syncd.errors import Permission
 from syncd.model.diff import Entry
-from syncd.model.resource import Scope
-from syncd.providers.aliyun.client import Client
+from syncd.model.resource import ResourceType, Scope
+from syncd.providers.aliyun.client import SIGNING_WINDOW, Client
 from syncd.providers.aliyun.host import Hosts
-from syncd.providers.base import Page
+from syncd.providers.base import Needs, Page
 from syncd.providers.calls import Caller, Refused
 
 HOME: Final = "cn-hangzhou"
@@ -80,3 +80,22 @@ class Aliyun:
     def can_list(self, ctx: RunContext, scope: Scope) -> bool | None:
         """Tell whether an empty answer of the scope is true, by a dry run."""
         return self._types[scope.type].can_list(ctx, scope.region)
+
+    def needs(self, types: Sequence[ResourceType]) -> Needs:
+        """Return what is needed to list resources of these types."""
+        return Needs(
+            endpoint=self._client.endpoint(DescribeRegionsRequest(), HOME),
+            signing_window=SIGNING_WINDOW,
+            regions="ecs:DescribeRegions",
+            probes=[probe for kind in types for probe in self._types[kind].probes()],
+            policy=policy,
+        )
+
+
+def policy(actions: Sequence[str]) -> str:
+    """Return the RAM policy that grants actions.
+
+    https://www.alibabacloud.com/help/en/ram/policy-structure-and-syntax
+    """
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return msgspec.json.encode({"Version": "1", "Statement": [statement]}).decode()

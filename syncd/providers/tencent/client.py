@@ -28,6 +28,9 @@ from syncd.providers.calls import (
     retry_after,
 )
 
+SIGNING_WINDOW: Final = 300.0
+"""Seconds by which the time of a request may be off: cloud.tencent.com/document/api/213/30654."""
+
 REQUESTS_PER_SECOND: Final = 20.0
 """Half of what CVM allows by its documentation, since other tools call too."""
 
@@ -105,6 +108,11 @@ class Client:
         self._signers: dict[tuple[Service, str], Any] = {}
         self._lock = threading.Lock()
 
+    def endpoint(self, service: Service, region: str) -> str:
+        """Return the URL at which the calls of a product are made in a region."""
+        given = self._caller.access.endpoint
+        return given or f"https://{self._signer(service, region).request.host}"
+
     def call(
         self,
         ctx: RunContext,
@@ -143,7 +151,7 @@ class Client:
         request = RequestInternal(signer.request.host, "POST", "/")
         # the SDK signs and sends in one step; this is the part of it that signs
         signer._build_req_inter(action, dict(parameters), request)
-        base = self._caller.access.endpoint or f"https://{request.host}"
+        base = self.endpoint(service, region)
         return self._caller.send(ctx, deadline, f"{base}/", request.header, request.data.encode())
 
     def _signer(self, service: Service, region: str) -> Any:  # noqa: ANN401 - the SDK has no types

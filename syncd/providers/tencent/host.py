@@ -15,8 +15,8 @@ from syncd.context import RunContext
 from syncd.errors import Permission
 from syncd.model.diff import Entry
 from syncd.model.resource import Resource, State
-from syncd.providers.base import ListMoved, Page
-from syncd.providers.calls import Refused
+from syncd.providers.base import ListMoved, Page, Probe
+from syncd.providers.calls import Refused, granted
 from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
 from syncd.providers.tencent.client import ABSENT, CVM, Client, Enclosed, Said
 
@@ -161,17 +161,41 @@ class Hosts:
 
         It says so when the permission is missing; None if it finds hosts or is not there.
         """
-        request = DescribeInstancesStatusRequest()
-        request.Limit = 1
         try:
-            answer = self._client.call(
-                ctx, CVM, "DescribeInstancesStatus", request._serialize(), region, _status
-            )
+            return True if self._count(ctx, region) == 0 else None
         except Permission:
             return False
         except Refused:
             return None
-        return True if answer.total_count == 0 else None
+
+    def probes(self) -> Sequence[Probe]:
+        """Return what listing hosts needs."""
+        return (
+            Probe("cvm:DescribeInstances", self._may_list),
+            Probe(
+                "cvm:DescribeInstancesStatus",
+                self._may_list_states,
+                needed=False,
+                without="an empty list of hosts can't be confirmed, and nothing is deleted then",
+            ),
+        )
+
+    def _may_list(self, ctx: RunContext, region: str) -> bool | None:
+        request = DescribeInstancesRequest()
+        request.Limit = 1
+        return granted(lambda: self._call(ctx, region, request))
+
+    def _may_list_states(self, ctx: RunContext, region: str) -> bool | None:
+        return granted(lambda: self._count(ctx, region))
+
+    def _count(self, ctx: RunContext, region: str) -> int:
+        """Return how many hosts there are by their states."""
+        request = DescribeInstancesStatusRequest()
+        request.Limit = 1
+        answer = self._client.call(
+            ctx, CVM, "DescribeInstancesStatus", request._serialize(), region, _status
+        )
+        return answer.total_count
 
     def _read(self, ctx: RunContext, region: str, offset: int) -> tuple[int, Page]:
         request = DescribeInstancesRequest()

@@ -10,10 +10,18 @@ from tencentcloud.region.v20220627.models import DescribeRegionsRequest
 from syncd.context import RunContext
 from syncd.errors import Permission
 from syncd.model.diff import Entry
-from syncd.model.resource import Scope
-from syncd.providers.base import Page
+from syncd.model.resource import ResourceType, Scope
+from syncd.providers.base import Needs, Page
 from syncd.providers.calls import Caller, Refused
-from syncd.providers.tencent.client import ABSENT, Client, Enclosed, Said, Service
+from syncd.providers.tencent.client import (
+    ABSENT,
+    CVM,
+    SIGNING_WINDOW,
+    Client,
+    Enclosed,
+    Said,
+    Service,
+)
 from syncd.providers.tencent.host import Hosts
 
 HOME: Final = "ap-guangzhou"
@@ -84,3 +92,22 @@ class Tencent:
     def can_list(self, ctx: RunContext, scope: Scope) -> bool | None:
         """Tell whether an empty answer of the scope is true, by a second cheap call."""
         return self._types[scope.type].can_list(ctx, scope.region)
+
+    def needs(self, types: Sequence[ResourceType]) -> Needs:
+        """Return what is needed to list resources of these types."""
+        return Needs(
+            endpoint=self._client.endpoint(CVM, HOME),
+            signing_window=SIGNING_WINDOW,
+            regions="region:DescribeRegions",
+            probes=[probe for kind in types for probe in self._types[kind].probes()],
+            policy=policy,
+        )
+
+
+def policy(actions: Sequence[str]) -> str:
+    """Return the CAM policy that grants actions.
+
+    https://www.tencentcloud.com/document/product/598/10604
+    """
+    statement = {"effect": "allow", "action": list(actions), "resource": ["*"]}
+    return msgspec.json.encode({"version": "2.0", "statement": [statement]}).decode()

@@ -1,0 +1,71 @@
+"""What an examination is made of: the parts of a configuration, opened for looking alone."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from syncd import assembly
+from syncd.config import secrets
+from syncd.config.configuration import Config
+from syncd.doctor import files
+from syncd.doctor.case import CALL_LIMIT, Case, Json, account_cases, records_of
+from syncd.doctor.finding import Finding
+from syncd.doctor.side_by_side import Once
+from syncd.errors import NotFound
+from syncd.http_client import HttpClient
+from syncd.providers import registry as providers
+from syncd.providers.base import ApiObserver, Provider
+from syncd.providers.calls import Patience
+from syncd.store import inspection
+from syncd.store.database import Store
+
+_PATIENCE: Final = Patience(tries=2, throttled_tries=1, cap=0.5)
+"""A check tells how it is now; only a connection that was just dropped is tried again."""
+
+
+def case(
+    config: Config,
+    file: Path,
+    *,
+    daemon: Json | None = None,
+    silence: Finding | None = None,
+    accounts: Sequence[str] = (),
+    offline: bool = False,
+) -> Callable[[Callable[[], Store]], Case]:
+    """Return what makes the case of a configuration, once it is known how the store is opened.
+
+    The files are looked at now, since who opens the store may become another user. Raises NotFound
+    for an account that is not there.
+    """
+    for name in accounts:
+        if name not in config.accounts or not config.accounts[name].enabled:
+            raise NotFound(f"there is no enabled account {name!r}")
+    found, user = files.measure(config), files.service_user(Path(config.daemon.state_dir))
+
+    def make(open_store: Callable[[], Store]) -> Case:
+        facts = Once(lambda: inspection.look(open_store()))
+        return Case(
+            config=config,
+            file=file,
+            environ=os.environ,
+            user=user,
+            files=found,
+            daemon=daemon,
+            silence=silence,
+            store=facts,
+            records=Once(lambda: records_of(open_store, facts)),
+            accounts=account_cases(config, accounts, partial(_provider, config)),
+            offline=offline,
+        )
+
+    return make
+
+
+def _provider(config: Config, name: str, observe: ApiObserver) -> Provider:
+    """Return a provider of its own: that of the jobs may wait for its limits."""
+    account = config.account(name)
+    key_id = secrets.resolve(account.access_key_id).get_secret_value()
+    access = assembly.access_of(name, account, key_id, CALL_LIMIT)
+    return providers.build(access, HttpClient(account.proxy), patience=_PATIENCE, observe=observe)
