@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench man lock clean
 
 help:
 	@echo 'make run     watch syncd keep an inventory of two emulated clouds; Ctrl-C stops it'
 	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=4)'
 	@echo 'make lint    check style, types and imports; make format mends the style'
 	@echo 'make bench   measure speed and memory'
+	@echo 'make man     make the manual pages anew, after a change of commands, keys or docs/control.md'
 	@echo 'make lock    choose the packages anew'
 
 run: .venv/run.stamp
@@ -36,6 +37,9 @@ format: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@set -e; for script in tests/benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
+
+man: .venv/run.stamp
+	@PYTHONPATH=. $(BIN)/python packaging/man/build.py
 
 .venv/bin/python:
 	@test -n '$(PYTHON)' || { echo 'syncd needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
