@@ -11,13 +11,14 @@ from typing import Final
 
 import commands
 import keys
+import metrics
 import pages
 
 from syncd import __version__
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
-PAGES: Final = ("syncd.8", "syncd.toml.5", "syncd-control.7")
+PAGES: Final = ("syncd.8", "syncd.toml.5", "syncd-control.7", "syncd-metrics.7")
 
 FILLED: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "commands": commands.commands,
@@ -26,11 +27,12 @@ FILLED: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "account": keys.account,
     "job": keys.job,
     "kinds": keys.kinds,
+    "metrics": metrics.metrics,
     "control": lambda: pages.sections(ROOT / "docs" / "control.md", "DESCRIPTION"),
 }
 """What stands in place of a line `.\\" @NAME@`."""
 
-_UNBROKEN: Final = (".nh", ".if n .ad l")
+_UNBROKEN: Final = (".nr HY 0", ".nh", ".if n .ad l")
 """What keeps names, paths and options whole, to be copied."""
 
 

@@ -6,6 +6,7 @@ asked with a short time limit. What fails gives no names, and no words that woul
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -27,7 +28,8 @@ def completions(
     names: Names, ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """Return the names that begin so and are not given yet; none where they can't be found."""
-    settings = Settings(ctx.find_root().params.get("file") or DEFAULT_FILE)
+    file: Path = ctx.find_root().params.get("file") or DEFAULT_FILE
+    settings = Settings(file.expanduser())  # a shell completes the words as they were typed
     given = ctx.params.get(param.name or "") or ()
     found = []
     with suppress(SyncdError, OSError):

@@ -5,17 +5,22 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from syncd.cli.main import cli
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
 from syncd.config.load import load
 from syncd.config.schema import Account
+from syncd.telemetry.job_series import MeasuredJob
+from syncd.telemetry.metrics import Metrics
+from syncd.telemetry.probes import Probes
 
 ROOT = Path(__file__).parents[2]
 MAN = ROOT / "packaging" / "man"
@@ -90,7 +95,9 @@ def test_the_pages_are_as_they_would_be_made():
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-    assert [page.name for page in PAGES] == ["syncd-control.7", "syncd.8", "syncd.toml.5"]
+    assert [page.name for page in PAGES] == [
+        "syncd-control.7", "syncd-metrics.7", "syncd.8", "syncd.toml.5",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "command"), leaves(), ids=str)
@@ -119,6 +126,27 @@ def test_each_route_has_its_line():
     routes = re.findall(r"^\| `((?:GET|POST) [^`]+)`", (ROOT / "docs/control.md").read_text(), re.M)
     assert len(routes) > 15
     assert [route for route in routes if not any(tag.startswith(route) for tag in tags)] == []
+
+
+def test_each_metric_has_its_line_with_its_labels():
+    metrics = Metrics("1.2.3", datetime(2026, 3, 1, tzinfo=UTC))
+    metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600)])
+    lines = {unescaped(line) for line in text_of("syncd-metrics.7").splitlines()}
+    shown = {
+        line.partition("{")[0]: set(re.findall(r"\w+", line.partition("{")[2]))
+        for line in lines
+        if line.startswith("syncd_")
+    }
+    families = [*parse(metrics.render("")[1].decode()), *Probes().describe()]
+    ours = {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in families
+        if family.name.startswith("syncd_")
+    }
+    assert shown.keys() == ours.keys()
+    for name, family in ours.items():
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == shown[name]
 
 
 def test_the_commands_of_the_examples_exist():
@@ -150,10 +178,12 @@ def test_mandoc_finds_nothing_to_say(page):
 
 @needs("man")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_man_shows_the_page_without_a_warning(page):
+def test_man_shows_the_page_without_a_warning_and_breaks_no_word(page):
     done = subprocess.run(
-        ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page],
-        env={"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LC_ALL": "C.UTF-8"},
+        ["man", "--warnings", "-E", "UTF-8", "-l", page],
+        env={"PATH": "/usr/bin:/bin", "MANWIDTH": "72", "LC_ALL": "C.UTF-8"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+    assert "NAME" in done.stdout
+    assert "\N{HYPHEN}\n" not in done.stdout

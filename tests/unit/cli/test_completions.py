@@ -139,6 +139,11 @@ def test_names_commands_and_choices_are_offered(file, words, expected):
     assert offered(file, *words) == expected
 
 
+def test_a_file_in_the_home_directory_is_found(file, monkeypatch):
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert offered("~/syncd.toml", "trigger", "h") == ["hosts"]
+
+
 def test_jobs_and_runs_are_asked_of_the_daemon_where_the_file_can_not_be_used(served):
     served.file.write_text(f'[listen]\ncontrol = "{served.path}"\n[jobs.half]\n')
     assert offered(served.file, "trigger", "") == ["hosts"]
