@@ -28,6 +28,9 @@ TURN = 0.5  # seconds between two looks
 class _Source(LogReads, Protocol):
     """Where logs come from."""
 
+    def has_job(self, job: str) -> bool:
+        """Tell whether runs of a job may come."""
+
     def last(self, job: str) -> UUID | None:
         """Return the last run of a job, of those that have begun if there is one."""
 
@@ -98,7 +101,12 @@ def _tell_nothing(piece: Json) -> None:
 def _show_job(source: _Source, job: str, show: Show, *, follow: bool) -> None:
     run = source.last(job)
     if run is None:
-        raise NotFound(f"job {job!r} has no run")
+        if not (follow and source.has_job(job)):
+            raise NotFound(f"job {job!r} has no run")
+        tell(f"job {job} has no run yet")
+    while run is None:
+        time.sleep(TURN)
+        run = source.last(job)
     while True:
         tell(f"run {run} of {job}")
         _show_run(source, str(run), show, follow=follow)
@@ -132,6 +140,10 @@ class _Daemon:
         """Ask for a piece."""
         return self._client.log(run, offset)
 
+    def has_job(self, job: str) -> bool:
+        """Look at the enabled jobs."""
+        return any(row["name"] == job for row in self._client.jobs())
+
     def last(self, job: str) -> UUID | None:
         """Look at the newest runs."""
         rows = self._client.runs(RunQuery(job=job))
@@ -160,6 +172,10 @@ class _Files:
                 row = reads.run(run)
         nothing = {"kept": False, "lines": [], "next": 0, "more": False, "ended": True}
         return {name: row[name] for name in ("id", "job", "status", "owner")} | nothing
+
+    def has_job(self, job: str) -> bool:  # noqa: ARG002
+        """Say no: nobody is there to run it."""
+        return False
 
     def last(self, job: str) -> UUID | None:
         """Look at the youngest logs."""

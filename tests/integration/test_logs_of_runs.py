@@ -148,8 +148,11 @@ def test_a_run_is_followed_until_its_last_line_by_daemon_and_command_alike(place
 def test_a_job_is_followed_from_run_to_run_until_ctrl_c(place: Site) -> None:
     place.configure({"hosts": job()})
     place.up()
-    first = ended(place, started(place))
+    assert shown(place, "--job", "hosts").stderr == "syncd: job 'hosts' has no run\n"
+    assert shown(place, "-f", "--job", "typo").returncode == 1
     with following(place, "--job", "hosts") as reader:
+        told = reader.stderr.readline()
+        first = started(place)
         while "run ended" not in reader.stdout.readline():
             pass
         second = started(place)
@@ -158,7 +161,21 @@ def test_a_job_is_followed_from_run_to_run_until_ctrl_c(place: Site) -> None:
         reader.send_signal(signal.SIGINT)
         out, errors = reader.communicate(timeout=20)
         assert (reader.returncode, out) == (0, "")
+    assert told == "job hosts has no run yet\n"
     assert errors.splitlines() == [f"run {first} of hosts", f"run {second} of hosts"]
+
+
+def test_a_daemon_that_leaves_ends_the_following(place: Site) -> None:
+    place.configure({"hosts": job()})
+    process = place.up()
+    place.fault("hang", action="DescribeInstances")
+    run = started(place)
+    with following(place, str(run)) as reader:
+        assert "run started" in reader.stdout.readline()
+        process.kill()
+        _, errors = reader.communicate(timeout=30)
+        assert reader.returncode == 69
+    assert "the daemon does not answer" in errors
 
 
 def test_what_there_is_no_log_of_is_told_apart(place: Site) -> None:
@@ -299,3 +316,48 @@ def test_logs_are_read_while_the_store_is_gone() -> None:
         assert (blind.returncode, blind.stdout) == (0, whole), blind.stderr
         with pytest.raises(NotFound):
             place.client.log("ffff", 0)
+
+
+TALKER = """
+import logging, sys, threading, time
+
+def talk():
+    while len(logging.getLogger().handlers) < 2:  # until it is known where lines go
+        time.sleep(0.005)
+    logging.getLogger("some.library").warning("talk in a thread of its own")
+
+if "syncd.attempt" in sys.orig_argv:
+    threading.Thread(target=talk, daemon=True).start()
+"""
+
+
+def test_libraries_lines_in_the_process_of_an_attempt_bear_its_names(place: Site) -> None:
+    place.configure({"hosts": job(isolation="process")})
+    modules = place.directory / "modules"
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(TALKER)
+    place.fault("latency", seconds=0.3)
+    process = place.up({"PYTHONPATH": str(modules)})
+    run = ended(place, started(place))
+    (line,) = [each for each in kept(place, run) if "logger" in each]
+    check_names([line], "hosts", run)
+    assert line["event"] == "talk in a thread of its own"
+    assert process.lines("talk in a thread", f"job=hosts run={run}")
+
+
+def test_the_journal_gets_names_and_priority_of_each_line_from_all_processes(place: Site) -> None:
+    place.configure({"hosts": job(isolation="process")})
+    stream = place.directory / "daemon-1.log"
+    stream.touch()
+    status = stream.stat()
+    process = place.up({"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+    assert process.log == stream
+    place.fault("permission", action="DescribeInstances")
+    run = ended(place, started(place))
+    priorities = {"info": "<6>", "warning": "<4>", "error": "<3>"}
+    lines = process.text.splitlines()
+    assert all(line.startswith(priorities[parsed(line)["level"]]) for line in lines)
+    journal = [parsed(line) for line in process.lines(f"run={run}")]
+    check_names(journal, "hosts", run)
+    assert {line["event"] for line in journal} >= {"run started", "item failed", "run ended"}
+    assert not any("timestamp" in line for line in journal)
