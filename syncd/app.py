@@ -15,6 +15,7 @@ from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.context import Clock
 from syncd.control.routes import Offer
+from syncd.control.run_log import StoreLogs
 from syncd.control.server import ControlServer
 from syncd.control.store_reads import StoreReads
 from syncd.daemon import Daemon, Listener, Signals
@@ -37,9 +38,12 @@ from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
 from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
+from syncd.telemetry.run_lines import keep_runs
+from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
 _STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
+_LOG_LIMIT: Final = 5.0  # seconds for the store's word on a run whose log is asked for
 _SERVER_START: Final = 60.0  # seconds
 _SERVER_STOP: Final = 30.0
 
@@ -135,9 +139,13 @@ def local_session(config: Config) -> Iterator[LocalSession]:
 
 @contextmanager
 def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
-    """Hold the state directory, alone; give the instance's name and the outbox."""
+    """Hold the state directory, alone, and keep the logs of runs in it.
+
+    Gives the instance's name and the outbox.
+    """
     directory = Path(config.daemon.state_dir)
     with state_dir.locked(directory) as instance:
+        keep_runs(RunLogs(directory / DIRECTORY), secrets.known)
         outbox = Outbox(directory / "outbox")
         try:
             yield instance, outbox
@@ -217,6 +225,10 @@ def _daemon(
             StoreReads(partial(store.transaction, operation="read")),
             metrics,
             health,
+            StoreLogs(
+                partial(store.transaction, operation="read", limit=_LOG_LIMIT),
+                RunLogs(directory / DIRECTORY),
+            ),
         )
         listen = config.listen
         server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)

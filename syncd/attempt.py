@@ -10,6 +10,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +20,15 @@ from syncd.config.configuration import Config
 from syncd.dispatch.inside import Parent
 from syncd.dispatch.isolated import Entry
 from syncd.dispatch.spec import JobSpec
-from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
+from syncd.telemetry.logging import (
+    LogFormat,
+    LogLevel,
+    bind_process,
+    configure,
+    get_logger,
+)
+from syncd.telemetry.run_lines import keep_runs
+from syncd.telemetry.run_logs import DIRECTORY, RunLogs
 
 _Setup = tuple[Config, str, str, LogFormat, LogLevel]
 
@@ -62,6 +71,8 @@ def main() -> None:
     secrets.resolve(secrets.parse_secret(dsn))  # the log has to know it, to mask it
     configure(form, level, secrets.known)
     job = parent.order.job
+    bind_process(job=job, run=str(parent.order.claim.run_id))
+    keep_runs(RunLogs(Path(config.daemon.state_dir) / DIRECTORY), secrets.known)
     pool = {"pool_min": 1, "pool_max": config.jobs[job].max_concurrent_items + 1}
     store = assembly.open_store(
         replace(config, store=config.store.model_copy(update=pool)), dsn, session

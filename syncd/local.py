@@ -55,7 +55,9 @@ class LocalSession:
         self.recorder.flush()
         daemon, now = f"daemon:{self.instance}", self.clock.now()
         with self.store.transaction() as tx:
-            recovery.close_own(tx, daemon=daemon, local=self._owner, now=now)
+            closed = recovery.close_own(tx, daemon=daemon, local=self._owner, now=now)
+        for run_id, job in closed.items():
+            self.log.warning("run recovered: its process died", job=job, run=str(run_id))
 
     @property
     def _owner(self) -> str:

@@ -50,6 +50,19 @@ def item_row(**changed: Any) -> Json:
     } | changed  # fmt: skip
 
 
+def log_piece(*events: str, **changed: Any) -> Json:
+    """Return a piece of a run's log."""
+    lines = [
+        {"timestamp": MOMENT.isoformat(), "level": "info", "event": event, "job": "hosts",
+         "run": str(RUN)}
+        for event in events
+    ]  # fmt: skip
+    return {
+        "id": RUN, "job": "hosts", "status": "success", "owner": "daemon:h", "kept": True,
+        "lines": lines, "next": 0, "more": False, "ended": True,
+    } | changed  # fmt: skip
+
+
 def job_row(**changed: Any) -> Json:
     """Return a job as the daemon tells of it."""
     return {
@@ -88,6 +101,7 @@ class FakeCommands:
     planned: Sequence[Json] = ()
     ready: bool = True
     leads: bool = True
+    active: bool = True
     job_rows: list[Json] = field(default_factory=lambda: [job_row()])
     running_rows: list[Json] = field(default_factory=list)
     closed: tuple[str, ...] = ()
@@ -128,6 +142,8 @@ class FakeCommands:
 
     def progress(self) -> Mapping[str, Json]:
         targets = {"prod/cn-hangzhou/host": {"state": "running", "done": 5, "of": 10}}
+        if not self.active:
+            return {}
         return {str(RUN): {"items": 1, "items_done": 0, "targets": targets}}
 
     def trigger(
@@ -226,6 +242,18 @@ class FakeReads:
         }  # fmt: skip
 
 
+@dataclass
+class FakeLogs:
+    """Answers with one piece after the other; the last one again and again."""
+
+    pieces: list[Json] = field(default_factory=lambda: [log_piece()])
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def log(self, run: str, offset: int) -> Json:
+        self.asked.append((run, offset))
+        return self.pieces.pop(0) if len(self.pieces) > 1 else self.pieces[0]
+
+
 def syncd(daemon: "FakeDaemon", *arguments: str) -> Result:
     """Run a command of the command line."""
     return CliRunner().invoke(cli, ["--config", str(daemon.file), *arguments])
@@ -238,13 +266,15 @@ class FakeDaemon:
     path: Path
     commands: FakeCommands = field(default_factory=FakeCommands)
     reads: FakeReads = field(default_factory=FakeReads)
+    logs: FakeLogs = field(default_factory=FakeLogs)
     alive: bool = True
     file: Path | None = None  # the configuration of its clients
 
     def offer(self) -> Offer:
         check = lambda: Check("loop", self.alive, 0.1, "" if self.alive else "it hangs")  # noqa: E731
         health = Health(live=[check], ready=[])
-        return Offer(self.commands, self.reads, Metrics("0.1.0", Clock().now()), health)
+        metrics = Metrics("0.1.0", Clock().now())
+        return Offer(self.commands, self.reads, metrics, health, self.logs)
 
     def server(self, http: tuple[str, int] | None = ("127.0.0.1", 0)) -> ControlServer:
         return ControlServer(self.offer(), socket=self.path, http=http, log=get_logger())

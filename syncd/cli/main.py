@@ -32,6 +32,7 @@ _MODULES: Final = {
     "check": ("check",),
     "sync": ("sync",),
     "look": ("status", "jobs", "runs", "show"),
+    "logs": ("logs",),
     "act": ("trigger", "cancel", "approve", "reload"),
     "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),

@@ -123,4 +123,5 @@ def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
         ("next attempt", moment_cell(run["next_attempt_at"], zone)),
         ("seconds", cell(run["duration_seconds"])),
         ("error", cell(error_text(run), "red")),
+        ("log", cell(f"syncd logs {run['id']}")),
     ]

@@ -44,17 +44,20 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print an array, a row a line, as the rows come."""
     between = "["
     for row in rows:
-        _put(f"{between}{json_line(row).rstrip()}", end="")
+        text = msgspec.json.encode(row).decode().translate(_JSON_CONTROLS)
+        _put(f"{between}{text}", end="")
         between = ",\n"
     _put("]" if between != "[" else "[]")
 
 
-def json_line(row: dict[str, Any]) -> str:
-    """Return a row as JSON on a line, its end included."""
-    return msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) + "\n"
+def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
+    """Print an object a line."""
+    texts = [msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) for row in rows]
+    if texts:
+        _put("\n".join(texts))
 
 
-def print_lines(text: str) -> None:
+def print_text(text: str) -> None:
     """Print lines that are made already, with their ends."""
     _put(text, end="")
 
@@ -71,14 +74,23 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: s
 
 def print_line(*cells: Cell) -> None:
     """Print a line of pieces, which a terminal may colour."""
+    print_lines([cells])
+
+
+def print_lines(lines: Sequence[Sequence[Cell]]) -> None:
+    """Print lines of pieces, which a terminal may colour."""
+    if not lines:
+        return
     if not sys.stdout.isatty():
-        _put("".join(cell.text for cell in cells))
+        _put("\n".join("".join(cell.text for cell in cells) for cells in lines))
         return
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble(*((cell.text, cell.style) for cell in cells))
-    Console(highlight=False).print(line, soft_wrap=True)
+    console = Console(highlight=False)
+    for cells in lines:
+        line = Text.assemble(*((cell.text, cell.style) for cell in cells))
+        console.print(line, soft_wrap=True)
 
 
 def _print_rich_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:

@@ -124,6 +124,10 @@ class Client:
         """Return a run with its items and errors."""
         return _object(self._get(f"/runs/{_quoted(run)}"))
 
+    def log(self, run: str, offset: int) -> Json:
+        """Return a piece of a run's log, as `LogReads` says."""
+        return _object(self._get(f"/runs/{_quoted(run)}/log", {"offset": str(offset)}))
+
     def resources(self, query: ResourceQuery) -> Rows:
         """Return one page of the living resources."""
         return _rows(self._get("/resources", query_parameters(query)))

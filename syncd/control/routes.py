@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 from syncd.context import Deadline
 from syncd.control.commands import Commands, Json
 from syncd.control.reads import Reads, Rows
+from syncd.control.run_log import FINAL, LogReads
 from syncd.control.wire import Part, PauseBody, PriorityBody, RunBody, parse_body, parse_query
 from syncd.errors import BadRequest, Conflict, StoreError
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
@@ -22,7 +23,6 @@ from syncd.telemetry.health import Health
 LONGEST_WAIT: Final = 60.0
 LONG_CALLS: Final = 6  # at once; each holds a thread of the listener
 _SLICE: Final = 0.5  # of a wait, after which a closing server is noticed
-_FINAL: Final = ("success", "failed", "cancelled")
 
 
 class Page(Protocol):
@@ -40,6 +40,7 @@ class Offer:
     reads: Reads
     metrics: Page
     health: Health
+    logs: LogReads
     closing: threading.Event = field(default_factory=threading.Event)
     _long_calls: threading.Semaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(LONG_CALLS)
@@ -90,10 +91,18 @@ def run(offer: Offer, request: Request, run: str) -> Json:
     """Show one run; with `wait`, once it has ended or the seconds have passed."""
     seconds = parse_query(_Wait, request.args.to_dict()).wait
     found = offer.reads.run(run)
-    if seconds <= 0 or found["status"] in _FINAL:
+    if seconds <= 0 or found["status"] in FINAL:
         return found
     _wait(offer, found["id"], min(seconds, LONGEST_WAIT))
     return offer.reads.run(str(found["id"]))
+
+
+def log(offer: Offer, request: Request, run: str) -> Json:
+    """Give a piece of a run's log; a run has not ended before its last line is written."""
+    offset = parse_query(_Offset, request.args.to_dict()).offset
+    active = offer.commands.progress()  # asked first, as the log asks for the status
+    piece = offer.logs.log(run, offset)
+    return piece | {"ended": piece["ended"] and str(piece["id"]) not in active}
 
 
 def wait(offer: Offer, request: Request, run: UUID) -> Json:
@@ -225,6 +234,7 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "GET /runs/<run>": run,
     "GET /runs/<uuid:run>/wait": wait,
     "GET /runs/<run>/progress": run_progress,
+    "GET /runs/<run>/log": log,
     "GET /progress": progress,
     "GET /resources": resources,
     "GET /changes": changes,
@@ -248,6 +258,11 @@ PUBLIC: Final[dict[str, View]] = _BOTH | {
 @dataclass(frozen=True, slots=True)
 class _Wait:
     wait: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0  # NaN passes no bound
+
+
+@dataclass(frozen=True, slots=True)
+class _Offset:
+    offset: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] = 0
 
 
 def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:

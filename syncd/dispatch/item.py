@@ -233,11 +233,15 @@ def failure(error: BaseException) -> Outcome:
 
 
 def tell(log: BoundLogger, event: str, error: BaseException) -> None:
-    """Log an error: what was asked for as a warning, the foreseen in a line, a bug in full."""
+    """Log an error: what was asked for or may pass as a warning, a bug in full.
+
+    An error that may pass and does not is told as one where the run ends.
+    """
     if isinstance(error, Interrupted):
         log.warning(event.replace("failed", "interrupted"), error=describe(error))
     elif isinstance(error, SyncdError):
-        log.error(event, error_class=error.error_class, error=describe(error))
+        say = log.warning if error.retryable else log.error
+        say(event, error_class=error.error_class, error=describe(error))
     else:
         log.error(event, error_class="internal", error=describe(error), exc_info=error)
 

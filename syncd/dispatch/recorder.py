@@ -73,11 +73,10 @@ class Recorder:
         except (StoreError, TimedOut):
             raise
         except Exception as error:  # noqa: BLE001 - kept as an error
-            self._log.error(
-                "a record was refused", run=str(owed.claim.run_id), error=describe(error)
-            )
             with self._store.transaction() as tx:
-                _keep_refused(tx, owed, error)
+                job = _keep_refused(tx, owed, error)
+            run = str(owed.claim.run_id)
+            self._log.error("a record was refused", job=job, run=run, error=describe(error))
 
 
 def write(tx: Transaction, owed: Owed) -> None:
@@ -88,17 +87,18 @@ def write(tx: Transaction, owed: Owed) -> None:
         runs.end_run(tx, owed.claim, owed.run)
 
 
-def _keep_refused(tx: Transaction, owed: Owed, error: Exception) -> None:
-    """Keep a refused record as an error of its run, if the store has the run."""
+def _keep_refused(tx: Transaction, owed: Owed, error: Exception) -> str | None:
+    """Keep a refused record as an error of its run, if the store has the run; return its job."""
     claim, end = owed.claim, owed.item or owed.run
-    if end is None:
-        return
+    row = tx.execute("select job from syncd.run where id = %s", (claim.run_id,)).fetchone()
+    if end is None or row is None:
+        return None
     what = f"item {owed.item.item_id}" if owed.item else "run"
     said = f"{end.outcome.status} {end.outcome.error or ''}".strip()
     text = f"record refused ({describe(error)}): {what} {said}"
     refused = items.ResourceError(None, "conflict", storable(text)[:TEXT_LIMIT])
-    if tx.execute("select from syncd.run where id = %s", (claim.run_id,)).fetchone() is not None:
-        items.add_errors(tx, claim.run_id, None, claim.attempt, [refused], end.finished_at)
+    items.add_errors(tx, claim.run_id, None, claim.attempt, [refused], end.finished_at)
+    return str(row[0])
 
 
 def _stands(tx: Transaction, owed: Owed) -> bool:

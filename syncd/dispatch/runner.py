@@ -21,6 +21,7 @@ from syncd.errors import Cancelled, Fenced, Interrupted, Preempted, describe
 from syncd.model.run import Claim, Isolation, Outcome, RunOutcome, Selection
 from syncd.store.outbox import Owed
 from syncd.store.runs import RunEnd
+from syncd.telemetry.logging import bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,10 @@ class Runner:
 
     def run(self, attempt: Attempt) -> RunEnd | None:
         """Run an attempt and record it; return how it ended, None when it was fenced off."""
+        with bound(job=attempt.spec.name, run=str(attempt.claim.run_id)):
+            return self._run(attempt)
+
+    def _run(self, attempt: Attempt) -> RunEnd | None:
         began, ctx, spec = self._clock.monotonic(), attempt.context(self._log), attempt.spec
         ctx.log.info("run started", attempt=attempt.claim.attempt)
         try:
@@ -175,7 +180,7 @@ def _waiting(outcome: Outcome) -> Outcome:
 def _log_end(log: BoundLogger, end: RunEnd) -> None:
     """Log how an attempt ended."""
     say = log.info if end.outcome.status == "success" else log.error
-    if end.outcome.error_class == "interrupted":  # asked for, by a stop or a person
+    if end.outcome.error_class == "interrupted" or end.next_attempt_at:  # asked for, or foreseen
         say = log.warning
     more = {"next_attempt_at": end.next_attempt_at.isoformat()} if end.next_attempt_at else {}
     if end.outcome.error:

@@ -107,8 +107,8 @@ class Dispatch:
                 local=f"cli:{self._instance}",
                 now=self._clock.now(),
             )
-        for run_id in recovered:
-            self._log.warning("run recovered: its process died", run=str(run_id))
+        for run_id, job in recovered.items():
+            self._log.warning("run recovered: its process died", job=job, run=str(run_id))
         self._clear_stages()
         ledger = StoreLedger(self._store, lease)
         jobs = JobStates(ledger, self.holds, self._clock, self._log)

@@ -74,7 +74,10 @@ class Supervisor:
             try:
                 self._look_at(attempt)
             except Exception:  # noqa: BLE001 - the others are looked at all the same
-                self._log.exception("an attempt could not be stopped", job=attempt.spec.name)
+                self._log.exception(
+                    "an attempt could not be stopped",
+                    job=attempt.spec.name, run=str(attempt.claim.run_id),
+                )  # fmt: skip
         self._looked = time.monotonic()
 
     def _look_at(self, attempt: Attempt) -> None:

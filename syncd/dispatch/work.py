@@ -3,7 +3,7 @@
 A part of its own, since an attempt is worked on in a worker's thread or in a process of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from syncd.jobs.base import Job
 from syncd.model.run import Claim, Outcome, Selection, Target
 from syncd.store import items
 from syncd.store.database import Store
+from syncd.telemetry.logging import bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,11 @@ class Items:
         tally.failed.update(given_up)
         progress.open([item.target for item in opened])
 
-        def work(item: items.Item) -> ItemWork:
-            return self._item(job, claim, ctx, targets[item.target], item.id, progress, tally)
+        def work(item: items.Item) -> Callable[[], None]:
+            target = targets[item.target]
+            return _bound(
+                self._item(job, claim, ctx, target, item.id, progress, tally), _names(target)
+            )
 
         in_parallel(spec.parallel, [work(item) for item in opened])
         return len(opened) + len(given_up)
@@ -126,6 +130,16 @@ def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:
     name, first = next(iter(failed.items()))
     text = f"{len(failed)} of {items_total} items failed; {name}: {first.error}"
     return Outcome("failed", first.error_class, text[:TEXT_LIMIT])
+
+
+def _bound(work: ItemWork, names: Mapping[str, str]) -> Callable[[], None]:
+    """Return the work of an item, all of whose log lines bear these names."""
+
+    def do() -> None:
+        with bound(**names):
+            work()
+
+    return do
 
 
 def _names(target: Target) -> dict[str, str]:

@@ -8,6 +8,7 @@ beyond that, each costs a worker until it comes back.
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -166,14 +167,16 @@ class WorkerPool:
 def in_parallel(count: int, works: Iterable[Work]) -> None:
     """Do pieces of work, at most `count` at once, in threads of the caller's own; wait for all.
 
-    The works take care of their own exceptions.
+    The works take care of their own exceptions. What the caller's log lines bear, theirs bear too.
     """
     waiting: SimpleQueue[Work] = SimpleQueue()
     for work in works:
         waiting.put(work)
     name = threading.current_thread().name
     threads = [
-        threading.Thread(target=_drain, args=(waiting,), name=f"{name}-{n}", daemon=True)
+        threading.Thread(
+            target=copy_context().run, args=(_drain, waiting), name=f"{name}-{n}", daemon=True
+        )
         for n in range(1, min(count, waiting.qsize()) + 1)
     ]
     for thread in threads:

@@ -26,6 +26,7 @@ from syncd.providers.base import ListMoved, Provider, RegionNotOpen
 from syncd.store import resources
 from syncd.store.database import Store, Transaction
 from syncd.store.reconcile import Reconcile, Standing, Write
+from syncd.telemetry.logging import bound
 
 _PASSES: Final = 3  # over a list that moves while it is read
 _WITNESSES: Final = 3  # listed resources that a lookup by id must find too, or one of them
@@ -99,11 +100,12 @@ class CloudJob:
         if name in ctx.held:
             return lost(Authentication(f"not tried: {ctx.held[name]}"))
         try:
-            account.check_owner(ctx)
-            regions = account.open_regions(ctx)
+            with bound(account=name):
+                account.check_owner(ctx)
+                regions = account.open_regions(ctx)
         except Exception as error:  # noqa: BLE001 - whatever befalls an account leaves the others
             ctx.check()
-            return lost(_problem(ctx, error))
+            return lost(_problem(ctx, name, error))
         return [
             Target(f"{name}/{region}/{kind}", name, provider, region, kind)
             for region in regions
@@ -252,11 +254,11 @@ class CloudJob:
         return [Change(change, key, name or "", fields) for change, key, name, fields in rows]
 
 
-def _problem(ctx: RunContext, error: Exception) -> SyncdError:
+def _problem(ctx: RunContext, account: str, error: Exception) -> SyncdError:
     """Return what an account's target fails with; a bug is told with its traceback."""
     if isinstance(error, SyncdError):
         return error
-    ctx.log.error("an account failed", error=describe(error), exc_info=error)
+    ctx.log.error("an account failed", account=account, error=describe(error), exc_info=error)
     problem = SyncdError(describe(error))
     problem.__cause__ = error
     return problem

@@ -98,10 +98,10 @@ class Caller:
                 result = self._observed(api, lambda: attempt(self._deadline(ctx)))
             except Throttled as error:
                 throttled += 1
-                self._wait(ctx, error, throttled, limiter)
+                self._wait(ctx, api, error, throttled, limiter)
             except (Network, TimedOut, BadData) as error:
                 failed += 1
-                self._wait(ctx, error, failed, limiter)
+                self._wait(ctx, api, error, failed, limiter)
             else:
                 limiter.succeeded()
                 return result
@@ -135,7 +135,9 @@ class Caller:
             self._observe(api, outcome, time.monotonic() - started)
         return result
 
-    def _wait(self, ctx: RunContext, error: SyncdError, failures: int, limiter: Limiter) -> None:
+    def _wait(
+        self, ctx: RunContext, api: str, error: SyncdError, failures: int, limiter: Limiter
+    ) -> None:
         """Wait before the next try, or raise the error if there is none."""
         patience = self._patience
         if isinstance(error, Throttled):
@@ -149,6 +151,8 @@ class Caller:
         final = isinstance(error, RegionNotOpen) or failures >= tries
         if final or delay >= ctx.deadline.remaining():
             raise error
+        say = ctx.log.info if isinstance(error, Throttled) else ctx.log.warning
+        say("a call is repeated", api=api, tried=failures, wait=round(delay, 1), error=str(error))
         ctx.pause(delay)
 
 

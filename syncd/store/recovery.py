@@ -10,8 +10,10 @@ from syncd.store.runs import close_items, sum_up
 _DIED = "the process that ran it died"
 
 
-def recover(tx: Transaction, *, owner: str, epoch: int, local: str, now: datetime) -> list[RunId]:
-    """Close what dead processes left running; return the runs.
+def recover(
+    tx: Transaction, *, owner: str, epoch: int, local: str, now: datetime
+) -> dict[RunId, str]:
+    """Close what dead processes left running; return the runs, with their jobs.
 
     Those of a daemon go back to pending while they have attempts left. Those of a command line are
     over; only such of our own state directory (owner `local`) are known to be dead, by its lock.
@@ -21,7 +23,7 @@ def recover(tx: Transaction, *, owner: str, epoch: int, local: str, now: datetim
     return _close(tx, dead, now, owner=owner, epoch=epoch, local=local)
 
 
-def close_own(tx: Transaction, *, daemon: str, local: str, now: datetime) -> list[RunId]:
+def close_own(tx: Transaction, *, daemon: str, local: str, now: datetime) -> dict[RunId, str]:
     """Close what the killed daemon or command line of our own state directory left running.
 
     Its lock tells that both are dead; what other daemons run is not looked at.
@@ -29,7 +31,9 @@ def close_own(tx: Transaction, *, daemon: str, local: str, now: datetime) -> lis
     return _close(tx, "owner in (%(daemon)s, %(local)s)", now, daemon=daemon, local=local)
 
 
-def _close(tx: Transaction, dead: LiteralString, now: datetime, **values: object) -> list[RunId]:
+def _close(
+    tx: Transaction, dead: LiteralString, now: datetime, **values: object
+) -> dict[RunId, str]:
     """Close the running runs for which a condition holds."""
     rows = tx.execute(
         f"""update syncd.run r
@@ -40,10 +44,10 @@ def _close(tx: Transaction, dead: LiteralString, now: datetime, **values: object
             from (select id, owner not like 'cli:%%' and attempt < max_attempts as again
                   from syncd.run where status = 'running' and {dead} for update) d
             where r.id = d.id
-            returning r.id""",  # noqa: S608 - two conditions of this module
+            returning r.id, r.job""",  # noqa: S608 - two conditions of this module
         {"now": now, "reason": _DIED, **values},
     ).fetchall()
-    ids = [RunId(row[0]) for row in rows]
-    close_items(tx, ids, "failed", _DIED, now)
-    sum_up(tx, ids)
-    return ids
+    jobs = {RunId(run_id): job for run_id, job in rows}
+    close_items(tx, list(jobs), "failed", _DIED, now)
+    sum_up(tx, list(jobs))
+    return jobs

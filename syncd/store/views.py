@@ -85,6 +85,15 @@ def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     return found[0] | {"error_count": found[0]["errors"], "items": items, "errors": errors}
 
 
+def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:
+    """Return `id`, `job`, `status` and `owner` of a run; raises NotFound."""
+    columns = ("id", "job", "status", "owner")
+    found = _select(tx, columns, _table("run"), [("id = %s", run_id)], SQL("id"), 1)
+    if not found:
+        raise NotFound(f"there is no run '{run_id}'")
+    return found[0]
+
+
 def resources(tx: Transaction, query: ResourceQuery) -> Rows:
     """Return one page of the living resources, in the order of their keys."""
     source: Composable = _table("resource")

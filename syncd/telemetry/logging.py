@@ -11,12 +11,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import structlog
+from structlog.contextvars import bound_contextvars, get_contextvars
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer, LogfmtRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import LoggerFactory, ProcessorFormatter, add_log_level
@@ -37,17 +38,36 @@ _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 } | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 _ONE_LINE: Final = _CONTROLS | {ord("\n"): "\\n"}
-_LOGFMT: Final = LogfmtRenderer(
-    key_order=("timestamp", "level", "event", "job", "run", "item", "account", "region"),
-    drop_missing=True,
-    bool_as_flag=False,
-)
+ORDER: Final = ("timestamp", "level", "event", "job", "run", "item", "account", "region")
+"""The fields that come first in a line."""
+_LOGFMT: Final = LogfmtRenderer(key_order=ORDER, drop_missing=True, bool_as_flag=False)
+
+_of_process: dict[str, str] = {}
 
 
 def get_logger() -> BoundLogger:
     """Return the program's logger; its `bind` gives one that has more fields."""
     logger: BoundLogger = structlog.get_logger("syncd")
     return logger
+
+
+def bound(**fields: str) -> AbstractContextManager[None]:
+    """Give every line of this thread these fields, libraries' lines too, until the block is left.
+
+    A thread that is started meanwhile has them only if it runs in a copy of the context
+    (contextvars.copy_context).
+    """
+    return bound_contextvars(**fields)
+
+
+def bind_process(**fields: str) -> None:
+    """Give every line of this process, which works for one run, these fields."""
+    _of_process.update(fields)
+
+
+def bound_fields() -> dict[str, Any]:
+    """Return the fields that every line of this thread has."""
+    return {**_of_process, **get_contextvars()}
 
 
 def configure(
@@ -67,7 +87,7 @@ def configure(
     threshold = logging.getLevelNamesMapping()[level.upper()]
     handler = _Handler(stream)
     limit = JOURNAL_LIMIT if form == "journal" else None
-    handler.setFormatter(_Formatter(_steps(form, stream, environ), Masker(secrets), limit))
+    handler.setFormatter(Formatter(_steps(form, stream, environ), Masker(secrets), limit))
     _install(handler, threshold)
     structlog.configure(
         processors=[add_log_level, ProcessorFormatter.wrap_for_formatter],
@@ -79,7 +99,11 @@ def configure(
     threading.excepthook = _log_uncaught_in_thread
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class OurHandler(logging.Handler):
+    """A handler that gives way to those of a later `configure`."""
+
+
+class _Handler(OurHandler, logging.StreamHandler[TextIO]):
     """Writes lines; a broken stream, or a record that can't be rendered, harms nobody."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -95,13 +119,18 @@ class _Handler(logging.StreamHandler[TextIO]):
                 self.stream.write(f"a log record was lost: {error.__name__} at {record.module}\n")
 
 
-class _Formatter(ProcessorFormatter):
+class Formatter(ProcessorFormatter):
     """Renders records, masks the line when nothing more can be added to it, and only then cuts."""
 
     def __init__(self, steps: Sequence[Processor], mask: Masker, limit: int | None) -> None:
         super().__init__(
             foreign_pre_chain=[add_log_level, _add_logger],
-            processors=[ProcessorFormatter.remove_processors_meta, format_exc_info, *steps],
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                _add_context,
+                format_exc_info,
+                *steps,
+            ],
         )
         self._mask = mask
         self._limit = limit
@@ -111,8 +140,13 @@ class _Formatter(ProcessorFormatter):
         line = self._mask(super().format(record))
         if self._limit is None or len(line) <= self._limit:
             return line
-        half = self._limit // 2
-        return f"{line[: half - 3]} … {line[-half:]}"
+        return cut(line, self._limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return both ends of a text, of at most `limit` characters."""
+    half = limit // 2
+    return f"{text[: half - 3]} … {text[-half:]}"
 
 
 def _nowhere() -> TextIO:
@@ -123,7 +157,7 @@ def _nowhere() -> TextIO:
 def _install(handler: logging.Handler, threshold: int) -> None:
     """Make `handler` the only one of ours, and set the levels."""
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+    for old in [old for old in root.handlers if isinstance(old, OurHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(threshold, logging.WARNING))
@@ -180,6 +214,11 @@ def _printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         elif not isinstance(value, int | float | None):
             event[key] = str(value).translate(_ONE_LINE)
     return event
+
+
+def _add_context(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the fields that are bound; the line's own count more."""
+    return {**bound_fields(), **event}
 
 
 def _add_logger(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

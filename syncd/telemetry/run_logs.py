@@ -58,6 +58,7 @@ class RunLogs:
             size = os.fstat(file).st_size
             if size >= self._limit:
                 return
+            # Another process's write that is under way looks torn as well: an empty line, no harm.
             torn = size and os.pread(file, 1, size - 1) != b"\n"
             data = b"\n" * bool(torn) + line + b"\n"
             if size + len(data) >= self._limit:

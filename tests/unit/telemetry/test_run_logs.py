@@ -148,7 +148,7 @@ def test_lines_of_several_processes_stay_whole(logs: RunLogs) -> None:
     ]
     assert [process.wait(60) for process in processes] == [0, 0]
     text = (logs.directory / f"{RUN}.log").read_bytes()
-    told = [json.loads(each) for each in text.splitlines()]
+    told = [json.loads(each) for each in text.splitlines() if each]
     for name in ("a", "b"):
         ours = [each["event"] for each in told if each["event"].startswith(name)]
         assert ours == [f"{name} {number}" for number in range(1_000)]
@@ -183,3 +183,29 @@ def test_a_log_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(StoreError, match=r"not-a-directory: a run's log can't be removed"):
         remove_older(file, datetime.now(UTC))
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from uuid import UUID
+from syncd.telemetry.run_logs import RunLogs
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+logs, run = RunLogs(Path(sys.argv[1])), UUID(sys.argv[2])
+for _ in range(3):
+    try:
+        logs.append(run, b'{"event": "twenty-five"}')
+        print("kept")
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_a_line_of_which_a_part_found_room_is_an_error_and_costs_no_other(logs: RunLogs) -> None:
+    logs.append(RUN, line(event="a"))
+    command = [sys.executable, "-c", FULL, str(logs.directory), str(RUN)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split("\n") == ["kept", "No space left on device", "File too large", ""]
+    logs.append(RUN, line(event="b"))
+    first, whole, torn, last = events(logs.read(RUN))
+    assert (first, whole, torn, last) == ("a", "twenty-five", '{"event": ', "b")
