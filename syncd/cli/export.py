@@ -13,7 +13,7 @@ import msgspec
 from syncd.cli.cells import clean
 from syncd.cli.moments import parse_moment
 from syncd.cli.names import JOB
-from syncd.cli.screen import complain, json_line, print_text
+from syncd.cli.screen import complain, print_json_lines, print_text
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.reads import Reads, Rows
@@ -59,7 +59,7 @@ def export(
             print_text(_csv_line(RUN_COLUMNS))
         try:
             for page in _pages(reads, query):
-                print_text("".join(map(_FORMS[form], page)))
+                _FORMS[form](page)
                 told += len(page)
         except SyncdError:
             complain(f"the export is incomplete: it ends after {told:,} runs")
@@ -76,8 +76,10 @@ def _pages(reads: Reads, query: RunQuery) -> Iterator[Rows]:
         query = replace(query, after=msgspec.convert(key, RunKey, strict=False))
 
 
-def _csv_row(run: dict[str, Any]) -> str:
-    return _csv_line(_csv_value(run.get(name)) for name in RUN_COLUMNS)
+def _print_csv(runs: Rows) -> None:
+    print_text(
+        "".join(_csv_line(_csv_value(run.get(name)) for name in RUN_COLUMNS) for run in runs)
+    )
 
 
 def _csv_line(values: Iterable[object]) -> str:
@@ -95,4 +97,4 @@ def _csv_value(value: object) -> object:
     return "\n".join(map(clean, plain.split("\n"))) if isinstance(plain, str) else plain
 
 
-_FORMS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {"csv": _csv_row, "jsonl": json_line}
+_FORMS: Final[dict[str, Callable[[Rows], None]]] = {"csv": _print_csv, "jsonl": print_json_lines}

@@ -44,24 +44,22 @@ def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print an array, a row a line, as the rows come."""
     between = "["
     for row in rows:
-        _put(f"{between}{json_line(row).rstrip()}", end="")
+        text = msgspec.json.encode(row).decode().translate(_JSON_CONTROLS)
+        _put(f"{between}{text}", end="")
         between = ",\n"
     _put("]" if between != "[" else "[]")
 
 
-def json_line(row: dict[str, Any]) -> str:
-    """Return a row as JSON on a line, its end included."""
-    return msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) + "\n"
+def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
+    """Print an object a line."""
+    texts = [msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) for row in rows]
+    if texts:
+        _put("\n".join(texts))
 
 
 def print_text(text: str) -> None:
     """Print lines that are made already, with their ends."""
     _put(text, end="")
-
-
-def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
-    """Print an object a line."""
-    print_text("".join(map(json_line, rows)))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import psycopg
@@ -220,6 +221,28 @@ def test_others_read_and_write_while_a_batch_is_under_way(bench, migrated_dsn):
                values (gen_random_uuid(), 'a', 'r', 'host', 'i', 'added', now(), '{}')"""
         )
         other.execute("update syncd.resource set name = 'x' where deleted_at is null")
+
+
+def test_two_at_once_remove_everything_once(bench):
+    add_runs(bench, 3_000, 100)
+    add_changes(bench, 3_000, 500)
+    with bench.store.transaction() as tx:
+        kinds = [store_retention.old_runs(tx, ago(90), ()), store_retention.old_changes(ago(400))]
+
+    def remove(expired):
+        rows, start = 0, store_retention.START
+        while True:
+            with bench.store.transaction() as tx:
+                gone = expired.remove(tx, start, 100)
+            if gone is None:
+                return rows
+            rows, start = rows + gone.rows, gone.last
+
+    for expired in kinds:
+        with ThreadPoolExecutor(2) as both:
+            assert sum(both.map(remove, [expired, expired])) == 3_000
+        with bench.store.transaction() as tx:
+            assert expired.count(tx) == 0
 
 
 def test_a_resource_that_somebody_restores_just_now_is_left_to_them(bench, logs, migrated_dsn):

@@ -7,7 +7,14 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from syncd.errors import Conflict, NotFound
-from syncd.model.queries import RESOURCE_KEY, ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import (
+    RESOURCE_KEY,
+    RUN_COLUMNS,
+    RUN_START,
+    ChangeQuery,
+    ResourceQuery,
+    RunQuery,
+)
 from syncd.model.run import new_run_id
 from syncd.store import views
 from syncd.store.database import Store
@@ -66,7 +73,7 @@ def insert(tx, table, values):
 @pytest.mark.parametrize(
     ("table", "columns", "left_out"),
     [
-        ("run", views.RUN_COLUMNS, set()),
+        ("run", RUN_COLUMNS, set()),
         ("run_item", views.ITEM_COLUMNS, set()),
         ("run_error", views.ERROR_COLUMNS, set()),
         ("resource", views.RESOURCE_COLUMNS, {"digest", "attributes"}),
@@ -96,6 +103,25 @@ def test_runs_come_newest_first_and_are_filtered(tx):
     assert found(since=NOW - HOUR) == [other, failed]
     assert found(limit=1) == [other]
     assert found(job="'; drop table syncd.run; --") == []
+
+
+def test_the_columns_of_runs_are_in_the_order_of_their_table(tx):
+    rows = tx.execute(
+        "select column_name from information_schema.columns"
+        " where table_schema = 'syncd' and table_name = 'run' order by ordinal_position"
+    ).fetchall()
+    assert [row[0] for row in rows] == list(RUN_COLUMNS)
+
+
+def test_pages_of_runs_follow_each_other_without_gap_the_oldest_first(tx):
+    made = [(NOW + number // 3 * HOUR, UUID(int=7 * number % 11 + 1)) for number in range(10)]
+    for at, run_id in made:
+        add_run(tx, run_id=run_id, at=at)
+    found, after = [], RUN_START
+    while page := views.runs(tx, RunQuery(after=after, until=made[-1][0], limit=2)):
+        after = page[-1]["created_at"], page[-1]["id"]
+        found += [(row["created_at"], row["id"]) for row in page]
+    assert found == sorted(made[:-1])
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(tx):

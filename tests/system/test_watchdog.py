@@ -10,18 +10,17 @@ PERIODS = 4
 FAULT = "/run/syncd/deadlock"
 SITE = "/opt/syncd/lib"
 INJECTED = f'''
-import gc, os, threading, time
-def wait():
+import os, threading, time
+def deadlock():
     while not os.path.exists("{FAULT}"):
         time.sleep(0.1)
     from syncd.dispatch.timetable import Timetable
-    for thing in gc.get_objects():
-        if isinstance(thing, Timetable):
-            for name, value in vars(thing).items():
-                if hasattr(value, "acquire"):
-                    value.acquire()
-threading.Thread(target=wait, daemon=True).start()
+    lock = threading.Lock()
+    lock.acquire()
+    Timetable.turn = lambda self: lock.acquire()
+threading.Thread(target=deadlock, daemon=True).start()
 '''
+"""A deadlock of the daemon's loop, once a file is there."""
 
 
 def signs_of_life(service: Service) -> int:
