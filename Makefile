@@ -8,13 +8,15 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test lint format bench package lock clean
+.PHONY: help run test system-test lint format bench man package lock clean
 
 help:
 	@echo 'make run     watch syncd keep an inventory of two emulated clouds; Ctrl-C stops it'
 	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=4)'
+	@echo 'make system-test  install the package on a booted Debian 12 and go through it all; for root'
 	@echo 'make lint    check style, types and imports; make format mends the style'
 	@echo 'make bench   measure speed and memory'
+	@echo 'make man     make the manual pages anew, after a change of commands, keys or docs/control.md'
 	@echo 'make package build the Debian package in dist/ (PACKAGE_VERSION, PACKAGE_PYTHON=3.13)'
 	@echo 'make lock    choose the packages anew'
 
@@ -23,6 +25,22 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# A machine of systemd-nspawn: only root can boot one.
+SYSTEM_TOOLS := systemd-nspawn:systemd-container debootstrap:debootstrap openssl:openssl \
+	dpkg-shlibdeps:dpkg-dev
+ifeq ($(shell id -u),0)
+system-test: .venv/dev.stamp
+	@missing=; for each in $(SYSTEM_TOOLS); do \
+		command -v $${each%:*} >/dev/null || missing="$$missing $${each#*:}"; done; \
+	test -z "$$missing" || { echo "installing$$missing ..."; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $$missing >/dev/null; }
+	@$(MAKE) --no-print-directory package
+	@SYNCD_PACKAGE=$$(ls -t dist/syncd_*.deb | head -1) $(BIN)/python -m pytest $(or $(ARGS),tests/system)
+else
+system-test:
+	@echo 'make system-test is skipped: it boots a Debian with systemd-nspawn, which only root can do'
+endif
 
 lint: .venv/dev.stamp
 	@$(BIN)/ruff check --quiet .
@@ -37,6 +55,9 @@ format: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@set -e; for script in tests/benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
+
+man: .venv/run.stamp
+	@PYTHONPATH=. $(BIN)/python packaging/man/build.py
 
 package: .venv/run.stamp
 	@command -v dpkg-deb dpkg-shlibdeps >/dev/null \

@@ -30,9 +30,7 @@ main()
 """
 
 
-def build_environment(
-    source: Path, root: Path, work: Path, python: str, architecture: str
-) -> Path:
+def build_environment(source: Path, root: Path, work: Path, python: str, architecture: str) -> Path:
     """Build the environment under `root`; return its site-packages.
 
     `source` is the checkout, `work` an empty directory, `python` the target's version (3.11),
@@ -88,7 +86,9 @@ def _target(python: str, architecture: str) -> Iterable[str]:
     if architecture not in _MACHINES:
         raise SystemExit(f"no package for {architecture}: only {', '.join(_MACHINES)}")
     machine = _MACHINES[architecture]
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC] + [f"manylinux2014_{machine}"]
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC] + [
+        f"manylinux2014_{machine}"
+    ]
     yield from ("--python-version", python, "--implementation", "cp")
     for abi in (f"cp{python.replace('.', '')}", "abi3", "none"):
         yield from ("--abi", abi)

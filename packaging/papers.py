@@ -75,9 +75,7 @@ def control(root: Path, version: str, architecture: str, python: str, work: Path
 
 def copyright_file(packages: Path, home: Path) -> str:
     """Return the copyright file: what is bundled, under which license, and where its text is."""
-    return _COPYRIGHT + "".join(
-        _BUNDLED.format(**entry) for entry in _bundled(packages, home)
-    )
+    return _COPYRIGHT + "".join(_BUNDLED.format(**entry) for entry in _bundled(packages, home))
 
 
 def changelog(version: str, epoch: int) -> str:

@@ -13,6 +13,7 @@ from syncd import __version__, assembly, attempt, checkup, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
+from syncd.config.versions import Versions
 from syncd.context import Clock
 from syncd.control.commands import Json
 from syncd.control.routes import Offer
@@ -28,15 +29,18 @@ from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.wanted import Wanted
 from syncd.doctor import examination
 from syncd.doctor.finding import Finding, Unknown
-from syncd.errors import StoreError, SyncdError
+from syncd.errors import ConfigurationError, Conflict, StoreError, SyncdError
+from syncd.history import History
 from syncd.local import LocalSession
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
 from syncd.store import leader
+from syncd.store.backups import Backups
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.outbox import Outbox
+from syncd.store.restore import Restored, check_contents, restore
 from syncd.systemd import Notifier
 from syncd.telemetry import machine
 from syncd.telemetry.health import Health, Signal
@@ -83,7 +87,11 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     config = load(file, check_secrets=True)
     with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
         entry = attempt.entry(store.dsn, store.session, form, level)
-        return _daemon(file, config, store, server, outbox, instance, entry).run()
+        versions = Versions(Path(config.daemon.state_dir))
+        with History(versions, store, instance, Clock(), get_logger()) as history:
+            return _daemon(
+                file, config, store, server, outbox, instance, entry, history=history
+            ).run()
 
 
 def _take_early_signals() -> None:
@@ -172,6 +180,48 @@ def local_session(config: Config) -> Iterator[LocalSession]:
             session.close()
 
 
+def restore_dump(config: Config, name: str, tell: Callable[[str], None]) -> Restored:
+    """Put a dump in the place of the embedded store's data; `tell` hears of each step.
+
+    Raises ConfigurationError for a store that is not embedded, Conflict while the daemon runs,
+    NotFound for a file that is not there, and what `store.restore` does.
+    """
+    server, directory = own_server(config), Path(config.daemon.state_dir)
+    backups = Backups(directory)
+    with backups.opened(name) as file:  # as root: the file may be closed to the owner
+        check_contents(file)
+        _become_owner(config)
+        with _stopped(directory) as instance:
+            try:
+                server.start(_SERVER_START)
+                local, spare = f"cli:{instance}", config.daemon.min_free_disk
+                return restore(server, file, backups, local=local, spare=spare, tell=tell)
+            finally:
+                server.stop(_SERVER_STOP)
+
+
+def own_server(config: Config) -> EmbeddedPostgres:
+    """Return the embedded server; raises ConfigurationError for a store that is not syncd's own."""
+    server = assembly.embedded_server(config)
+    if server is None:
+        raise ConfigurationError(
+            "store.dsn names a PostgreSQL server, which is its owner's to back up:"
+            " syncd dumps and restores the embedded store alone"
+        )
+    return server
+
+
+@contextmanager
+def _stopped(directory: Path) -> Iterator[str]:
+    """Hold the state directory of a daemon that must not run; give the instance's name."""
+    with ExitStack() as stack:
+        try:
+            instance = stack.enter_context(state_dir.locked(directory))
+        except Conflict as error:
+            raise Conflict(f"{error}: stop it first (systemctl stop syncd)") from error
+        yield instance
+
+
 @contextmanager
 def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
     """Hold the state directory, alone, and keep the logs of runs in it.
@@ -221,7 +271,7 @@ def _become_owner(config: Config) -> None:
     os.setuid(owner.pw_uid)
 
 
-def _daemon(
+def _daemon(  # noqa: PLR0913 - the parts that `run` holds
     file: Path,
     config: Config,
     store: Store,
@@ -229,6 +279,8 @@ def _daemon(
     outbox: Outbox,
     instance: str,
     entry: Callable[[JobSpec], Entry],
+    *,
+    history: History,
 ) -> Daemon:
     """Put the daemon together."""
     clock, log, directory = Clock(), get_logger(), Path(config.daemon.state_dir)
@@ -293,6 +345,7 @@ def _daemon(
         metrics=metrics,
         signals=signals,
         notifier=Notifier(),
+        history=history,
         clock=clock,
         log=log,
     )

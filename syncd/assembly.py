@@ -20,6 +20,7 @@ from syncd.errors import ConfigurationError
 from syncd.http_client import HttpClient
 from syncd.jobs import registry
 from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.backup import BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.retention import RetentionSettings
 from syncd.providers import registry as providers
@@ -136,6 +137,7 @@ def _spec(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
         retention=retention_settings(config),
+        backup=backup_settings(config),
     )
 
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
@@ -175,6 +177,15 @@ def retention_settings(config: Config) -> RetentionSettings:
     )
 
 
+def backup_settings(config: Config) -> BackupSettings:
+    """Return where dumps of the embedded store go, and how many are kept."""
+    return BackupSettings(
+        state_dir=Path(config.daemon.state_dir),
+        keep=config.backup.keep,
+        spare=config.daemon.min_free_disk,
+    )
+
+
 def limits(config: Config) -> Limits:
     """Return how much may happen at once."""
     daemon = config.daemon
@@ -206,7 +217,7 @@ def embedded_server(config: Config) -> EmbeddedPostgres | None:
     """Return the embedded server of a configuration that asks for one."""
     if not config.store.embedded:
         return None
-    runtime = os.environ.get("RUNTIME_DIRECTORY")
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5)
     return EmbeddedPostgres(Path(config.daemon.state_dir), Path(runtime) if runtime else None)
 
 

@@ -22,6 +22,7 @@ from syncd.errors import (
     TimedOut,
     describe,
 )
+from syncd.history import History
 from syncd.status import StatusLine
 from syncd.store import resources, views
 from syncd.store.database import Store
@@ -116,6 +117,7 @@ class Daemon:
         metrics: Metrics,
         signals: Signals,
         notifier: Notifier,
+        history: History,
         clock: Clock,
         log: BoundLogger,
     ) -> None:
@@ -123,7 +125,7 @@ class Daemon:
         self.started_at = clock.now()
         self._assembly, self._store, self._server = assembly, store, server
         self._metrics, self._signals, self._notifier = metrics, signals, notifier
-        self._clock, self._log = clock, log
+        self._history, self._clock, self._log = history, clock, log
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._reloading = threading.Lock()
         self._hurry, self._stopping = Alarm(), Alarm()
@@ -178,6 +180,7 @@ class Daemon:
         self._metrics.leads(leader=True)
         specs = self.dispatch.specs
         self._took_over(self.config, specs, specs)
+        self._history.accepted(self.config, "the start")
         return True
 
     def _wanted(self) -> Wanted:
@@ -293,7 +296,7 @@ class Daemon:
             self._log.info("reloading", by=by)
             self._notifier.reloading()
             try:
-                return self._reload()
+                return self._reload(by)
             except BaseException as error:
                 self._metrics.reloaded(self._clock.now(), successful=False)
                 self.reload_error = describe(error)
@@ -304,7 +307,7 @@ class Daemon:
             finally:
                 self._notifier.ready(self.status_text())
 
-    def _reload(self) -> tuple[str, ...]:
+    def _reload(self, by: str) -> tuple[str, ...]:
         config = self._assembly.load()
         if config.defines_nothing and not self.config.defines_nothing:
             raise ConfigurationError(  # most likely a file that is just being written
@@ -315,6 +318,7 @@ class Daemon:
         self.dispatch.change(want, set(change.unchanged))
         self._store.resize(config.store.pool_min, config.store.pool_max)
         self.config = config
+        self._history.accepted(config, by)
         self._status.problem = self.reload_error = ""
         self._took_over(config, want.specs, change.added + change.changed)
         for key in change.restart_needed:
@@ -359,8 +363,10 @@ class Daemon:
             self._log.error("the embedded store does not start", error=describe(problem))
 
     def store_back(self) -> None:
-        """Note that the store answers."""
+        """Note that the store answers, as it is asked to every few seconds."""
         self._signals.store.report()
+        if self._server is not None:
+            self._server.trim_logs()
 
     def leadership_lost(self) -> None:
         """Stop: another daemon leads, and this one is to stand by after its restart."""

@@ -80,3 +80,34 @@ def _instance(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
     return f"{socket.gethostname()}:{own}"
+
+
+@contextmanager
+def as_owner(path: Path) -> Iterator[None]:
+    """Let root act as the owner of a directory for a while, others as they are.
+
+    So it leaves nothing there that the owner can't use, and follows no link of the owner's further
+    than the owner could. For processes of one thread.
+    """
+    owner = _owner(path)
+    if os.geteuid() != 0 or owner is None or owner.st_uid == 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    os.setgroups([owner.st_gid])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def _owner(path: Path) -> os.stat_result | None:
+    """Return the status of a directory, None where there is none or it is out of sight."""
+    try:
+        return path.stat()
+    except OSError:
+        return None

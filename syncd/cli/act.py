@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import cell
-from syncd.cli.names import JOB, LEVEL, RUN, TEXT
+from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, RUN
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.session import Session, me
@@ -26,10 +26,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("job", type=JOB)
 @click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
 @click.option(
-    "--account", "accounts", type=TEXT, multiple=True, help="Only this account; may be repeated."
+    "--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account; may be repeated."
 )
 @click.option(
-    "--region", "regions", type=TEXT, multiple=True, help="Only this region; may be repeated."
+    "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
 )
 @click.option("--priority", type=LEVEL, help="Of the run; else the job's.")
 @_JSON

@@ -7,6 +7,7 @@ import click
 
 from syncd.cli.cells import cell
 from syncd.cli.moments import parse_moment
+from syncd.cli.names import JOB
 from syncd.cli.screen import print_json, print_table, tell
 from syncd.cli.settings import Settings
 
@@ -17,7 +18,7 @@ from syncd.cli.settings import Settings
 @click.option("--next", "count", type=click.IntRange(0, 1000), default=3, show_default=True,
               help="How many due times of each job.")  # fmt: skip
 @click.option("--from", "start", metavar="TIME", help="Due times after this moment, not now.")
-@click.option("--job", metavar="JOB", help="Only this job.")
+@click.option("--job", type=JOB, help="Only this job.")
 @click.option("--without-secrets", is_flag=True, help="Don't look whether secrets can be read.")
 @click.pass_obj
 def check(

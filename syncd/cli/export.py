@@ -13,7 +13,7 @@ import msgspec
 from syncd.cli.cells import clean
 from syncd.cli.moments import parse_moment
 from syncd.cli.names import JOB
-from syncd.cli.screen import complain, json_line, print_lines
+from syncd.cli.screen import complain, json_line, print_text
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.reads import Reads, Rows
@@ -56,10 +56,10 @@ def export(
     told = 0
     with reading(settings) as reads:
         if form == "csv":
-            print_lines(_csv_line(RUN_COLUMNS))
+            print_text(_csv_line(RUN_COLUMNS))
         try:
             for page in _pages(reads, query):
-                print_lines("".join(map(_FORMS[form], page)))
+                print_text("".join(map(_FORMS[form], page)))
                 told += len(page)
         except SyncdError:
             complain(f"the export is incomplete: it ends after {told:,} runs")

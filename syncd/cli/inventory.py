@@ -8,7 +8,7 @@ import click
 
 from syncd.cli.cells import before_and_after, cell, word
 from syncd.cli.moments import moment_cell, parse_moment
-from syncd.cli.names import JOB, TEXT
+from syncd.cli.names import ACCOUNT, JOB, REGION, TEXT
 from syncd.cli.screen import print_json, print_json_rows, print_table, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
@@ -23,13 +23,13 @@ _SHOWN = (
     "public_ips",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_ACCOUNT = click.option("--account", type=TEXT, metavar="ACCOUNT", help="Only of this account.")
+_ACCOUNT = click.option("--account", type=ACCOUNT, help="Only of this account.")
 
 
 @click.command
 @click.option("--type", "kind", type=TEXT, metavar="TYPE", help="Only of this type, such as host.")
 @_ACCOUNT
-@click.option("--region", type=TEXT, metavar="REGION", help="Only of this region.")
+@click.option("--region", type=REGION, help="Only of this region.")
 @click.option("--state", type=click.Choice(get_args(State)), help="Only in this state.")
 @click.option("--as-of", metavar="TIME", help="As it was: 10m ago, or at a time.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many; all by default.")

@@ -30,12 +30,14 @@ FAILED, USAGE, UNAVAILABLE, CONFIGURATION = 1, 2, 69, 78
 _MODULES: Final = {
     "service": ("run", "demo", "migrate"),
     "check": ("check",),
+    "config": ("config",),
     "sync": ("sync",),
     "look": ("status", "jobs", "runs", "show"),
     "logs": ("logs",),
     "act": ("trigger", "cancel", "approve", "reload"),
     "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),
+    "backup": ("backup",),
     "doctor": ("doctor",),
 }
 COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names}

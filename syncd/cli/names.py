@@ -3,15 +3,18 @@
 from typing import Final, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
+from syncd.cli import completion
 from syncd.model.run import Priority
 
 
 class _Name(click.ParamType[str]):
-    """A text that is not empty, and can be sent."""
+    """A text that is not empty, and can be sent; shells complete it to one of the known names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, known: completion.Names | None = None) -> None:
         self.name = name
+        self._known = known
 
     def convert(
         self,
@@ -26,8 +29,18 @@ class _Name(click.ParamType[str]):
             self.fail("must be UTF-8", param, ctx)
         return value or self.fail("must not be empty", param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        """Return what a shell offers."""
+        if self._known is None:
+            return []
+        return completion.completions(self._known, ctx, param, incomplete)
 
-JOB: Final = _Name("job")
-RUN: Final = _Name("run")
+
+JOB: Final = _Name("job", completion.jobs)
+RUN: Final = _Name("run", completion.runs)
+ACCOUNT: Final = _Name("account", completion.accounts)
+REGION: Final = _Name("region")
 TEXT: Final = _Name("text")
 LEVEL: Final = click.Choice(get_args(Priority))

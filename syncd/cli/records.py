@@ -17,6 +17,8 @@ _DETAILS = {
     "data_disks": "data disks",
     "counted_from": "ages counted from",
     "removed": "removed before it was ended",
+    "file": "dump",
+    "bytes": "bytes",
 }
 """What is known of an item besides, in words; its error tells of what is guarded."""
 

@@ -54,14 +54,14 @@ def json_line(row: dict[str, Any]) -> str:
     return msgspec.json.encode(row).decode().translate(_JSON_CONTROLS) + "\n"
 
 
-def print_lines(text: str) -> None:
+def print_text(text: str) -> None:
     """Print lines that are made already, with their ends."""
     _put(text, end="")
 
 
 def print_json_lines(rows: Iterable[dict[str, Any]]) -> None:
     """Print an object a line."""
-    print_lines("".join(map(json_line, rows)))
+    print_text("".join(map(json_line, rows)))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Cell]], empty: str) -> None:

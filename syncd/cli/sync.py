@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
-from syncd.cli.names import JOB, LEVEL, TEXT
+from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
 from syncd.cli.session import Session, working
@@ -23,10 +23,10 @@ Json = dict[str, Any]
 @click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
 @click.option(
-    "--account", "accounts", type=TEXT, multiple=True, help="Only this account; may be repeated."
+    "--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account; may be repeated."
 )
 @click.option(
-    "--region", "regions", type=TEXT, multiple=True, help="Only this region; may be repeated."
+    "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
 )
 @click.option("--priority", type=LEVEL, help="Of the runs, in a daemon; else the job's.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")

@@ -31,7 +31,7 @@ def take_calendars(tables: dict[str, Any], folder: Path) -> list[Problem]:
 def _read(path: Path, key: str, problems: list[Problem]) -> Calendar:
     """Return the calendar of a file, an empty one where that is a problem."""
     try:
-        return Calendar.parse(read_text(path)[0], str(path))
+        return Calendar.parse(read_text(path), str(path))
     except Unreadable as reason:
         problems.append(Problem(str(path), reason.line, key, str(reason)))
     except BadCalendar as error:

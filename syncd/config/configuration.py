@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from syncd.config.schema import (
     TableName,
 )
 from syncd.config.secrets import Secret
+from syncd.config.source_file import SourceFile
 from syncd.errors import ConfigurationError
 
 
@@ -51,7 +52,8 @@ class Config:
     """A valid configuration; each job holds all its keys, those of [defaults] included.
 
     `digest` is the SHA-256 of the content (secrets by reference, inline ones hashed), the same
-    for the same meaning however it is written and spread over `files`.
+    for the same meaning however it is written and spread over `sources`, the files as they were
+    read.
     """
 
     timezone: str
@@ -64,11 +66,13 @@ class Config:
     accounts: Mapping[str, Account]
     jobs: Mapping[str, Job]
     digest: str
-    files: tuple[Path, ...]
+    sources: tuple[SourceFile, ...] = field(repr=False)
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, tables: Tables, files: tuple[Path, ...] = (), now: datetime | None = None) -> Self:
+    def of(
+        cls, tables: Tables, sources: tuple[SourceFile, ...] = (), now: datetime | None = None
+    ) -> Self:
         """Freeze valid tables, whose references exist; the warnings are those at `now`."""
         written = tables.jobs | built_in(tables.jobs, embedded=tables.store.embedded)
         jobs = {name: _complete(job, tables) for name, job in written.items()}
@@ -83,9 +87,14 @@ class Config:
             accounts=MappingProxyType(tables.accounts),
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
-            files=files,
+            sources=sources,
             warnings=tuple(warnings(written, jobs, tables.accounts, now or datetime.now(UTC))),
         )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the paths of the files."""
+        return tuple(source.path for source in self.sources)
 
     @property
     def defines_nothing(self) -> bool:

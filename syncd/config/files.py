@@ -1,8 +1,9 @@
 """Reading the files: the main one, then `conf.d/*.toml`, each table from one file only."""
 
+import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,20 +11,26 @@ from typing import Any, Final
 from syncd.config.positions import lines_of
 from syncd.config.problems import Problem, key_path
 from syncd.config.secrets import dsn_passwords
+from syncd.config.source_file import SourceFile
 
 LARGEST: Final = 1024 * 1024
 NAMED: Final = ("accounts", "jobs")
 """The tables of tables: each of their entries counts as a table of its own."""
+CONF_D: Final = "conf.d"
 
 
 @dataclass(slots=True)
 class FileSet:
-    """What the files say together; `broken` when one of them could not be read at all."""
+    """What the files say together; `broken` when one of them could not be read at all.
+
+    `unread` are the problems of those that stand there, and of which not even the bytes are known.
+    """
 
     tables: dict[str, Any] = field(default_factory=dict)
     lines: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
+    sources: list[SourceFile] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    unread: list[Problem] = field(default_factory=list)
     broken: bool = False
 
 
@@ -38,20 +45,44 @@ class Unreadable(Exception):
 def read_files(main: Path) -> FileSet:
     """Read the main file and the `conf.d` beside it, in name order; never raises."""
     found = FileSet()
-    for path in (main, *_extra_files(main.parent / "conf.d", found)):
-        found.files.append(path)
+    for path in (main, *_extra_files(main.parent / CONF_D, found)):
+        name = path.name if path == main else f"{CONF_D}/{path.name}"
         try:
-            text, open_to_others = read_text(path)
-            tables = _parse(text)
+            source = SourceFile(path, name, *_read(path))
         except Unreadable as reason:
-            found.broken = True
-            found.problems.append(Problem(str(path), reason.line, "", str(reason)))
-            continue
-        lines = lines_of(text)
-        if open_to_others:
-            found.problems += _inline_secrets(tables, str(path), lines)
-        _merge(found, tables, str(path), lines)
+            problem = _refuse(found, path, reason)
+            found.unread += [problem] if os.path.lexists(path) else []
+        else:
+            _take(found, source)
     return found
+
+
+def of_sources(sources: Iterable[SourceFile]) -> FileSet:
+    """Return what files say that were read before; never raises."""
+    found = FileSet()
+    for source in sources:
+        _take(found, source)
+    return found
+
+
+def _take(found: FileSet, source: SourceFile) -> None:
+    """Add a file to those before."""
+    found.sources.append(source)
+    try:
+        text = decode(source.content)
+        tables, lines = _parse(text), lines_of(text)
+    except Unreadable as reason:
+        _refuse(found, source.path, reason)
+        return
+    if source.open_to_others:
+        found.problems += _inline_secrets(tables, str(source.path), lines)
+    _merge(found, tables, str(source.path), lines)
+
+
+def _refuse(found: FileSet, path: Path, reason: Unreadable) -> Problem:
+    found.broken = True
+    found.problems.append(Problem(str(path), reason.line, "", str(reason)))
+    return found.problems[-1]
 
 
 def _extra_files(folder: Path, found: FileSet) -> list[Path]:
@@ -62,14 +93,19 @@ def _extra_files(folder: Path, found: FileSet) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        found.broken = True
-        found.problems.append(Problem(str(folder), None, "", f"can't be listed: {error.strerror}"))
+        reason = Unreadable(f"can't be listed: {error.strerror}")
+        found.unread.append(_refuse(found, folder, reason))
         return []
     return names
 
 
-def read_text(path: Path) -> tuple[str, bool]:
-    """Return a file's text, and whether others than its owner and group can read it.
+def read_text(path: Path) -> str:
+    """Return a file's text; raises Unreadable."""
+    return decode(_read(path)[0])
+
+
+def _read(path: Path) -> tuple[bytes, bool]:
+    """Return a file's bytes, and whether others than its owner and group can read it.
 
     Raises Unreadable.
     """
@@ -86,8 +122,13 @@ def read_text(path: Path) -> tuple[str, bool]:
         raise Unreadable(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > LARGEST:
         raise Unreadable(f"is larger than {LARGEST // 1024} KiB")
+    return content, bool(mode & stat.S_IROTH)
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a file; raises Unreadable, with the line, when it is not UTF-8."""
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n"), bool(mode & stat.S_IROTH)
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Unreadable(f"is not UTF-8 text (byte {error.start + 1})", line) from error

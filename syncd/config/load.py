@@ -23,7 +23,7 @@ from pydantic_settings import (
 from syncd.config.calendar_files import take_calendars
 from syncd.config.configuration import Config, Tables
 from syncd.config.environment import directories, read_variables
-from syncd.config.files import read_files
+from syncd.config.files import FileSet, read_files
 from syncd.config.problems import ConfigInvalid, Places, Problem, explain
 from syncd.config.references import broken_references, cross_checks, missing_secrets
 
@@ -86,7 +86,18 @@ def load(
     With `check_secrets`, every reference of an enabled account and the store must give a value.
     Raises ConfigInvalid with all problems.
     """
-    files, variables = read_files(main_file), read_variables(environ)
+    return validate(main_file, read_files(main_file), environ, check_secrets=check_secrets)
+
+
+def validate(
+    main_file: Path,
+    files: FileSet,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    check_secrets: bool = False,
+) -> Config:
+    """Do the same with files that were read before, as if they stood where `main_file` does."""
+    variables = read_variables(environ)
     problems = [*files.problems, *variables.problems]
     places = Places(str(main_file), files.lines, variables.names)
     problems += take_calendars(files.tables, main_file.parent)
@@ -102,7 +113,7 @@ def load(
     problems += missing_secrets(tables, places, environ) if check_secrets else []
     if problems:
         raise ConfigInvalid(problems)
-    return Config.of(tables, tuple(files.files))
+    return Config.of(tables, tuple(files.sources))
 
 
-__all__ = ["Config", "ConfigInvalid", "Problem", "load"]
+__all__ = ["Config", "ConfigInvalid", "Problem", "load", "validate"]

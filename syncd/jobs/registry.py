@@ -9,6 +9,7 @@ from syncd.config.schema import Account
 from syncd.context import Clock
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
+from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
@@ -28,6 +29,7 @@ class Services:
     configured: Mapping[str, Account]
     account: Callable[[str], CloudAccount]
     retention: RetentionSettings
+    backup: BackupSettings
 
 
 def build(job: config.Job, services: Services) -> Job[Any]:
@@ -62,7 +64,13 @@ def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: AR
     return RetentionJob(services.store, services.retention, Clock())
 
 
+def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 - has no keys
+    """Build a `backup` job."""
+    return BackupJob(services.store, services.backup)
+
+
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
     "retention": _retention,
+    "backup": _backup,
 }

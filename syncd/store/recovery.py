@@ -31,6 +31,14 @@ def close_own(tx: Transaction, *, daemon: str, local: str, now: datetime) -> dic
     return _close(tx, "owner in (%(daemon)s, %(local)s)", now, daemon=daemon, local=local)
 
 
+def close_foreign(tx: Transaction, *, local: str, now: datetime) -> dict[RunId, str]:
+    """Close what the command lines of other state directories ran when the store was dumped.
+
+    Of a restored store all processes are dead; daemons' and our own are closed by the next one.
+    """
+    return _close(tx, "owner like 'cli:%%' and owner <> %(local)s", now, local=local)
+
+
 def _close(
     tx: Transaction, dead: LiteralString, now: datetime, **values: object
 ) -> dict[RunId, str]:

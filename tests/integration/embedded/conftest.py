@@ -1,7 +1,7 @@
 """Servers for the tests of the embedded store, stopped and looked after when each test ends."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +33,20 @@ def running(server: EmbeddedPostgres, made: Path, state_dir: Path) -> EmbeddedPo
     subprocess.run(["cp", "-a", made / "postgresql", state_dir], check=True)
     server.start(SECONDS)
     return server
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, str], None]]:
+    """Give what puts a disk of some size at a directory; skip where this user may not mount."""
+    mounted: list[Path] = []
+
+    def mount(directory: Path, size: str) -> None:
+        options = f"size={size},mode=0711"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory]
+        if subprocess.run(command, check=False).returncode != 0:
+            pytest.skip("this root may not mount")
+        mounted.append(directory)
+
+    yield mount
+    for directory in mounted:
+        subprocess.run(["umount", directory], check=True)

