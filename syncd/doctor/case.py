@@ -207,6 +207,6 @@ def context(seconds: float = CALL_LIMIT) -> RunContext:
         cancel=CancelSource().token,
         selection=Selection(),
         held={},
-        log=get_logger(),
+        log=get_logger().bind(by="syncd doctor"),
         report=_Silent(),
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +19,8 @@ from frozen import frozen
 from psycopg.conninfo import conninfo_to_dict
 
 from syncd.demo.emulator import Emulator, World
+from syncd.errors import Conflict
+from syncd.model.run import Selection
 from syncd.store.embedded import EmbeddedPostgres
 
 Report = dict[str, Any]
@@ -295,7 +298,10 @@ def test_a_broken_configuration_is_told_with_all_problems(dsn: str) -> None:
         good = place.config.read_text()
         place.up()
         place.write(good.replace("[store]", "colour = 1\n[store]").replace("kind =", "knd ="))
+        place.processes[0].send(signal.SIGHUP)
+        place.processes[0].await_line("reload failed")
         report = doctor(place, status=78)
+        assert found(report, "daemon.reload")["state"] == "failed"
         told = [row["found"] for row in report["checks"] if row["name"] == "configuration.valid"]
         assert len(told) > 1
         assert found(report, "store.reachable")["state"] == "ok"  # the daemon goes on
@@ -339,6 +345,41 @@ def test_a_daemon_that_hangs_is_told_and_the_checks_are_made_without_it(dsn: str
         assert states(report, "store.reachable", "disk.writable") == {
             "store.reachable": "ok", "disk.writable": "ok"
         }  # fmt: skip
+
+
+def test_jobs_that_do_nothing_are_told_with_the_reason(dsn: str) -> None:
+    with site(dsn, providers=["aliyun"]) as place:
+        tables = place.tables({"hosts": job(every="1h"), "other": job()})
+        tables["accounts"]["aliyun-demo"]["access_key_secret"] = "wrong-s3cr3t"
+        place.write(toml(tables))
+        place.up()
+        until(lambda: place.runs("status = 'failed'"), 30, "a run that is refused")
+        place.client.pause("other", None, "somebody")
+        report = doctor(place, status=1)
+        held = found(report, "accounts.held", "aliyun-demo")
+        assert (held["state"], "SignatureDoesNotMatch" in held["found"]) == ("warning", True)
+        assert found(report, "jobs.held", "hosts")["state"] == "warning"
+        assert "never succeeded" in found(report, "jobs.success", "hosts")["found"]
+        paused = found(report, "jobs.paused", "other")
+        assert (paused["state"], paused["advice"]) == ("warning", "syncd resume other")
+
+
+def test_one_examination_is_made_at_a_time_and_runs_go_on_beside_it(dsn: str) -> None:
+    with site(dsn) as place:
+        place.configure({"hosts": job()})
+        place.up()
+        place.fault("hang", provider="aliyun")
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(doctor, place, status=1)
+            until(lambda: place.emulator.log.calls("GetCallerIdentity"), 20, "the first asks")
+            with pytest.raises(Conflict, match="another examination"):
+                place.client.examine((), "", offline=True)
+            tencent = Selection(frozenset({"tencent-demo"}))
+            (planned,) = place.client.plan("hosts", tencent, "somebody")
+            assert planned["error"] is None
+            report = first.result()
+        assert found(report, "accounts.credentials", "aliyun-demo")["state"] == "failed"
+        assert found(report, "accounts.credentials", "tencent-demo")["state"] == "ok"
 
 
 def test_one_account_is_looked_at_alone(dsn: str) -> None:
