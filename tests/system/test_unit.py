@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from machine import Machine
+from machine import Machine, until
 from service import Service
 
 from syncd.demo.emulator import KEYS
@@ -51,8 +51,12 @@ def test_the_status_line_tells_what_the_daemon_does(service: Service) -> None:
     assert re.fullmatch(r"3 jobs(, 1 running \(hosts .*\))?, next \S+ in \w+", service.status_text)
     service.clouds.fault("permission")
     service.machine.run("syncd", "sync", "hosts", check=False)
+    until(lambda: "last failure" in service.status_text, 10, "the status line tells the failure")
+    assert re.fullmatch(
+        r"3 jobs, next \S+ in \w+; last failure hosts \d+s ago", service.status_text
+    )
     shown = service.machine.run("systemctl", "status", "syncd").stdout
-    assert re.search(r"Status: \"3 jobs, next \S+ in \w+; last failure hosts \d+s ago\"", shown)
+    assert 'Status: "3 jobs, next ' in shown
 
 
 def test_the_journal_has_the_right_priorities_the_fields_and_no_secret(service: Service) -> None:
