@@ -199,7 +199,7 @@ def test_without_room_for_a_safety_copy_the_old_database_is_kept(
     assert kept == "new"
 
 
-def test_runs_of_another_machines_command_lines_are_closed(
+def test_what_processes_of_another_machine_held_is_free(
     running: EmbeddedPostgres, state_dir: Path, dumped: Dump
 ) -> None:
     for number, owner in enumerate(("cli:there:2", LOCAL, "daemon:there:2")):
@@ -211,10 +211,16 @@ def test_runs_of_another_machines_command_lines_are_closed(
                 values (gen_random_uuid(), 'job{number}', 'cloud', 'manual', 'running', 'normal',
                         1, 2, now(), now(), now(), '{owner}', 1, '')""",
         )
+    execute(
+        running,
+        "insert into syncd.leader (holder, epoch, acquired_at, expires_at)"
+        " values ('daemon:there:2', 9, now(), now() + interval '1 day')",
+    )
     running_at_dump = make(running, state_dir)
     put_back(running, state_dir, running_at_dump.path)
     left = "select string_agg(owner, ' ' order by owner) from syncd.run where status = 'running'"
     assert query(running.dsn, left) == f"{LOCAL} daemon:there:2"
+    assert query(running.dsn, "select epoch from syncd.leader where expires_at <= now()") == 9
 
 
 @pytest.mark.parametrize("moment", range(12))
