@@ -77,3 +77,13 @@ def test_a_state_directory_that_can_not_be_written_is_named() -> None:
             assert "Traceback" not in process.text
         finally:
             subprocess.run(["umount", place.state_dir], check=True)
+
+
+def test_the_log_of_the_embedded_server_does_not_outgrow_its_bound_under_the_daemon() -> None:
+    with site() as place:
+        place.configure({"hosts": job()})
+        place.up()
+        (log,) = (place.state_dir / "postgresql" / "log").iterdir()
+        with log.open("ab") as file:
+            file.write(b"x\n" * (5 << 20))
+        until(lambda: log.stat().st_size < 1 << 20, 20, "a log within bounds")
