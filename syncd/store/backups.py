@@ -75,10 +75,10 @@ class Backups:
         Raises NotFound, Permission, StoreError.
         """
         own = self.path / name
-        inside = Path(name).name == name and own.exists()
-        path = self.latest().path if name == LATEST else own if inside else Path(name)
         with ExitStack() as stack:
-            with _errors_mapped(path):
+            with _errors_mapped(own):
+                inside = Path(name).name == name and own.exists()
+                path = self.latest().path if name == LATEST else own if inside else Path(name)
                 file = stack.enter_context(path.open("rb"))
             yield file
 

@@ -92,3 +92,8 @@ def acquire(store: Store, holder: str) -> Lease | None:
             {"holder": holder, "lease": LEASE_SECONDS},
         ).fetchone()
     return Lease(holder, row[0]) if row else None
+
+
+def expire(tx: Transaction) -> None:
+    """End the lease of a restored store, whose holder is dead: by another clock it may last."""
+    tx.execute("update syncd.leader set expires_at = now() where expires_at > now()")

@@ -12,7 +12,7 @@ from typing import IO, Final
 
 from syncd.context import CancelToken, Deadline
 from syncd.errors import BadData, StoreError, SyncdError, describe
-from syncd.store import recovery
+from syncd.store import leader, recovery
 from syncd.store.backups import Backups, Dump, database_bytes
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres, tools
@@ -95,7 +95,7 @@ def _beside(dsn: str) -> Iterator[None]:
 
 
 def _settle(dsn: str, local: str, now: datetime) -> list[Migration]:
-    """Check the restored data, bring them up to this program, and close runs of dead processes."""
+    """Check the restored data, bring them up to this program, and end what dead processes held."""
     store = Store(dsn, pool_min=1, pool_max=2)
     store.open()
     try:
@@ -105,6 +105,7 @@ def _settle(dsn: str, local: str, now: datetime) -> list[Migration]:
         migrations = migrate(store)
         with store.transaction() as tx:
             recovery.close_foreign(tx, local=local, now=now)
+            leader.expire(tx)
     except StoreError as error:
         raise BadData(f"what was restored is no store of syncd: {error}") from error
     finally:

@@ -39,8 +39,8 @@ class Postmaster:
 
 
 def find_postmaster(data: Path) -> Postmaster | None:
-    """Return the live postmaster of a data directory."""
-    with suppress(FileNotFoundError, ValueError, IndexError):
+    """Return the live postmaster of a data directory; one closed to us has none that is ours."""
+    with suppress(FileNotFoundError, PermissionError, ValueError, IndexError):
         lines = os.fsdecode((data / "postmaster.pid").read_bytes()).split("\n")
         found = Postmaster(int(lines[0]), Path(lines[4]), lines[7].strip())
         return found if serves(found.pid, data) else None

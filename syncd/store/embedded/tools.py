@@ -24,7 +24,6 @@ _ENVIRONMENT: Final = {
     "LC_ALL": "C",
     "TZ": "UTC",
     "PGCONNECT_TIMEOUT": "10",
-    "PGPASSFILE": os.devnull,
 }
 _SAID: Final = 3  # lines of a program's complaints that an error repeats
 
@@ -40,6 +39,7 @@ def dump(
     command: list[str | Path] = [
         find_binaries().pg_dump,
         *("--format=custom", "--compress=gzip:6", "--no-unlogged-table-data", "--no-password"),
+        "--no-toast-compression",  # lz4, which not every build of PostgreSQL has
         *(f"--lock-wait-timeout={_LOCK_WAIT}", f"--dbname={dsn}"),
     ]
     _run(command, None, take, deadline, cancel)

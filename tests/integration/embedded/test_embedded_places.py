@@ -208,6 +208,20 @@ def test_data_stay_with_their_owner(server: EmbeddedPostgres, state_dir: Path):
     assert Path(f"/proc/{server.pid}").stat().st_uid == UNRELATED_USER
 
 
+@as_root
+def test_data_that_belong_to_another_user_are_named(running: EmbeddedPostgres, state_dir: Path):
+    running.stop(SECONDS)
+    os.chown(state_dir / "postgresql", UNRELATED_USER, UNRELATED_USER)
+    data, server = data_directory(state_dir), EmbeddedPostgres(state_dir)
+    os.seteuid(UNRELATED_USER)
+    try:
+        with pytest.raises(StoreError, match=f"does not start: {data}: Permission denied"):
+            server.start(SECONDS)
+        server.stop(SECONDS)
+    finally:
+        os.seteuid(0)
+
+
 def test_log_tells_of_errors_but_not_of_statements(running: EmbeddedPostgres, state_dir: Path):
     with psycopg.connect(running.dsn) as client, pytest.raises(psycopg.Error):
         client.execute("select 'a secret' / 0")

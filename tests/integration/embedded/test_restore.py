@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
-from embedded_helpers import SECONDS, await_true, processes, query
+from embedded_helpers import SECONDS, as_root, await_true, processes, query, stopped_after
 
 from syncd.context import CancelToken, Deadline
-from syncd.errors import BadData, ConfigurationError, StoreError
+from syncd.errors import BadData, ConfigurationError, StoreError, SyncdError
 from syncd.store.backups import Backups, Dump, Room
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
@@ -199,7 +200,7 @@ def test_without_room_for_a_safety_copy_the_old_database_is_kept(
     assert kept == "new"
 
 
-def test_runs_of_another_machines_command_lines_are_closed(
+def test_what_processes_of_another_machine_held_is_free(
     running: EmbeddedPostgres, state_dir: Path, dumped: Dump
 ) -> None:
     for number, owner in enumerate(("cli:there:2", LOCAL, "daemon:there:2")):
@@ -211,10 +212,57 @@ def test_runs_of_another_machines_command_lines_are_closed(
                 values (gen_random_uuid(), 'job{number}', 'cloud', 'manual', 'running', 'normal',
                         1, 2, now(), now(), now(), '{owner}', 1, '')""",
         )
+    execute(
+        running,
+        "insert into syncd.leader (holder, epoch, acquired_at, expires_at)"
+        " values ('daemon:there:2', 9, now(), now() + interval '1 day')",
+    )
     running_at_dump = make(running, state_dir)
     put_back(running, state_dir, running_at_dump.path)
     left = "select string_agg(owner, ' ' order by owner) from syncd.run where status = 'running'"
     assert query(running.dsn, left) == f"{LOCAL} daemon:there:2"
+    assert query(running.dsn, "select epoch from syncd.leader where expires_at <= now()") == 9
+
+
+@as_root
+def test_a_disk_that_fills_up_under_a_restore_leaves_the_old_store(
+    state_dir: Path, made: Path, small_disk: Callable[[Path, str], None]
+) -> None:
+    small = state_dir / "small"
+    small.mkdir()
+    small_disk(small, "300m")
+    subprocess.run(["cp", "-a", made / "postgresql", small], check=True)
+    for server in stopped_after(EmbeddedPostgres(small), small):
+        server.start(SECONDS)
+        with closing(Store(server.dsn, pool_min=1)) as store:
+            store.open()
+            migrate(store)
+        execute(
+            server,
+            """create table bulk as
+               select string_agg(sha512((g * 1000 + i)::text::bytea), ''::bytea)
+               from generate_series(1, 640) g, generate_series(1, 1024) i group by g""",
+        )
+        dump = make(server, small)
+        mark(server, "new")
+        free = os.statvfs(small).f_bavail * os.statvfs(small).f_frsize
+        with (small / "ballast").open("wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, free - (20 << 20))
+        with pytest.raises(SyncdError, match=r"No space left|server closed|the embedded store"):
+            put_back(server, small, dump.path)
+        (small / "ballast").unlink()
+        server.start(SECONDS)
+        await_true(partial(_answers, server))
+        assert marked(server) == "new"
+        put_back(server, small, dump.path)
+        assert databases(server) == "postgres syncd"
+
+
+def _answers(server: EmbeddedPostgres) -> bool:
+    try:
+        return query(server.dsn, "select 1") == 1
+    except psycopg.OperationalError:  # it recovers
+        return False
 
 
 @pytest.mark.parametrize("moment", range(12))
