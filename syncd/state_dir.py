@@ -87,16 +87,19 @@ def as_owner(path: Path) -> Iterator[None]:
     """Let root act as the owner of a directory for a while, others as they are.
 
     So it leaves nothing there that the owner can't use, and follows no link of the owner's further
-    than the owner could. For processes of one thread.
+    than the owner could. For processes of one thread. Raises StoreError for a root who may not.
     """
     owner = _owner(path)
     if os.geteuid() != 0 or owner is None or owner.st_uid == 0:
         yield
         return
     groups, group = os.getgroups(), os.getegid()
-    os.setgroups([owner.st_gid])
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
+    try:
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+    except OSError as error:  # in a sandbox without capabilities; nothing is done as this process
+        raise StoreError(f"{path}: can't act as its owner: {error.strerror}") from error
     try:
         yield
     finally:

@@ -52,7 +52,7 @@ def history(settings: Settings, *, as_json: bool) -> None:
         [
             cell(row["number"]), moment_cell(row["kept_at"], settings.zone), cell(row["by"]),
             cell((row["digest"] or row["content_digest"])[:_DIGEST_SHOWN]), _state(row),
-            cell(", ".join(row["changed"]) if row["number"] != rows[-1]["number"] else "-"),
+            cell("" if row is rows[-1] else _changed(row)),
         ]
         for row in rows
     ]  # fmt: skip
@@ -95,6 +95,13 @@ def _files(versions: Versions, version: Version) -> dict[str, bytes] | None:
         return versions.files(version)
     except StoreError:
         return None
+
+
+def _changed(row: dict[str, Any]) -> str:
+    """Return what changed: the files, or what a calendar, a variable or a program makes of them."""
+    if row["accepted"] and not row["changed"] and not row["damaged"]:
+        return "what the same files mean"
+    return ", ".join(row["changed"])
 
 
 def _state(row: dict[str, Any]) -> Cell:
@@ -237,7 +244,7 @@ def _keep(settings: Settings, current: dict[str, bytes], restored: int) -> int |
                 return last.number
         by = f"{me()}, restoring {restored}"
         number = versions.largest() + 1
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = datetime.now(UTC)
         versions.write(Version(number, now, by, None, content, settings.file.name), current)
     return number
 

@@ -39,8 +39,8 @@ def differences(old: Files, new: Files, others: Iterable[Files] = ()) -> list[Fi
     after = {name: _Side(content) for name, content in new.items()}
     contents = {content for files in others for content in files.values()}
     sides = [*before.values(), *after.values(), *map(_Side, contents)]
-    hidden = {value for side in sides for value in side.secrets}
-    masker = Masker(lambda: hidden | secrets.known())
+    hidden = secrets.known().union(*(side.secrets for side in sides))
+    masker = Masker(lambda: hidden)
     names = [*old, *(name for name in new if name not in old)]
     return [
         _difference(name, before.get(name, _NOTHING), after.get(name, _NOTHING), masker)
@@ -82,7 +82,7 @@ def _difference(name: str, old: _Side, new: _Side, masker: Masker) -> FileDiff:
 
 def _unified(old: _Side, new: _Side) -> Iterator[str]:
     """Yield the hunks of a unified diff: lines are compared as they are, and shown masked."""
-    matcher = SequenceMatcher(None, old.lines, new.lines, autojunk=False)
+    matcher = SequenceMatcher(None, old.lines, new.lines)
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         (_, a1, _, b1, _), (_, _, a2, _, b2) = group[0], group[-1]
         yield f"@@ -{_range(a1, a2)} +{_range(b1, b2)} @@"
@@ -113,18 +113,20 @@ def _range(start: int, end: int) -> str:
 def summary(old: Files, new: Files) -> list[str]:
     """Return in short what became of tables and keys: `jobs.hosts`, `+jobs.more`, `-accounts.a`.
 
-    A file that is no TOML is named itself; so is one in which only the writing differs.
+    A file that is no TOML on one side is named itself; so are files that are only written
+    otherwise.
     """
-    before, after, files = _units(old), _units(new), {*old, *new}
+    names = [*old, *(name for name in new if name not in old)]
+    differing = [name for name in names if old.get(name) != new.get(name)]
+    opaque = [n for n in differing if _tables(old.get(n)) is None or _tables(new.get(n)) is None]
+    before, after = _units(old, opaque), _units(new, opaque)
     found = [
-        _sign(path in before, path in after) + (path[0] if path[0] in files else key_path(path))
+        _sign(path in before, path in after) + key_path(path)
         for path in [*before, *(path for path in after if path not in before)]
         if before.get(path, _ABSENT) != after.get(path, _ABSENT)
     ]
-    return found or [
-        _sign(name in old, name in new) + name
-        for name in [*old, *(name for name in new if name not in old)]
-        if old.get(name) != new.get(name)
+    return found + [
+        _sign(name in old, name in new) + name for name in (opaque if found else differing)
     ]
 
 
@@ -135,15 +137,19 @@ def _sign(before: bool, after: bool) -> str:  # noqa: FBT001 - two of a kind
     return "" if before and after else "+" if after else "-"
 
 
-def _units(files: Files) -> dict[tuple[str, ...], Any]:
+def _tables(content: bytes | None) -> dict[str, Any] | None:
+    """Return what a file says, None for one that is no TOML; nothing for one that is not there."""
+    try:
+        return tomllib.loads(_text(content or b""))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _units(files: Files, opaque: list[str]) -> dict[tuple[str, ...], Any]:
     """Return the keys of the files by their paths; a named table counts as one."""
     found: dict[tuple[str, ...], Any] = {}
     for name, content in files.items():
-        try:
-            tables = tomllib.loads(_text(content))
-        except (ValueError, RecursionError):
-            found[name,] = content
-            continue
+        tables = (None if name in opaque else _tables(content)) or {}
         for table, value in tables.items():
             if isinstance(value, dict) and (value or table not in NAMED):
                 found |= {(table, key): each for key, each in value.items()}
