@@ -61,7 +61,7 @@ def main() -> None:
         normalise(root)
         text = papers.control(root, version, architecture, python, work)
         _write_control(root, text)
-        print(_pack(root, f"syncd_{version}_{architecture}.deb"))
+        print(_pack(root, f"syncd_{version}_{architecture}.deb"))  # noqa: T201
 
 
 def install_files(source: Path, root: Path) -> None:
@@ -113,7 +113,10 @@ def _write_control(root: Path, control: str) -> None:
     """Write the DEBIAN directory; the sums and the conffiles are those of the tree."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     names = {path: path.relative_to(root).as_posix() for path in files}
-    sums = {name: hashlib.md5(path.read_bytes()).hexdigest() for path, name in names.items()}
+    sums = {
+        name: hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        for path, name in names.items()
+    }
     conffiles = [name for name in sums if name.startswith("etc/")]
     lines = [f"{digest}  {name}\n" for name, digest in sums.items() if name not in conffiles]
     place = root / "DEBIAN"
