@@ -28,7 +28,7 @@ _CONFFILE_MODE: Final = 0o640  # of root and, after postinst, the group syncd: s
 _CLOSED: Final = ("etc/syncd", "etc/syncd/conf.d")
 
 _PLACES: Final = {
-    "systemd/syncd.service": "lib/systemd/system/syncd.service",
+    "systemd/syncd.service": "usr/lib/systemd/system/syncd.service",
     "systemd/syncd.sysusers": "usr/lib/sysusers.d/syncd.conf",
     "systemd/syncd.tmpfiles": "usr/lib/tmpfiles.d/syncd.conf",
     "systemd/notify-reload.conf": f"{_DOC}/examples/notify-reload.conf",

@@ -95,7 +95,7 @@ def test_everything_finds_its_place(scripts, tmp_path):
     assert {
         "etc/syncd/conf.d/README",
         "etc/syncd/syncd.toml",
-        "lib/systemd/system/syncd.service",
+        "usr/lib/systemd/system/syncd.service",
         "usr/lib/sysusers.d/syncd.conf",
         "usr/lib/tmpfiles.d/syncd.conf",
         "usr/share/bash-completion/completions/syncd",
