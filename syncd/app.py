@@ -1,7 +1,6 @@
 """The composition root: puts the parts together for the daemon, and for a command without one."""
 
 import os
-import pwd
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -115,8 +114,9 @@ def local_store(config: Config) -> Iterator[Store]:
     """
     with ExitStack() as stack:
         if config.store.embedded:
-            _become_owner(config)
-            stack.enter_context(state_dir.locked(Path(config.daemon.state_dir)))
+            directory = Path(config.daemon.state_dir)
+            state_dir.become_owner(directory)
+            stack.enter_context(state_dir.locked(directory))
         store, _ = stack.enter_context(_served(config))
         yield store
 
@@ -158,11 +158,12 @@ def local_session(config: Config) -> Iterator[LocalSession]:
 
     Raises as `local_store` does, and ConfigurationError when the store is not migrated by us.
     """
-    _become_owner(config)
+    directory = Path(config.daemon.state_dir)
+    state_dir.become_owner(directory)
     log, metrics = get_logger(), Metrics(__version__, Clock().now())
     with _used(config) as (instance, outbox), _served(config) as (store, _):
         migrate(store)
-        key = state_dir.fingerprint_key(Path(config.daemon.state_dir))
+        key = state_dir.fingerprint_key(directory)
         accounts = assembly.Accounts(store, metrics.observe_api, key)
         session = LocalSession(
             store=store,
@@ -189,8 +190,8 @@ def restore_dump(config: Config, name: str, tell: Callable[[str], None]) -> Rest
     server, directory = own_server(config), Path(config.daemon.state_dir)
     backups = Backups(directory)
     with backups.opened(name) as file:  # as root: the file may be closed to the owner
+        state_dir.become_owner(directory)
         check_contents(file)
-        _become_owner(config)
         with _stopped(directory) as instance:
             try:
                 server.start(_SERVER_START)
@@ -258,17 +259,6 @@ def _served(
     finally:
         if server:
             server.stop(_SERVER_STOP)
-
-
-def _become_owner(config: Config) -> None:
-    """Go on as the owner of the state directory, so that root leaves no file of its own there."""
-    directory = Path(config.daemon.state_dir)
-    if os.geteuid() != 0 or not directory.exists() or directory.stat().st_uid == 0:
-        return
-    owner = pwd.getpwuid(directory.stat().st_uid)
-    os.initgroups(owner.pw_name, owner.pw_gid)
-    os.setgid(owner.pw_gid)
-    os.setuid(owner.pw_uid)
 
 
 def _daemon(  # noqa: PLR0913 - the parts that `run` holds
