@@ -46,7 +46,7 @@ from syncd.telemetry.health import Health, Signal
 from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
 from syncd.telemetry.run_lines import keep_runs
-from syncd.telemetry.run_logs import DIRECTORY, RunLogs
+from syncd.telemetry.run_logs import RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
 _STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
@@ -231,7 +231,7 @@ def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
     """
     directory = Path(config.daemon.state_dir)
     with state_dir.locked(directory) as instance:
-        keep_runs(RunLogs(directory / DIRECTORY), secrets.known)
+        keep_runs(RunLogs(directory), secrets.known)
         outbox = Outbox(directory / "outbox")
         try:
             yield instance, outbox
@@ -313,7 +313,7 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
             health,
             StoreLogs(
                 partial(store.transaction, operation="read", limit=_LOG_LIMIT),
-                RunLogs(directory / DIRECTORY),
+                RunLogs(directory),
             ),
         )
         listen = config.listen

@@ -10,7 +10,7 @@ from typing import Final
 from syncd.doctor import embedded
 from syncd.doctor.case import Case, now
 from syncd.doctor.finding import Finding, Unknown, failed, many, ok, size, span, warning
-from syncd.telemetry import run_logs
+from syncd.telemetry.run_logs import RunLogs
 
 _LITTLE: Final = 0.1  # of a disk
 _FEW: Final = 0.05  # of its inodes
@@ -141,7 +141,7 @@ def judge_backups(made: Sequence[float], begun: float, moment: float, *, enabled
 
 def logs(case: Case) -> Finding:
     """Look at the folder of the runs' logs."""
-    folder = case.state_dir / run_logs.DIRECTORY
+    folder = RunLogs(case.state_dir).path
     try:
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     except OSError as error:
