@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from syncd.durable import write_whole
 from syncd.errors import Conflict, StoreError
 
 KEY_BYTES: Final = 32
@@ -46,10 +47,7 @@ def fingerprint_key(path: Path) -> bytes:
     file = path / "fingerprint.key"
     try:
         if not file.exists():
-            fresh = path / "fingerprint.key.new"
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(secrets.token_bytes(KEY_BYTES))
-            fresh.replace(file)
+            write_whole(file, secrets.token_bytes(KEY_BYTES))
         key = file.read_bytes()
     except OSError as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
@@ -76,11 +74,10 @@ def _instance(path: Path) -> str:
     """Return the name under which runs are owned: this machine's, and the directory's own."""
     file = path / "instance"
     try:
-        if not file.exists():
-            fresh = path / "instance.new"
-            fresh.write_text(secrets.token_hex(8))
-            fresh.replace(file)
-        own = file.read_text().strip()
+        own = file.read_text().strip() if file.exists() else ""
+        if not own:  # new, or emptied by a power cut: without a name of its own it would be shared
+            own = secrets.token_hex(8)
+            write_whole(file, own.encode())
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
     return f"{socket.gethostname()}:{own}"

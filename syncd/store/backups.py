@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from syncd.context import CancelToken, Deadline
+from syncd.durable import PRIVATE, sync_directory
 from syncd.errors import BadData, Conflict, NotFound, Permission, StoreError
 from syncd.state_dir import as_owner
 from syncd.store.database import Transaction
@@ -146,7 +147,7 @@ class Backups:
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
-            _sync(self.path)
+            sync_directory(self.path)
             return Dump(path, kind, now, path.stat().st_size)
 
     def remove(self, dumps: list[Dump]) -> None:
@@ -228,14 +229,8 @@ def _plain_file(name: str, flags: int) -> int:
 @contextmanager
 def _created(path: Path) -> Iterator[IO[bytes]]:
     """Give a new file, ours alone, unbuffered: what is written is in the file."""
-    with open(path, "x+b", buffering=0, opener=partial(os.open, mode=0o600)) as file:
+    with open(path, "x+b", buffering=0, opener=partial(os.open, mode=PRIVATE)) as file:
         yield file
-
-
-def _sync(directory: Path) -> None:
-    """Wait until the disk has the names in a directory."""
-    with opened(directory) as held:
-        os.fsync(held)
 
 
 def _free(path: Path) -> int:

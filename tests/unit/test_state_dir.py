@@ -37,6 +37,17 @@ def test_a_damaged_key_is_told_with_the_way_out(tmp_path: Path) -> None:
         fingerprint_key(tmp_path)
 
 
+def test_an_instance_keeps_its_name_and_an_emptied_one_gets_another(tmp_path: Path) -> None:
+    with locked(tmp_path) as name:
+        pass
+    with locked(tmp_path) as again:
+        assert again == name
+    (tmp_path / "instance").write_text("")
+    with locked(tmp_path) as other:
+        assert len(other.partition(":")[2]) == 16
+        assert other != name
+
+
 _ACT = """
 import os, sys
 from pathlib import Path
