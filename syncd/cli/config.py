@@ -3,7 +3,6 @@
 Works on files alone, without daemon and store. Root acts as the owner of the state directory there.
 """
 
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 
 from syncd.cli.cells import Cell, cell, clean
 from syncd.cli.moments import moment_cell
-from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.screen import confirm, print_json, print_line, print_table, tell
 from syncd.cli.session import me
 from syncd.cli.settings import Settings
 from syncd.config.versions import Version, Versions, content_digest, in_force
@@ -201,7 +200,7 @@ def restore(settings: Settings, version: int, *, yes: bool, reloads: bool, as_js
             f"{name} is {'replaced' if name in current else 'made'}" for name in todo.written
         ]
         changes += [f"{name} is removed" for name in todo.removed]
-        _ask(changes, yes=yes)
+        confirm("go on?", changes, yes=yes)
         kept = _keep(settings, current, version)
         try:
             carry_out(todo)
@@ -220,17 +219,6 @@ def restore(settings: Settings, version: int, *, yes: bool, reloads: bool, as_js
         )  # fmt: skip
     elif not reloads:
         tell("`syncd reload` has the daemon take it up")
-
-
-def _ask(changes: list[str], *, yes: bool) -> None:
-    """Have a person agree; raises BadRequest where nobody can, click.Abort when one does not."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadRequest("say --yes: there is no terminal to ask at")
-    for change in changes:
-        tell(change)
-    click.confirm("go on?", abort=True, err=True)
 
 
 def _keep(settings: Settings, current: dict[str, bytes], restored: int) -> int | None:

@@ -138,8 +138,8 @@ def test_a_dump_is_restored_and_the_daemon_goes_on_from_there() -> None:
         assert f"pid {process.pid}: stop it first" in error
         assert process.stop() == 0
         status, _, error = command(place, "backup", "restore", "latest")
-        assert status == 1
-        assert "Aborted" in error
+        assert status == 2
+        assert "say --yes" in error
         status, out, error = command(place, "backup", "restore", "latest", "--yes", "--json")
         assert status == 0, error
         assert Path(json.loads(out)["replaced"]).name in dumps(place)
@@ -254,4 +254,8 @@ def test_what_is_asked_for_in_vain_says_why() -> None:
         rubbish.write_text("hello")
         status, _, error = command(place, "backup", "restore", str(rubbish), "--yes")
         assert (status, f"{rubbish} can't be restored" in error) == (1, True)
+        status, _, error = command(place, "backup", "restore", str(rubbish))
+        assert (status, "say --yes" in error) == (2, True)
+        status, _, error = command(place, "backup", "restore", str(place.directory), "--yes")
+        assert (status, error) == (1, f"syncd: {place.directory} is no plain file\n")
         assert not place.state_dir.exists()
