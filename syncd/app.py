@@ -76,7 +76,7 @@ class _Assembly:
 
 
 def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
-    """Run the daemon; return its exit status.
+    """Run the daemon, for root as the owner of the state directory; return its exit status.
 
     Raises ConfigurationError (ConfigInvalid with all problems), Conflict when another syncd has the
     state directory, StoreError when the store can't be started.
@@ -84,6 +84,7 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     configure(form, level, secrets.known)
     _take_early_signals()
     config = load(file, check_secrets=True)
+    state_dir.become_owner(Path(config.daemon.state_dir))
     with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
         entry = attempt.entry(store.dsn, store.session, form, level)
         versions = Versions(Path(config.daemon.state_dir))

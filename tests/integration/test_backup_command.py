@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -259,3 +260,18 @@ def test_what_is_asked_for_in_vain_says_why() -> None:
         status, _, error = command(place, "backup", "restore", str(place.directory), "--yes")
         assert (status, error) == (1, f"syncd: {place.directory} is no plain file\n")
         assert not place.state_dir.exists()
+
+
+@as_root
+def test_a_daemon_that_root_starts_by_hand_leaves_nothing_that_the_service_could_not_use() -> None:
+    with site() as place:
+        place.configure({"hosts": job()})
+        place.state_dir.mkdir(mode=0o711)
+        os.chown(place.state_dir, 1, 1)
+        with patch.object(sys, "executable", str(_SYSTEMS)):
+            process = place.start({"PYTHONPATH": os.pathsep.join(_PACKAGES)}).await_ready()
+        run = place.client.trigger("hosts", Selection(), "me")
+        until(lambda: place.client.wait(run, 5), 20, "a run")
+        until((place.state_dir / "config").exists, 20, "a version of the configuration")
+        assert process.stop() == 0
+        assert {path.lstat().st_uid for path in place.state_dir.rglob("*")} == {1}
