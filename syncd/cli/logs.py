@@ -14,9 +14,10 @@ from syncd.cli.screen import print_json_lines, print_lines, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
-from syncd.control.run_log import FINAL, FileLogs, LogReads
+from syncd.control.run_log import FileLogs, LogReads
 from syncd.errors import NotFound, StoreError, Unreachable
 from syncd.model.queries import RunQuery
+from syncd.model.run import FINAL
 from syncd.state_dir import as_owner
 from syncd.telemetry.run_logs import RunLogs
 

@@ -5,17 +5,17 @@ It is what one looks at when something is wrong: while the store is gone the fil
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from syncd.errors import Conflict, NotFound, StoreError, TimedOut
+from syncd.model.run import FINAL
 from syncd.store import views
 from syncd.store.database import Transaction
 from syncd.telemetry.run_logs import Line, RunLogs
 
 Json = dict[str, Any]
 T = TypeVar("T")
-FINAL: Final = ("success", "failed", "cancelled")
 
 
 class LogReads(Protocol):

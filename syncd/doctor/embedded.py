@@ -70,7 +70,7 @@ def judge_directory(found: Directory, installed: str) -> Finding:
             f"data of PostgreSQL {found.major}, and PostgreSQL {installed} is installed",
             f"move {found.path} away and run `syncd backup restore latest`",
         )
-    if found.mode & 0o077:
+    if found.mode & 0o027:  # its group may read (initdb --allow-group-access)
         return failed(
             f"mode {found.mode:04o}: PostgreSQL refuses to start", f"chmod 0700 {found.path}"
         )
