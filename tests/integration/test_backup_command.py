@@ -108,6 +108,41 @@ def test_a_dump_is_made_in_a_process_of_its_own_too() -> None:
         assert out.endswith(" bytes\n")
 
 
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_stop_in_the_middle_of_a_dump_leaves_nothing_and_it_is_made_again(isolation: str) -> None:
+    with site() as place:
+        tables = place.tables({"hosts": job()}, shutdown_grace="0s")
+        tables["jobs"]["backup"] = {"kind": "backup", "isolation": isolation, "retries": ["1s"]}
+        place.write(toml(tables))
+        process = place.up()
+        with psycopg.connect(place.server.dsn) as holder:
+            holder.execute("lock table syncd.resource_change in access exclusive mode")
+            run = place.client.trigger("backup", Selection(), "me")
+            until(lambda: any("pg_dump" in line for line in place.leftovers()), 20, "a dump")
+            until(lambda: dumps(place), 10, "its file")
+            assert process.stop() == 0
+            holder.close()
+        assert dumps(place) == []
+        assert place.leftovers() == []
+        place.up()
+        until(lambda: place.runs("id = %s and status = 'success'", run), 30, "the same run")
+        (made,) = dumps(place)
+        assert made.startswith("syncd-")
+
+
+def test_what_a_killed_restore_left_in_the_server_goes_with_the_next_dump() -> None:
+    with site() as place:
+        configure(place, {"hosts": job()})
+        place.up()
+        with psycopg.connect(place.server.dsn, autocommit=True) as connection:
+            connection.execute("create database syncd_restoring")
+            connection.execute("create database syncd_replaced")
+        status, _, error = command(place, "backup")
+        assert status == 0, error
+        names = {row["datname"] for row in place.rows("select datname from pg_database")}
+        assert names == {"postgres", "syncd", "template0", "template1"}
+
+
 def test_a_dump_that_fails_is_a_failed_run_that_leaves_the_older_ones() -> None:
     with site() as place:
         configure(place, {"hosts": job()})
