@@ -132,7 +132,7 @@ def backups(case: Case) -> Finding:
 
 def judge_backups(made: Sequence[float], begun: float, moment: float, *, enabled: bool) -> Finding:
     """Judge the age of the newest dump; all times, the store's beginning too, since 1970."""
-    advice = "syncd trigger backup" if enabled else "enable a job of kind backup"
+    advice = "syncd backup" if enabled else "enable a job of kind backup"
     if not made and enabled and moment - begun < _YOUNG:
         return ok("none yet: the store was made a short while ago")
     if not made:
