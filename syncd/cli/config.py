@@ -3,7 +3,6 @@
 Works on files alone, without daemon and store. Root acts as the owner of the state directory there.
 """
 
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 from syncd.cli.cells import Cell, cell, clean
 from syncd.cli.config_diff import differences, summary
 from syncd.cli.moments import moment_cell
-from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.screen import confirm, print_json, print_line, print_table, tell
 from syncd.cli.session import me
 from syncd.cli.settings import Settings
 from syncd.config.restore import Restore, carry_out, check_valid, current_files, plan
@@ -212,11 +211,9 @@ def _put_back(
     settings: Settings, todo: Restore, current: dict[str, bytes], version: int, *, yes: bool
 ) -> int | None:
     """Keep the current files and replace them; return the number under which they are kept."""
-    verbs = [(name, "replaced" if name in current else "made") for name in todo.written]
-    for name, verb in [*verbs, *((name, "removed") for name in todo.removed)]:
-        tell(f"{name} is {'' if yes else 'to be '}{verb}")
-    if not yes:
-        _ask()
+    changes = [(name, "replaced" if name in current else "made") for name in todo.written]
+    changes += [(name, "removed") for name in todo.removed]
+    confirm("go on?", [f"{name} is to be {done}" for name, done in changes], yes=yes)
     kept = _keep(settings, current, version)
     if current_files(settings.file) != current:
         raise Conflict("the files have changed meanwhile: nothing is replaced")
@@ -225,17 +222,12 @@ def _put_back(
     except SyncdError as error:
         stands = f"\nwhat stood there is kept as version {kept}" if kept else ""
         raise SyncdError(f"{error}{stands}") from error
+    for name, done in changes:
+        tell(f"{name} is {done}")
     tell(f"the files are those of version {version} now")
     if kept:
         tell(f"what stood there is version {kept}")
     return kept
-
-
-def _ask() -> None:
-    """Have a person agree; raises BadRequest where nobody can, click.Abort when one does not."""
-    if not sys.stdin.isatty():
-        raise BadRequest("say --yes: there is no terminal to ask at")
-    click.confirm("go on?", abort=True, err=True)
 
 
 def _keep(settings: Settings, current: dict[str, bytes], restored: int) -> int | None:

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -173,8 +174,8 @@ def test_a_dump_is_restored_and_the_daemon_goes_on_from_there() -> None:
         assert f"pid {process.pid}: stop it first" in error
         assert process.stop() == 0
         status, _, error = command(place, "backup", "restore", "latest")
-        assert status == 1
-        assert "Aborted" in error
+        assert status == 2
+        assert "say --yes" in error
         status, out, error = command(place, "backup", "restore", "latest", "--yes", "--json")
         assert status == 0, error
         assert Path(json.loads(out)["replaced"]).name in dumps(place)
@@ -290,4 +291,23 @@ def test_what_is_asked_for_in_vain_says_why() -> None:
         rubbish.write_text("hello")
         status, _, error = command(place, "backup", "restore", str(rubbish), "--yes")
         assert (status, f"{rubbish} can't be restored" in error) == (1, True)
+        status, _, error = command(place, "backup", "restore", str(rubbish))
+        assert (status, "say --yes" in error) == (2, True)
+        status, _, error = command(place, "backup", "restore", str(place.directory), "--yes")
+        assert (status, error) == (1, f"syncd: {place.directory} is no plain file\n")
         assert not place.state_dir.exists()
+
+
+@as_root
+def test_a_daemon_that_root_starts_by_hand_leaves_nothing_that_the_service_could_not_use() -> None:
+    with site() as place:
+        place.configure({"hosts": job()})
+        place.state_dir.mkdir(mode=0o711)
+        os.chown(place.state_dir, 1, 1)
+        with patch.object(sys, "executable", str(_SYSTEMS)):
+            process = place.start({"PYTHONPATH": os.pathsep.join(_PACKAGES)}).await_ready()
+        run = place.client.trigger("hosts", Selection(), "me")
+        until(lambda: place.client.wait(run, 5), 20, "a run")
+        until((place.state_dir / "config").exists, 20, "a version of the configuration")
+        assert process.stop() == 0
+        assert {path.lstat().st_uid for path in place.state_dir.rglob("*")} == {1}
