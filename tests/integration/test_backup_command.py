@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from daemon_helpers import Row, Site, check_records, inventory, job, site, toml, truth, until
+from daemon_helpers import Row, Site, check_records, inventory, job, site, truth, until
+from toml_text import toml
 
 import syncd
 from syncd.model.run import Selection

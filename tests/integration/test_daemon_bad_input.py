@@ -13,17 +13,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from daemon_helpers import (
-    Site,
-    check_records,
-    inventory,
-    job,
-    secrets_of,
-    site,
-    toml,
-    truth,
-    until,
-)
+from daemon_helpers import Site, check_records, inventory, job, secrets_of, site, truth, until
+from toml_text import toml
 
 from syncd.model.run import Selection
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from daemon_helpers import Site, job, site, toml
+from daemon_helpers import Site, job, site
+from toml_text import toml
 
 OLD_RUNS = """
 insert into syncd.run (id, job, kind, trigger, status, max_attempts, scheduled_for, created_at,
