@@ -12,6 +12,8 @@ from service import CONFIG, STATE
 
 GONE = ("/etc/syncd", STATE, "/opt/syncd", "/run/syncd", "/usr/bin/syncd", "/var/cache/syncd")
 NEXT = "99.0.0"
+UPGRADE = ("apt-get", "install", "--yes", "--option=Dpkg::Options::=--force-confold")
+"""Nobody is there to be asked about a configuration file that was changed, and ships changed."""
 MIGRATION = "-- requires: 0.1.0\n\nalter table syncd.run add column of_the_future text;\n"
 
 
@@ -44,6 +46,8 @@ def next_package(package: Path, folder: Path) -> Path:
     (program / "store" / "migrations" / "9000_future.sql").write_text(MIGRATION)
     source = program / "__init__.py"
     source.write_text(source.read_text().replace("__version__ = ", f"__version__ = '{NEXT}'  # "))
+    with (tree / CONFIG.lstrip("/")).open("a") as shipped:
+        shipped.write("# A key of the future.\n")
     made = folder / f"syncd_{NEXT}.deb"
     subprocess.run(["dpkg-deb", "--build", "--root-owner-group", tree, made], check=True)
     shutil.rmtree(tree)
@@ -121,7 +125,7 @@ def test_an_upgrade_keeps_data_configuration_and_history_and_can_be_rolled_back(
     before = blank.run("syncd", "runs", "--json").stdout
     history = blank.run("syncd", "config", "history", "--json").stdout
     shutil.copy(next_package, blank.path("/root/next.deb"))
-    blank.run("apt-get", "install", "--yes", "/root/next.deb")
+    blank.run(*UPGRADE, "/root/next.deb")
     assert is_active(blank)
     assert NEXT in blank.run("syncd", "--version").stdout
     assert blank.path(CONFIG).read_text().endswith(text)
@@ -129,7 +133,7 @@ def test_an_upgrade_keeps_data_configuration_and_history_and_can_be_rolled_back(
     assert blank.run("syncd", "config", "history", "--json").stdout == history
     blank.run("syncd", "sync", "mine")
     # and back again, on the store that the later version has migrated
-    blank.run("apt-get", "install", "--yes", "--allow-downgrades", f"/root/{package.name}")
+    blank.run(*UPGRADE, "--allow-downgrades", f"/root/{package.name}")
     assert is_active(blank)
     assert NEXT not in blank.run("syncd", "--version").stdout
     assert blank.run("syncd", "sync", "mine").returncode == 0
@@ -143,7 +147,7 @@ def test_a_bad_configuration_does_not_leave_the_package_half_installed(
     with blank.path(CONFIG).open("a") as file:
         file.write('[jobs.mine]\nkind = "nonsense"\n')
     shutil.copy(next_package, blank.path("/root/next.deb"))
-    done = blank.run("apt-get", "install", "--yes", "/root/next.deb")
+    done = blank.run(*UPGRADE, "/root/next.deb")
     assert blank.run("dpkg", "--audit").stdout == ""
     assert (
         "nonsense"
@@ -160,6 +164,6 @@ def test_a_stopped_service_is_not_started_by_an_upgrade(
     install(blank, package)
     blank.run("systemctl", "disable", "--now", "syncd")
     shutil.copy(next_package, blank.path("/root/next.deb"))
-    blank.run("apt-get", "install", "--yes", "/root/next.deb")
+    blank.run(*UPGRADE, "/root/next.deb")
     assert not is_active(blank)
     assert blank.run("systemctl", "is-enabled", "syncd", check=False).stdout.strip() == "disabled"
