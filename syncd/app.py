@@ -148,7 +148,7 @@ def _check_opens(config: Config) -> None:
     dsn, data = config.store.dsn, Path(config.daemon.state_dir) / "postgresql" / "data"
     if config.store.embedded and not data.exists():
         raise Unknown("the store is not made yet: the first start of the daemon makes it")
-    if dsn.source == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY"):
+    if secrets.for_service_alone(dsn):
         raise Unknown("store.dsn can only be read by the service, and no daemon answers")
 
 

@@ -6,8 +6,9 @@ from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.config.problems import ConfigInvalid
+from syncd.config.references import secret_references
 from syncd.doctor.case import Case
-from syncd.doctor.files import judge, secret_references
+from syncd.doctor.files import judge
 from syncd.doctor.finding import Finding, failed, many, ok, skipped, warning
 from syncd.errors import ConfigurationError
 
@@ -48,7 +49,7 @@ def files(case: Case) -> Iterator[Finding]:
 
 def references(case: Case) -> Iterator[Finding]:
     """Read each secret that would be used."""
-    found = secret_references(case.config)
+    found = {".".join(path): each for path, each in secret_references(case.config).items()}
     for key, secret in found.items():
         if case.unknowable(secret):
             yield skipped(f"{secret} can only be read by the service, and no daemon answers",

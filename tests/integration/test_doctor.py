@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import Site, job, secrets_of, site, toml, until
+from daemon_helpers import Manager, Site, job, secrets_of, site, toml, until
 from frozen import frozen
 from psycopg.conninfo import conninfo_to_dict
 
@@ -60,6 +61,19 @@ def silent_endpoint() -> Iterator[str]:
     """Give the URL of a server that takes connections and never says anything."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_daemon_under_a_service_manager_is_known_to_be_watched(tmp_path: Path) -> None:
+    manager = Manager(tmp_path / "notify")
+    try:
+        with site() as place:
+            place.configure({"hosts": job()})
+            place.up(manager.environment)
+            watchdog = found(doctor(place, "--offline", status=0), "daemon.watchdog")
+            assert watchdog["state"] == "ok", watchdog
+            assert "within 4 s" in watchdog["found"]
+    finally:
+        manager.close()
 
 
 def test_all_is_well_with_a_daemon_on_the_embedded_store() -> None:
