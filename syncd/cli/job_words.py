@@ -59,7 +59,7 @@ def account_words(held: Json, zone: tzinfo) -> str:
 
 
 def wait_words(run: Json, zone: tzinfo) -> str:
-    """Return why a run waits: `waits: a worker`, `waits: window until 12:00`, `retries at 10:20`."""
+    """Return why a run waits: `waits: disk …`, `waits: window until 12:00`, `retries at 10:20`."""
     reason, until = run["reason"], run["until"]
     if reason == "retry" and until:
         return f"retries at {clock_time(until, zone)}"

@@ -73,7 +73,9 @@ class Queued(FakeCommands):
 def test_each_reason_is_told_once_where_there_is_no_terminal(capsys):
     watch(Session(Queued(), FakeReads(), "me", local=False), {RUN: "ho\x1bsts"}, UTC)
     assert capsys.readouterr().err.splitlines() == [
-        "ho\\x1bsts waits: load above load_limit", "ho\\x1bsts waits: window", "ho\\x1bsts waits: retry"
+        "ho\\x1bsts waits: load above load_limit",
+        "ho\\x1bsts waits: window",
+        "ho\\x1bsts waits: retry",
     ]  # fmt: skip
 
 
