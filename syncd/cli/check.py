@@ -49,7 +49,7 @@ def check(
         raise
     for warning in config.warnings:
         tell(f"warning: {warning}")
-    if not without_secrets:
+    if not without_secrets and not quiet:
         _tell_unread(config)
     if job is not None and job not in config.enabled_jobs():
         raise NotFound(f"there is no enabled job {job!r}")

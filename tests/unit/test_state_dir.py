@@ -31,3 +31,12 @@ def test_a_damaged_key_is_told_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "fingerprint.key").write_bytes(b"short")
     with pytest.raises(StoreError, match=r"fingerprint.key is damaged; remove it"):
         fingerprint_key(tmp_path)
+
+
+def test_a_file_that_keeps_the_directory_from_being_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with (
+        pytest.raises(StoreError, match=r"can't be used: Is a directory \(.*/lock\)"),
+        locked(tmp_path),
+    ):
+        pass

@@ -136,6 +136,7 @@ def test_check_passes_over_credentials_that_only_the_service_has(file, monkeypat
         "not read, since systemd gives it to the service alone: credential SYNCD" in result.stderr
     )
     assert "not read" not in check(file, "--without-secrets").output
+    assert check(file, "--quiet").output == ""
 
 
 def test_check_reads_the_other_secrets_and_inside_a_service_its_credentials(
