@@ -71,11 +71,13 @@ class Queued(FakeCommands):
 
 
 def test_each_reason_is_told_once_where_there_is_no_terminal(capsys):
-    watch(Session(Queued(), FakeReads(), "me", local=False), {RUN: "ho\x1bsts"}, UTC)
+    reads = FakeReads()
+    reads.run_answer |= {"error_class": "network", "error": "down"}
+    watch(Session(Queued(), reads, "me", local=False), {RUN: "ho\x1bsts"}, UTC)
     assert capsys.readouterr().err.splitlines() == [
         "ho\\x1bsts waits: load above load_limit",
         "ho\\x1bsts waits: window",
-        "ho\\x1bsts waits: retry",
+        "ho\\x1bsts waits: retry, since it failed: network: down",
     ]  # fmt: skip
 
 
