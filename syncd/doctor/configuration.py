@@ -14,9 +14,9 @@ from syncd.errors import ConfigurationError
 
 
 def valid(case: Case) -> Iterator[Finding]:
-    """Read the files again: a reload would."""
+    """Read the files again, in the daemon as a reload would: with the secrets."""
     try:
-        read = load(case.file, case.environ)
+        read = load(case.file, case.environ, check_secrets=case.daemon is not None)
     except ConfigInvalid as error:
         for problem in error.problems:
             yield failed(str(problem), "mend it; a running daemon keeps what it has until then")

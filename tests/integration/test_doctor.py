@@ -324,6 +324,24 @@ def test_a_broken_configuration_is_told_with_all_problems(dsn: str) -> None:
         assert [row["found"] for row in report["checks"]] == told
 
 
+def test_files_whose_secret_is_missing_are_not_called_ready_for_a_reload() -> None:
+    with site() as place:
+        place.configure({"hosts": job(every="1h")})
+        place.up()
+        missing = place.state_dir / "no-such-secret"
+        later = {
+            "provider": "tencent",
+            "access_key_id": "id",
+            "access_key_secret": {"file": str(missing)},
+        }
+        folder = place.config.parent / "conf.d"
+        folder.mkdir()
+        (folder / "later.toml").write_text(toml({"accounts": {"later": later}}))
+        row = found(doctor(place, "--offline", status=78), "configuration.valid")
+        assert row["state"] == "failed"
+        assert str(missing) in row["found"]
+
+
 def test_a_changed_configuration_asks_for_a_reload(dsn: str) -> None:
     with site(dsn) as place:
         place.configure({"hosts": job()})
