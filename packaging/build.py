@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import papers
-from environment import HOME, build_environment
+from environment import build_environment
 
 SOURCE: Final = Path(__file__).resolve().parent.parent
 OUTPUT: Final = SOURCE / "dist"
@@ -28,7 +28,7 @@ _CONFFILE_MODE: Final = 0o640  # of root and, after postinst, the group syncd: s
 _CLOSED: Final = ("etc/syncd", "etc/syncd/conf.d")
 
 _PLACES: Final = {
-    "systemd/syncd.service": "lib/systemd/system/syncd.service",
+    "systemd/syncd.service": "usr/lib/systemd/system/syncd.service",
     "systemd/syncd.sysusers": "usr/lib/sysusers.d/syncd.conf",
     "systemd/syncd.tmpfiles": "usr/lib/tmpfiles.d/syncd.conf",
     "systemd/notify-reload.conf": f"{_DOC}/examples/notify-reload.conf",
@@ -41,7 +41,7 @@ _PLACES_WHERE_PRESENT: Final = {
     "packaging/completions/syncd.bash": "usr/share/bash-completion/completions/syncd",
     "packaging/completions/_syncd": "usr/share/zsh/vendor-completions/_syncd",
     "packaging/completions/syncd.fish": "usr/share/fish/vendor_completions.d/syncd.fish",
-    "packaging/prometheus/*.yml": "usr/share/syncd/prometheus",
+    "packaging/prometheus/*.rules.yml": "usr/share/syncd/prometheus",
     "packaging/grafana/*.json": "usr/share/syncd/grafana",
 }
 
@@ -58,10 +58,10 @@ def main() -> None:
         packages = build_environment(SOURCE, root, work, python, architecture)
         install_files(SOURCE, root)
         _write_papers(root, packages, version)
-        _normalise(root)
+        normalise(root)
         text = papers.control(root, version, architecture, python, work)
         _write_control(root, text)
-        print(_pack(root, f"syncd_{version}_{architecture}.deb"))
+        print(_pack(root, f"syncd_{version}_{architecture}.deb"))  # noqa: T201
 
 
 def install_files(source: Path, root: Path) -> None:
@@ -92,7 +92,7 @@ def _write_papers(root: Path, packages: Path, version: str) -> None:
             _copy(path, doc / path.name)
 
 
-def _normalise(root: Path) -> None:
+def normalise(root: Path) -> None:
     """Give everything the rights and the time that it is to have."""
     for path in root.rglob("*"):
         if not path.is_symlink():
@@ -113,7 +113,10 @@ def _write_control(root: Path, control: str) -> None:
     """Write the DEBIAN directory; the sums and the conffiles are those of the tree."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     names = {path: path.relative_to(root).as_posix() for path in files}
-    sums = {name: hashlib.md5(path.read_bytes()).hexdigest() for path, name in names.items()}
+    sums = {
+        name: hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        for path, name in names.items()
+    }
     conffiles = [name for name in sums if name.startswith("etc/")]
     lines = [f"{digest}  {name}\n" for name, digest in sums.items() if name not in conffiles]
     place = root / "DEBIAN"
@@ -149,7 +152,10 @@ def _version() -> str:
 def _epoch() -> int:
     """Return the time of everything in the package."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or _output("git", "-C", str(SOURCE), "log", "-1", "--format=%ct"))
+    try:
+        return int(given or _output("git", "-C", str(SOURCE), "log", "-1", "--format=%ct"))
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit("outside a git checkout, set SOURCE_DATE_EPOCH") from error
 
 
 def _output(*command: str) -> str:

@@ -1,10 +1,9 @@
 """Build /opt/syncd: an environment of its own for Debian's interpreter, from the locked packages.
 
-It is laid out as venv(3) would, by hand: venv would write the paths of this machine into it, and ask
-for the target's interpreter to be here.
+It is laid out by hand as the venv module would: that writes the paths of this machine into it, and
+asks for the target's interpreter to be here.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -40,11 +39,11 @@ def build_environment(source: Path, root: Path, work: Path, python: str, archite
     packages = root / HOME / "lib" / f"python{python}" / "site-packages"
     _pip(
         *("install", "--no-deps", "--no-index", "--no-compile", "--target", str(packages)),
-        *(*_target(python, architecture), "--only-binary", ":all:"),
+        *(*target(python, architecture), "--only-binary", ":all:"),
         *map(str, wheels),
     )
     prune(packages)
-    _lay_out(root, python)
+    lay_out(root, python)
     return packages
 
 
@@ -53,7 +52,7 @@ def _wheels(source: Path, work: Path, python: str, architecture: str) -> list[Pa
     fetched, made = work / "fetched", work / "made"
     _pip(
         *("download", "--no-deps", "--require-hashes", "--dest", str(fetched)),
-        *_target(python, architecture),
+        *target(python, architecture),
         *("--requirement", str(source / "requirements" / "run.txt")),
     )
     sources = [path for path in fetched.iterdir() if path.suffix != ".whl"]
@@ -81,7 +80,7 @@ def _make_wheels(to: Path, sources: Sequence[str]) -> None:
     _pip("wheel", *options, *sources)
 
 
-def _target(python: str, architecture: str) -> Iterable[str]:
+def target(python: str, architecture: str) -> Iterable[str]:
     """Return pip's options for the interpreter and the platform of the target."""
     if architecture not in _MACHINES:
         raise SystemExit(f"no package for {architecture}: only {', '.join(_MACHINES)}")
@@ -98,24 +97,25 @@ def _target(python: str, architecture: str) -> Iterable[str]:
 
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*command, *arguments], check=True)
+    if subprocess.run([*command, *arguments], check=False).returncode != 0:
+        raise SystemExit(f"pip {arguments[0]} fails; it says why above")
 
 
-def _lay_out(root: Path, python: str) -> None:
+def lay_out(root: Path, python: str) -> None:
     """Add what makes a directory an environment, and the commands."""
     home = root / HOME
     interpreter = f"/usr/bin/python{python}"
+    (home / "bin").mkdir(parents=True)
     (home / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
         f"executable = {interpreter}\n"
     )
-    (home / "bin").mkdir()
     (home / "bin" / "python3").symlink_to(interpreter)
     command = home / "bin" / "syncd"
     command.write_text(_COMMAND.format(home=HOME))
     command.chmod(0o755)
     for name in _FOR_ADMINISTRATORS:
         target = f"../lib/python{python}/site-packages/{_POSTGRESQL}/{name}"
-        os.symlink(target, home / "bin" / name)
+        (home / "bin" / name).symlink_to(target)
     (root / "usr" / "bin").mkdir(parents=True)
     (root / "usr" / "bin" / "syncd").symlink_to(f"/{HOME}/bin/syncd")

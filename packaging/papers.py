@@ -95,7 +95,7 @@ def write_compressed(path: Path, text: str) -> None:
 
 
 def _libraries(root: Path, work: Path) -> list[str]:
-    """Return the packages of the shared libraries that the programs under `root` are linked with."""
+    """Return Debian's packages of the shared libraries that what is under `root` is linked with."""
     elves = [path for path in root.rglob("*") if not path.is_symlink() and _is_elf(path)]
     (root / "DEBIAN").mkdir()  # a sign to it of where the root is, for libraries found by $ORIGIN
     (work / "debian").mkdir()

@@ -1,7 +1,5 @@
 """The composition root: puts the parts together for the daemon, and for a command without one."""
 
-import os
-import pwd
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -47,7 +45,7 @@ from syncd.telemetry.health import Health, Signal
 from syncd.telemetry.logging import LogFormat, LogLevel, configure, get_logger
 from syncd.telemetry.metrics import Metrics
 from syncd.telemetry.run_lines import keep_runs
-from syncd.telemetry.run_logs import DIRECTORY, RunLogs
+from syncd.telemetry.run_logs import RunLogs
 
 _LOOP_STALE: Final = 10.0  # seconds without a turn of the timetable: the daemon is not well
 _STORE_STALE: Final = 15.0  # seconds without an answer of the store, which is asked every few
@@ -77,7 +75,7 @@ class _Assembly:
 
 
 def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
-    """Run the daemon; return its exit status.
+    """Run the daemon, for root as the owner of the state directory; return its exit status.
 
     Raises ConfigurationError (ConfigInvalid with all problems), Conflict when another syncd has the
     state directory, StoreError when the store can't be started.
@@ -85,6 +83,7 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     configure(form, level, secrets.known)
     _take_early_signals()
     config = load(file, check_secrets=True)
+    state_dir.become_owner(Path(config.daemon.state_dir))
     with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
         entry = attempt.entry(store.dsn, store.session, form, level)
         versions = Versions(Path(config.daemon.state_dir))
@@ -115,8 +114,9 @@ def local_store(config: Config) -> Iterator[Store]:
     """
     with ExitStack() as stack:
         if config.store.embedded:
-            _become_owner(config)
-            stack.enter_context(state_dir.locked(Path(config.daemon.state_dir)))
+            directory = Path(config.daemon.state_dir)
+            state_dir.become_owner(directory)
+            stack.enter_context(state_dir.locked(directory))
         store, _ = stack.enter_context(_served(config))
         yield store
 
@@ -158,11 +158,12 @@ def local_session(config: Config) -> Iterator[LocalSession]:
 
     Raises as `local_store` does, and ConfigurationError when the store is not migrated by us.
     """
-    _become_owner(config)
+    directory = Path(config.daemon.state_dir)
+    state_dir.become_owner(directory)
     log, metrics = get_logger(), Metrics(__version__, Clock().now())
     with _used(config) as (instance, outbox), _served(config) as (store, _):
         migrate(store)
-        key = state_dir.fingerprint_key(Path(config.daemon.state_dir))
+        key = state_dir.fingerprint_key(directory)
         accounts = assembly.Accounts(store, metrics.observe_api, key)
         session = LocalSession(
             store=store,
@@ -189,8 +190,8 @@ def restore_dump(config: Config, name: str, tell: Callable[[str], None]) -> Rest
     server, directory = own_server(config), Path(config.daemon.state_dir)
     backups = Backups(directory)
     with backups.opened(name) as file:  # as root: the file may be closed to the owner
+        state_dir.become_owner(directory)
         check_contents(file)
-        _become_owner(config)
         with _stopped(directory) as instance:
             try:
                 server.start(_SERVER_START)
@@ -230,7 +231,7 @@ def _used(config: Config) -> Iterator[tuple[str, Outbox]]:
     """
     directory = Path(config.daemon.state_dir)
     with state_dir.locked(directory) as instance:
-        keep_runs(RunLogs(directory / DIRECTORY), secrets.known)
+        keep_runs(RunLogs(directory), secrets.known)
         outbox = Outbox(directory / "outbox")
         try:
             yield instance, outbox
@@ -258,17 +259,6 @@ def _served(
     finally:
         if server:
             server.stop(_SERVER_STOP)
-
-
-def _become_owner(config: Config) -> None:
-    """Go on as the owner of the state directory, so that root leaves no file of its own there."""
-    directory = Path(config.daemon.state_dir)
-    if os.geteuid() != 0 or not directory.exists() or directory.stat().st_uid == 0:
-        return
-    owner = pwd.getpwuid(directory.stat().st_uid)
-    os.initgroups(owner.pw_name, owner.pw_gid)
-    os.setgid(owner.pw_gid)
-    os.setuid(owner.pw_uid)
 
 
 def _daemon(  # noqa: PLR0913 - the parts that `run` holds
@@ -323,7 +313,7 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
             health,
             StoreLogs(
                 partial(store.transaction, operation="read", limit=_LOG_LIMIT),
-                RunLogs(directory / DIRECTORY),
+                RunLogs(directory),
             ),
         )
         listen = config.listen

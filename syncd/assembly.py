@@ -28,7 +28,7 @@ from syncd.providers.base import AccountAccess, Provider
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.resources import Managed
-from syncd.telemetry import run_logs
+from syncd.telemetry.run_logs import RunLogs
 
 ApiObserver = Callable[[str, str, str, float], None]
 """Hears of each call: provider, API, outcome, seconds."""
@@ -173,7 +173,7 @@ def retention_settings(config: Config) -> RetentionSettings:
     return RetentionSettings(
         keep=dict(config.retention),
         jobs=tuple(config.jobs),
-        logs=Path(config.daemon.state_dir) / run_logs.DIRECTORY,
+        logs=RunLogs(Path(config.daemon.state_dir)),
     )
 
 

@@ -28,7 +28,7 @@ from syncd.telemetry.logging import (
     get_logger,
 )
 from syncd.telemetry.run_lines import keep_runs
-from syncd.telemetry.run_logs import DIRECTORY, RunLogs
+from syncd.telemetry.run_logs import RunLogs
 
 _Setup = tuple[Config, str, str, LogFormat, LogLevel]
 
@@ -72,7 +72,7 @@ def main() -> None:
     configure(form, level, secrets.known)
     job = parent.order.job
     bind_process(job=job, run=str(parent.order.claim.run_id))
-    keep_runs(RunLogs(Path(config.daemon.state_dir) / DIRECTORY), secrets.known)
+    keep_runs(RunLogs(Path(config.daemon.state_dir)), secrets.known)
     pool = {"pool_min": 1, "pool_max": config.jobs[job].max_concurrent_items + 1}
     store = assembly.open_store(
         replace(config, store=config.store.model_copy(update=pool)), dsn, session

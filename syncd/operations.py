@@ -14,7 +14,7 @@ from syncd.control.commands import Json
 from syncd.daemon import Daemon
 from syncd.dispatch.planner import Planned
 from syncd.errors import Conflict, describe
-from syncd.model.run import Priority, RunId, Selection
+from syncd.model.run import FINAL, Priority, RunId, Selection
 from syncd.outlook import Outlook, pause_document
 from syncd.store import views
 from syncd.store.database import Store
@@ -91,7 +91,7 @@ class Operations:
         if not self._daemon.dispatch.board.wait_final(RunId(run_id), seconds):
             return False
         with self._store.transaction() as tx:
-            return views.run(tx, run_id)["status"] not in ("pending", "running")
+            return views.run(tx, run_id)["status"] in FINAL
 
     def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:
         """Return what a run would change."""

@@ -2,16 +2,21 @@
 
 import fcntl
 import os
+import pwd
 import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from syncd.durable import write_whole
 from syncd.errors import Conflict, StoreError
 
 KEY_BYTES: Final = 32
+
+_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextmanager
@@ -24,7 +29,7 @@ def locked(path: Path) -> Iterator[str]:
     """
     try:
         path.mkdir(mode=0o711, parents=True, exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(path / "lock", _LOCK_FLAGS, 0o600)
     except OSError as error:
         raise StoreError(
             f"{path}: the state directory can't be used: {error.strerror} ({error.filename})"
@@ -44,10 +49,7 @@ def fingerprint_key(path: Path) -> bytes:
     file = path / "fingerprint.key"
     try:
         if not file.exists():
-            fresh = path / "fingerprint.key.new"
-            fresh.touch(mode=0o600)
-            fresh.write_bytes(secrets.token_bytes(KEY_BYTES))
-            fresh.replace(file)
+            write_whole(file, secrets.token_bytes(KEY_BYTES))
         key = file.read_bytes()
     except OSError as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
@@ -74,11 +76,10 @@ def _instance(path: Path) -> str:
     """Return the name under which runs are owned: this machine's, and the directory's own."""
     file = path / "instance"
     try:
-        if not file.exists():
-            fresh = path / "instance.new"
-            fresh.write_text(secrets.token_hex(8))
-            fresh.replace(file)
-        own = file.read_text().strip()
+        own = file.read_text().strip() if file.exists() else ""
+        if not own:  # new, or emptied by a power cut: without a name of its own it would be shared
+            own = secrets.token_hex(8)
+            write_whole(file, own.encode())
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{file}: the state directory can't be used: {error}") from error
     return f"{socket.gethostname()}:{own}"
@@ -91,17 +92,15 @@ def as_owner(path: Path) -> Iterator[None]:
     So it leaves nothing there that the owner can't use, and follows no link of the owner's further
     than the owner could. For processes of one thread. Raises StoreError for a root who may not.
     """
-    owner = _owner(path)
-    if os.geteuid() != 0 or owner is None or owner.st_uid == 0:
+    owner = _other_owner(path)
+    if owner is None:
         yield
         return
     groups, group = os.getgroups(), os.getegid()
-    try:
-        os.setgroups([owner.st_gid])
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
-    except OSError as error:  # in a sandbox without capabilities; nothing is done as this process
-        raise StoreError(f"{path}: can't act as its owner: {error.strerror}") from error
+    with _refusal_told(path):
+        os.setgroups(owner.groups)
+        os.setegid(owner.gid)
+        os.seteuid(owner.uid)
     try:
         yield
     finally:
@@ -110,9 +109,46 @@ def as_owner(path: Path) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def _owner(path: Path) -> os.stat_result | None:
-    """Return the status of a directory, None where there is none or it is out of sight."""
+def become_owner(path: Path) -> None:
+    """Have root go on as the owner of a directory for good, as `as_owner` does for a while."""
+    owner = _other_owner(path)
+    if owner is None:
+        return
+    with _refusal_told(path):
+        os.setgroups(owner.groups)
+        os.setgid(owner.gid)
+        os.setuid(owner.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whom root is to act as."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+
+
+def _other_owner(path: Path) -> _Owner | None:
+    """Return the owner of a directory, if we are root and it is not root's; it needs no name."""
     try:
-        return path.stat()
-    except OSError:
+        status = path.stat()
+    except OSError:  # there is none, or it is out of sight
         return None
+    if os.geteuid() != 0 or status.st_uid == 0:
+        return None
+    try:
+        entry = pwd.getpwuid(status.st_uid)
+    except KeyError:
+        return _Owner(status.st_uid, status.st_gid, [status.st_gid])
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return _Owner(entry.pw_uid, entry.pw_gid, groups)
+
+
+@contextmanager
+def _refusal_told(path: Path) -> Iterator[None]:
+    """Raise StoreError where root has no such power, as in a sandbox without capabilities."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: can't act as its owner: {error.strerror}") from error

@@ -3,7 +3,6 @@
 Nothing here sleeps for a fixed time: everything is waited for by its condition, with a deadline.
 """
 
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ import msgspec
 import psycopg
 from databases import reachable_directory
 from psycopg.rows import dict_row
+from toml_text import toml
 
 from syncd.control.client import Client, _Connection
 from syncd.demo.emulator import KEYS, Emulator, Fault, World
@@ -50,21 +50,6 @@ def until(condition: Callable[[], T], seconds: float, what: str) -> T:
 def job(**keys: Any) -> Row:
     """Return a cloud job of all accounts; without retries, due by hand only."""
     return {"kind": "cloud", "retries": [], **keys}
-
-
-def toml(tables: Mapping[str, Any], prefix: str = "") -> str:
-    """Return tables, and tables in tables, as TOML."""
-    lines = [f"{k} = {_value(v)}" for k, v in tables.items() if not isinstance(v, dict)]
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{prefix}{name}]", toml(table, f"{prefix}{name}.")]
-    return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + "}"
-    return json.dumps(value)
 
 
 _NO_UPKEEP: Mapping[str, Row] = {

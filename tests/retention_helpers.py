@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from dispatch_helpers import Bench
 from syncd.context import Clock
 from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.model.run import new_run_id
+from syncd.telemetry.run_logs import RunLogs
 
 KEEP = {"runs": 90, "changes": 400, "deleted_resources": 30, "run_logs": 30}
 """Days, as the configuration has them by default."""
@@ -22,7 +22,7 @@ def ago(days: float) -> datetime:
 
 def retention(
     bench: Bench,
-    logs: Path,
+    logs: RunLogs,
     *,
     jobs: Collection[str] = (),
     clock: Clock | None = None,

@@ -7,12 +7,13 @@ import click
 
 from syncd.cli.cells import Cell, cell
 from syncd.cli.moments import moment_cell
-from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.screen import confirm, print_json, print_line, print_table, tell
 from syncd.cli.session import working
 from syncd.cli.settings import Settings
 from syncd.cli.watch import ended_well, tell_failure, watch
 from syncd.errors import ConfigurationError
 from syncd.model.run import Selection
+from syncd.state_dir import as_owner
 
 Json = dict[str, Any]
 _KIND = "backup"
@@ -49,7 +50,9 @@ def list_dumps(settings: Settings, *, as_json: bool) -> None:
     """List the dumps there are, the newest first."""
     from syncd.store.backups import Backups
 
-    dumps = Backups(Path(settings.config.daemon.state_dir)).dumps()
+    directory = Path(settings.config.daemon.state_dir)
+    with as_owner(directory):
+        dumps = Backups(directory).dumps()
     if as_json:
         print_json(
             [
@@ -81,9 +84,7 @@ def restore(settings: Settings, file: str, *, yes: bool, as_json: bool) -> None:
 
     config = settings.config
     app.own_server(config)
-    if not yes:
-        question = f"Replace the data of {config.daemon.state_dir} by those of {file}?"
-        click.confirm(question, abort=True, err=True)
+    confirm(f"replace the data of {config.daemon.state_dir} by those of {file}?", yes=yes)
     done = app.restore_dump(config, file, tell)
     applied = [f"{m.number:04}" for m in done.migrations]
     safety = str(done.safety.path) if done.safety else None

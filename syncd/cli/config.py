@@ -3,7 +3,6 @@
 Works on files alone, without daemon and store. Root acts as the owner of the state directory there.
 """
 
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 import click
 
 from syncd.cli.cells import Cell, cell, clean
+from syncd.cli.config_diff import differences, summary
 from syncd.cli.moments import moment_cell
-from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.screen import confirm, print_json, print_line, print_table, tell
 from syncd.cli.session import me
 from syncd.cli.settings import Settings
+from syncd.config.restore import Restore, carry_out, check_valid, current_files, plan
 from syncd.config.versions import Version, Versions, content_digest, in_force
-from syncd.errors import BadRequest, NotFound, StoreError, SyncdError
+from syncd.control.client import Client
+from syncd.errors import BadRequest, Conflict, NotFound, StoreError, SyncdError
 from syncd.state_dir import as_owner
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -62,8 +64,6 @@ def history(settings: Settings, *, as_json: bool) -> None:
 
 def _history(settings: Settings) -> list[dict[str, Any]]:
     """Return the versions as JSON shows them; what changed is told against the one in force."""
-    from syncd.cli.config_diff import summary
-
     versions = Versions(settings.state_dir)
     with as_owner(settings.state_dir):
         found = [(version, _files(versions, version)) for version in versions.all()]
@@ -132,9 +132,6 @@ def diff(settings: Settings, version: int, other: int | None, *, as_json: bool) 
 
     Secrets that are written into the files are masked: a changed one shows as a changed line.
     """
-    from syncd.cli.config_diff import differences
-    from syncd.config.restore import current_files
-
     old = _version(settings, version)[1]
     new = current_files(settings.file) if other is None else _version(settings, other)[1]
     found = differences(old, new, _all_files(settings))
@@ -184,8 +181,6 @@ def restore(settings: Settings, version: int, *, yes: bool, reloads: bool, as_js
 
     The files that it replaces or removes are kept first, as a version of their own.
     """
-    from syncd.config.restore import carry_out, check_valid, current_files, plan
-
     found, files = _version(settings, version)
     if found.main != settings.file.name:
         raise BadRequest(
@@ -196,20 +191,10 @@ def restore(settings: Settings, version: int, *, yes: bool, reloads: bool, as_js
     current = current_files(settings.file)
     todo = plan(settings.file, files, current)
     kept = None
-    if not todo.changes_nothing:
-        changes = [
-            f"{name} is {'replaced' if name in current else 'made'}" for name in todo.written
-        ]
-        changes += [f"{name} is removed" for name in todo.removed]
-        _ask(changes, yes=yes)
-        kept = _keep(settings, current, version)
-        try:
-            carry_out(todo)
-        except SyncdError as error:
-            raise SyncdError(f"{error}\nwhat stood there is kept as version {kept}") from error
-        _tell_done(changes, version, kept)
-    else:
+    if todo.changes_nothing:
         tell(f"the files are those of version {version} already")
+    else:
+        kept = _put_back(settings, todo, current, version, yes=yes)
     fixed = _reload(settings) if reloads else []
     if as_json:
         print_json(
@@ -222,15 +207,27 @@ def restore(settings: Settings, version: int, *, yes: bool, reloads: bool, as_js
         tell("`syncd reload` has the daemon take it up")
 
 
-def _ask(changes: list[str], *, yes: bool) -> None:
-    """Have a person agree; raises BadRequest where nobody can, click.Abort when one does not."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadRequest("say --yes: there is no terminal to ask at")
-    for change in changes:
-        tell(change)
-    click.confirm("go on?", abort=True, err=True)
+def _put_back(
+    settings: Settings, todo: Restore, current: dict[str, bytes], version: int, *, yes: bool
+) -> int | None:
+    """Keep the current files and replace them; return the number under which they are kept."""
+    changes = [(name, "replaced" if name in current else "made") for name in todo.written]
+    changes += [(name, "removed") for name in todo.removed]
+    confirm("go on?", [f"{name} is to be {done}" for name, done in changes], yes=yes)
+    kept = _keep(settings, current, version)
+    if current_files(settings.file) != current:
+        raise Conflict("the files have changed meanwhile: nothing is replaced")
+    try:
+        carry_out(todo)
+    except SyncdError as error:
+        stands = f"\nwhat stood there is kept as version {kept}" if kept else ""
+        raise SyncdError(f"{error}{stands}") from error
+    for name, done in changes:
+        tell(f"{name} is {done}")
+    tell(f"the files are those of version {version} now")
+    if kept:
+        tell(f"what stood there is version {kept}")
+    return kept
 
 
 def _keep(settings: Settings, current: dict[str, bytes], restored: int) -> int | None:
@@ -249,18 +246,8 @@ def _keep(settings: Settings, current: dict[str, bytes], restored: int) -> int |
     return number
 
 
-def _tell_done(changes: list[str], version: int, kept: int | None) -> None:
-    for change in changes:
-        tell(change)
-    tell(f"the files are those of version {version} now")
-    if kept is not None:
-        tell(f"what stood there is version {kept}")
-
-
 def _reload(settings: Settings) -> list[str]:
     """Have the daemon read the files; return what needs a restart."""
-    from syncd.control.client import Client
-
     fixed = list(Client(Settings(settings.file).socket).reload(me()))
     tell("the configuration is reloaded")
     for key in fixed:

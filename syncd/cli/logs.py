@@ -14,10 +14,12 @@ from syncd.cli.screen import print_json_lines, print_lines, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
-from syncd.control.run_log import FINAL, FileLogs, LogReads
+from syncd.control.run_log import FileLogs, LogReads
 from syncd.errors import NotFound, StoreError, Unreachable
 from syncd.model.queries import RunQuery
-from syncd.telemetry.run_logs import DIRECTORY, RunLogs
+from syncd.model.run import FINAL
+from syncd.state_dir import as_owner
+from syncd.telemetry.run_logs import RunLogs
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -161,7 +163,8 @@ class _Files:
 
     def __init__(self, settings: Settings, nobody: Unreachable) -> None:
         self._settings, self._nobody = settings, nobody
-        self._files = FileLogs(RunLogs(Path(settings.config.daemon.state_dir) / DIRECTORY))
+        self._state_dir = Path(settings.config.daemon.state_dir)
+        self._files = FileLogs(RunLogs(self._state_dir))
 
     def log(self, run: str, offset: int) -> Json:
         """Read a piece; where there is none, the store's word on the run is all."""
@@ -187,8 +190,9 @@ class _Files:
         return youngest if youngest and youngest > run else None
 
     def _read(self, read: Callable[[], T]) -> T:
-        """Return what is read; when it can't be, both failures are told."""
+        """Return what is read, by root as the owner; when it can't be, both failures are told."""
         try:
-            return read()
+            with as_owner(self._state_dir):
+                return read()
         except StoreError as error:
             raise Unreachable(f"{self._nobody}\nand without it: {error}") from error

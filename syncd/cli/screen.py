@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from syncd.cli.cells import Cell, clean, column_widths, plain_table
+from syncd.errors import BadRequest
 
 _JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)} | {
     code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -32,6 +33,20 @@ def complain(message: str) -> None:
 def tell(message: str) -> None:
     """Say something that is not data."""
     click.echo(clean(message), err=True)
+
+
+def confirm(question: str, facts: Iterable[str] = (), *, yes: bool) -> None:
+    """Tell facts and have a person agree; raises BadRequest where nobody can, click.Abort for no.
+
+    With `yes` somebody has agreed already.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadRequest("say --yes: there is no terminal to ask at")
+    for fact in facts:
+        tell(fact)
+    click.confirm(clean(question), abort=True, err=True)
 
 
 def print_json(value: object) -> None:

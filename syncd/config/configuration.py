@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator, field_validator
 
 from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
-from syncd.config.jobs import Job, built_in, parse_job
+from syncd.config.jobs import UPKEEP, Job, built_in, parse_job
 from syncd.config.schema import (
     Account,
     Backup,
@@ -45,6 +45,17 @@ class Tables(Table):
     jobs: dict[TableName, Annotated[Job, PlainValidator(parse_job)]] = Field(
         default={}, description="A named unit of work."
     )
+
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _name_says_kind(cls, jobs: Any) -> Any:  # noqa: ANN401 - not validated yet
+        """Let `[jobs.retention]` go without its kind, which no other job of that name may have."""
+        if not isinstance(jobs, dict):
+            return jobs
+        return {
+            name: {"kind": name, **job} if name in UPKEEP and isinstance(job, dict) else job
+            for name, job in jobs.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from typing import Final
 from syncd.config.files import CONF_D, of_sources, read_files
 from syncd.config.load import ConfigInvalid, validate
 from syncd.config.source_file import SourceFile
-from syncd.config.versions import sync_directory
+from syncd.durable import PRIVATE, sync_directory, write_new
 from syncd.errors import ConfigurationError, SyncdError
 
-_PRIVATE: Final = 0o600
 _OTHERS: Final = 0o007
 
 
@@ -120,7 +119,7 @@ def _target(main: Path, name: str) -> _Target:
     with suppress(FileNotFoundError):
         mode, owner = _manners(main)
         return _Target(path, mode & ~_OTHERS, owner)
-    return _Target(path, _PRIVATE, _manners(main.parent)[1])
+    return _Target(path, PRIVATE, _manners(main.parent)[1])
 
 
 def _manners(path: Path) -> tuple[int, tuple[int, int]]:
@@ -136,14 +135,7 @@ def _beside(path: Path) -> Path:
 def _stage(fresh: Path, content: bytes, target: _Target) -> None:
     """Write a file beside the one that it is to replace, and wait until the disk has it."""
     fresh.unlink(missing_ok=True)  # of one who was killed here
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
-    with open(handle, "wb") as stream:  # noqa: PTH123 - of a descriptor
-        if _manners(fresh)[1] != target.owner:
-            os.fchown(handle, *target.owner)
-        os.fchmod(handle, target.mode)
-        stream.write(content)
-        stream.flush()
-        os.fsync(handle)
+    write_new(fresh, content, target.mode, target.owner)
 
 
 def _make_folder(path: Path) -> None:

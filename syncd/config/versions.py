@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from syncd.config.files import CONF_D
+from syncd.durable import sync_directory, write_new
 from syncd.errors import NotFound, StoreError
 
 KEPT: Final = 100
@@ -184,25 +185,12 @@ class Versions:
             raise StoreError(f"{error.filename or self.path}: {error.strerror}") from error
 
 
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the names in a directory."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _fill(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write files, for their owner alone, and wait until the disk has them."""
     for name, content in files.items():
         path = directory / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(handle, "wb") as stream:  # noqa: PTH123 - of a descriptor
-            stream.write(content)
-            stream.flush()
-            os.fsync(handle)
+        write_new(path, content)
     for folder in {(directory / name).parent for name in files} | {directory}:
         sync_directory(folder)
 

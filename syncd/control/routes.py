@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 from syncd.context import Deadline
 from syncd.control.commands import Commands, Json
 from syncd.control.reads import Reads, Rows
-from syncd.control.run_log import FINAL, LogReads
+from syncd.control.run_log import LogReads
 from syncd.control.wire import (
     ExaminationBody,
     Part,
@@ -25,7 +25,7 @@ from syncd.control.wire import (
 )
 from syncd.errors import BadRequest, Conflict, StoreError
 from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
-from syncd.model.run import Selection
+from syncd.model.run import FINAL, Selection
 from syncd.telemetry.health import Health
 
 LONGEST_WAIT: Final = 60.0

@@ -5,16 +5,17 @@ It is what one looks at when something is wrong: while the store is gone the fil
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from syncd.errors import Conflict, NotFound, StoreError, TimedOut
+from syncd.model.run import FINAL
 from syncd.store import views
 from syncd.store.database import Transaction
 from syncd.telemetry.run_logs import Line, RunLogs
 
 Json = dict[str, Any]
-FINAL: Final = ("success", "failed", "cancelled")
+T = TypeVar("T")
 
 
 class LogReads(Protocol):
@@ -40,14 +41,13 @@ class FileLogs:
 
     def last_of(self, job: str) -> UUID | None:
         """Return the youngest run of a job that has a log."""
-        run: UUID | None = _readable(lambda: self._logs.last_of(job))
-        return run
+        return _read(self._logs, lambda: self._logs.last_of(job))
 
     def log(self, run: str, offset: int) -> Json:
         """Return a piece of a log that there is."""
-        found = _readable(lambda: self._logs.find(run)) if run else []
+        found = _read(self._logs, lambda: self._logs.find(run)) if run else []
         if not found:
-            raise NotFound(f"there is no log of a run {run!r} in {self._logs.directory}")
+            raise NotFound(f"there is no log of a run {run!r} in {self._logs.path}")
         if len(found) > 1:
             raise Conflict(f"{run!r} begins several runs: {', '.join(map(str, found[:3]))}, …")
         row = {"id": found[0], "job": None, "status": None, "owner": None}
@@ -76,18 +76,20 @@ class StoreLogs:
 
 def piece_of(logs: RunLogs, row: Json, offset: int) -> Json:
     """Return a piece of the log of a run, of which there may be none."""
-    piece = _readable(lambda: logs.read(row["id"], offset))
+    piece = _read(logs, lambda: logs.read(row["id"], offset))
     if piece is None:
         return row | {"kept": False, "lines": [], "next": 0, "more": False}
     return row | {"kept": True, "lines": piece.lines, "next": piece.next, "more": piece.more}
 
 
-def _readable(read: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is read
-    """Return what is read; raises StoreError, with the file's name, when it can't be."""
+def _read(logs: RunLogs, read: Callable[[], T]) -> T:
+    """Return what is read; raises StoreError, the place named, when it can't be."""
     try:
         return read()
     except OSError as error:
-        raise StoreError(f"{error.filename}: can't be read: {error.strerror}") from error
+        raise StoreError(
+            f"{error.filename or logs.path}: can't be read: {error.strerror}"
+        ) from error
 
 
 def _end_is_told(lines: Iterable[Line]) -> bool:

@@ -4,6 +4,7 @@ waitress parses and buffers; its loop runs in one thread of ours for both listen
 has a few threads for answers. All are made, named and joined here.
 """
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from syncd.context import BoundLogger, Deadline
 from syncd.control.application import BODY_LIMIT, Application
 from syncd.control.peer import ControlListener, bind
 from syncd.control.routes import CONTROL, LONG_CALLS, PUBLIC, Offer
-from syncd.errors import ConfigurationError, SyncdError
+from syncd.errors import ConfigurationError, Conflict, SyncdError
 
 CONTROL_THREADS: Final = LONG_CALLS + 2
 PUBLIC_THREADS: Final = 3
@@ -39,7 +40,7 @@ class ControlServer:
     """The daemon's listeners, from construction, when they are bound, to `close`.
 
     `http` is the address of the TCP listener, None for none; with port 0 the system chooses one.
-    Raises ConfigurationError for an address that can't be bound, Conflict for a control socket on
+    Raises ConfigurationError for an address that can't be bound, Conflict for one or a socket on
     which another process answers. Nothing is answered before `start`.
     """
 
@@ -116,6 +117,8 @@ class ControlServer:
                 adj=adjustments,
             )
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                raise Conflict(f"listen.http: another process has {listen}") from error
             raise ConfigurationError(f"listen.http: {listen} can't be bound: {error}") from error
 
     def _serve(self) -> None:

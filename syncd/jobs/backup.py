@@ -4,7 +4,6 @@ A dump is a file and not a row: `read` makes it, and `apply` only records. It co
 added, and those it takes the place of as deleted.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +30,8 @@ class BackupSettings:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The dump that was made, and those that went for it; in a plan, those that would go."""
+    """What came of it beside the dump: those that went for it; in a plan, those that would go."""
 
-    dump: Dump | None
     surplus: Sequence[Dump]
 
     def discard(self) -> None:
@@ -43,8 +41,8 @@ class Made:
 class BackupJob:
     """Dumps the embedded store into the state directory."""
 
-    def __init__(self, store: Store, settings: BackupSettings) -> None:
-        self._store, self._settings = store, settings
+    def __init__(self, store: Store, settings: BackupSettings, clock: Clock) -> None:
+        self._store, self._settings, self._clock = store, settings, clock
         self._backups = Backups(settings.state_dir)
 
     def targets(self, ctx: RunContext) -> list[Target]:  # noqa: ARG002 - there is only one
@@ -53,19 +51,17 @@ class BackupJob:
 
     def read(self, ctx: RunContext, target: Target) -> Made:  # noqa: ARG002 - there is only one
         """Make a dump; when it stands, remove those that are too many."""
-        now = Clock().now()
+        now = self._clock.now()
         with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
             room = self._backups.room(database_bytes(tx), self._settings.spare)
         if ctx.rehearsal:
             self._backups.check(room)
-            return Made(None, self._backups.surplus(self._settings.keep - 1, now))
+            return Made(self._backups.surplus(self._settings.keep - 1, now))
         drop_leftovers(self._store.dsn)
-        began = time.monotonic()
-        dsn = self._store.dsn
+        began, dsn = self._clock.monotonic(), self._store.dsn
         dump = self._backups.make(dsn, "syncd", now, room, ctx.deadline, ctx.cancel)
-        seconds = round(time.monotonic() - began, 3)
-        _report(ctx, dump, seconds)
-        return Made(dump, self._prune(ctx, dump))
+        _report(ctx, dump, round(self._clock.monotonic() - began, 3))
+        return Made(self._prune(ctx, dump))
 
     def _prune(self, ctx: RunContext, dump: Dump) -> Sequence[Dump]:
         """Remove the dumps that are too many now that another one stands."""

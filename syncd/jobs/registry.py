@@ -66,7 +66,7 @@ def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: AR
 
 def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 - has no keys
     """Build a `backup` job."""
-    return BackupJob(services.store, services.backup)
+    return BackupJob(services.store, services.backup, Clock())
 
 
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {

@@ -7,7 +7,6 @@ what was done stays done when the run is stopped. Each batch is fenced like all 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from syncd.context import Clock, RunContext
@@ -18,7 +17,7 @@ from syncd.store import retention
 from syncd.store.accounts import check_attempt
 from syncd.store.database import Store, Transaction
 from syncd.store.retention import Expired
-from syncd.telemetry import run_logs
+from syncd.telemetry.run_logs import RunLogs
 
 _BATCH_SECONDS: Final = 60.0
 _SAME_TIME: Final = timedelta(days=1)
@@ -32,7 +31,7 @@ class RetentionSettings:
 
     keep: Mapping[str, timedelta]
     jobs: Collection[str]
-    logs: Path
+    logs: RunLogs
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class RetentionJob:
         ctx.report.detail("before", before.isoformat())
         if target.name == "run_logs":
             logs = self._settings.logs
-            return Removed(run_logs.remove_older(logs, before, rehearse=ctx.rehearsal))
+            return Removed(logs.remove_older(before, rehearse=ctx.rehearsal))
         with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
             expired = self._expired(tx, target.name, before)
             if ctx.rehearsal:

@@ -33,6 +33,8 @@ RUN_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
     "cancelled": frozenset(),
 }
 """From a state to those it may move to; back to pending is a further attempt of the same run."""
+FINAL: Final = frozenset(status for status, moves in RUN_MOVES.items() if not moves)
+"""The states in which a run has ended."""
 
 ITEM_MOVES: Final[Mapping[Status, frozenset[Status]]] = {
     **RUN_MOVES,

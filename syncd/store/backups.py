@@ -6,8 +6,9 @@ makes one holds the folder's lock, so that what is unfinished there is known to 
 
 import os
 import re
+import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from syncd.context import CancelToken, Deadline
-from syncd.errors import Conflict, NotFound, Permission, StoreError
+from syncd.durable import PRIVATE, sync_directory
+from syncd.errors import BadData, Conflict, NotFound, Permission, StoreError
+from syncd.state_dir import as_owner
 from syncd.store.database import Transaction
 from syncd.store.embedded import tools
 from syncd.store.embedded.process import lock, opened
@@ -72,15 +75,22 @@ class Backups:
     def opened(self, name: str) -> Iterator[IO[bytes]]:
         """Give the dump that is meant: the latest, one of the folder, or any file.
 
-        Raises NotFound, Permission, StoreError.
+        In the folder root acts as its owner, who may have put a link there. Raises NotFound,
+        Permission, BadData for what is no plain file, StoreError.
         """
+        with as_owner(self.path.parent):
+            file = self._opened(name)
+        with file or _opened(Path(name)) as found:
+            yield found
+
+    def _opened(self, name: str) -> IO[bytes] | None:
+        """Open a dump of the folder, None where the name is of none."""
+        if name == LATEST:
+            return _opened(self.latest().path)
         own = self.path / name
-        with ExitStack() as stack:
-            with _errors_mapped(own):
-                inside = Path(name).name == name and own.exists()
-                path = self.latest().path if name == LATEST else own if inside else Path(name)
-                file = stack.enter_context(path.open("rb"))
-            yield file
+        with _errors_mapped(own):
+            inside = Path(name).name == name and own.exists()
+        return _opened(own) if inside else None
 
     def surplus(self, keep: int, now: datetime) -> list[Dump]:
         """Return the regular dumps but the newest `keep`.
@@ -137,7 +147,7 @@ class Backups:
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
-            _sync(self.path)
+            sync_directory(self.path)
             return Dump(path, kind, now, path.stat().st_size)
 
     def remove(self, dumps: list[Dump]) -> None:
@@ -188,29 +198,39 @@ def database_bytes(tx: Transaction) -> int:
 
 
 def _dump(path: Path) -> Dump | None:
-    """Return the dump that a file is by its name; None for any other."""
+    """Return the dump that a file is by its name; None for any other, or one that is gone."""
     match = _NAME.fullmatch(path.name)
-    if match is None or not path.is_file() or path.is_symlink():
+    if match is None:
         return None
     kind: Kind = "syncd" if match[1] == "syncd" else "before-restore"
     try:
         made_at = datetime.strptime(match[2], _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # not a date
+        status = path.lstat()
+    except (ValueError, FileNotFoundError):  # not a date; removed meanwhile
         return None
-    return Dump(path, kind, made_at, path.stat().st_size)
+    return Dump(path, kind, made_at, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a dump to read it; raises as `Backups.opened` does."""
+    with _errors_mapped(path):
+        return open(path, "rb", opener=_plain_file)
+
+
+def _plain_file(name: str, flags: int) -> int:
+    """Open a file that can be read again and again; for what else there is nobody waits."""
+    handle = os.open(name, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise BadData(f"{name} is no plain file")
 
 
 @contextmanager
 def _created(path: Path) -> Iterator[IO[bytes]]:
     """Give a new file, ours alone, unbuffered: what is written is in the file."""
-    with open(path, "x+b", buffering=0, opener=partial(os.open, mode=0o600)) as file:
+    with open(path, "x+b", buffering=0, opener=partial(os.open, mode=PRIVATE)) as file:
         yield file
-
-
-def _sync(directory: Path) -> None:
-    """Wait until the disk has the names in a directory."""
-    with opened(directory) as held:
-        os.fsync(held)
 
 
 def _free(path: Path) -> int:

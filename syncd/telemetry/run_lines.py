@@ -41,16 +41,17 @@ def keep_runs(logs: RunLogs, secrets: Callable[[], Iterable[str]]) -> None:
 
 
 class _RunHandler(OurHandler):
-    """Appends lines to the logs of runs; has no lock, so that no run waits for another one."""
+    """Appends lines to the logs of runs; takes no lock, so that no run waits for another one."""
 
     def __init__(self, logs: RunLogs) -> None:
         super().__init__()
         self._logs = logs
         self._quiet_until = 0.0
 
-    def createLock(self) -> None:  # noqa: N802 - the library's name
-        """Do without."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit a record without the lock that `logging` takes around that."""
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the line of a record, if it is one of a run."""

@@ -1,4 +1,4 @@
-"""The log of each run in a file of its own, `DIRECTORY/RUN.log`, a JSON object a line.
+"""The log of each run in a file of its own, `state_dir/logs/RUN.log`, a JSON object a line.
 
 No file is kept open: each line is one write to a file that is opened for it. So neither thousands
 of runs nor one that waits for hours hold a handle, several processes can write to one file
@@ -8,7 +8,6 @@ of runs nor one that waits for hours hold a handle, several processes can write 
 import errno
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ import msgspec
 
 from syncd.errors import StoreError
 
-DIRECTORY: Final = "logs"
-"""The name of the directory in `state_dir`."""
 SIZE_LIMIT: Final = 16 << 20
 PIECE: Final = 256 << 10
 """Bytes that are read at once; over what a line can have."""
 
 _NAME: Final = re.compile(r"([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\.log", re.ASCII)
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_CAREFULLY: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | _CAREFULLY
 
 Line = dict[str, Any]
 
@@ -43,10 +41,10 @@ class Piece:
 
 
 class RunLogs:
-    """The logs in a directory, which is made when it is needed; safe for threads and processes."""
+    """The logs of one state directory; safe for threads and processes."""
 
-    def __init__(self, directory: Path, limit: int = SIZE_LIMIT) -> None:
-        self.directory, self._limit = directory, limit
+    def __init__(self, state_dir: Path, limit: int = SIZE_LIMIT) -> None:
+        self.path, self._limit = state_dir / "logs", limit
 
     def append(self, run: UUID, line: bytes) -> None:
         """Add a line, which has no newline; once the log is full, say so in it and drop the rest.
@@ -75,7 +73,7 @@ class RunLogs:
         its beginning. Raises OSError when it can't be read.
         """
         try:
-            with self._path(run).open("rb", buffering=0) as file:
+            with open(self._path(run), "rb", buffering=0, opener=_open_to_read) as file:
                 size = os.fstat(file.fileno()).st_size
                 start = offset if offset <= size else 0
                 file.seek(start)
@@ -95,7 +93,7 @@ class RunLogs:
         """
         digits = beginning.replace("-", "").lower()
         with suppress(FileNotFoundError):
-            runs = [run for run, _ in _logs(self.directory) if run.hex.startswith(digits)]
+            runs = [run for run, _ in self._logs() if run.hex.startswith(digits)]
             return sorted(runs)
         return []
 
@@ -107,51 +105,54 @@ class RunLogs:
                 return run
         return None
 
+    def remove_older(self, moment: datetime, *, rehearse: bool = False) -> int:
+        """Remove the logs that were last written before a moment; return how many.
+
+        To rehearse is to count them only. Nothing but regular files with the name of a run's log is
+        touched; a directory that is not there holds none. Raises StoreError, naming the file, when
+        one can't be removed.
+        """
+        limit, removed = moment.timestamp(), 0
+        try:
+            for _, entry in self._logs():
+                with suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < limit:
+                        if not rehearse:
+                            Path(entry.path).unlink()
+                        removed += 1
+        except FileNotFoundError:
+            return removed
+        except OSError as error:
+            where = error.filename or self.path
+            raise StoreError(f"{where}: a run's log can't be removed: {error.strerror}") from error
+        return removed
+
+    def _logs(self) -> Iterator[tuple[UUID, os.DirEntry[str]]]:
+        """Give the plain files that are named as the log of a run."""
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                match = _NAME.fullmatch(entry.name)
+                if match and entry.is_file(follow_symlinks=False):
+                    yield UUID(match[1]), entry
+
     def _path(self, run: UUID) -> Path:
-        return self.directory / f"{run}.log"
+        return self.path / f"{run}.log"
 
     def _open(self, run: UUID) -> int:
         try:
-            return os.open(self._path(run), _FLAGS, 0o640)
+            return os.open(self._path(run), _APPEND, 0o640)
         except FileNotFoundError:
-            self.directory.mkdir(mode=0o750, exist_ok=True)
-            return os.open(self._path(run), _FLAGS, 0o640)
+            self.path.mkdir(mode=0o750, exist_ok=True)
+            return os.open(self._path(run), _APPEND, 0o640)
 
     def _last_line(self, run: UUID) -> bytes:
         text = f"the log of this run is cut here: it has reached {self._limit:,} bytes"
         return msgspec.json.encode({"level": "warning", "event": text, "run": run}) + b"\n"
 
 
-def remove_older(directory: Path, moment: datetime, *, rehearse: bool = False) -> int:
-    """Remove the logs of runs that were last written before a moment; return how many.
-
-    To rehearse is to count them only. Nothing but regular files with the name of a run's log is
-    touched; a directory that is not there holds none. Raises StoreError, naming the file, when one
-    can't be removed.
-    """
-    limit, removed = moment.timestamp(), 0
-    try:
-        for _, entry in _logs(directory):
-            with suppress(FileNotFoundError):
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
-                    if not rehearse:
-                        Path(entry.path).unlink()
-                    removed += 1
-    except FileNotFoundError:
-        return removed
-    except OSError as error:
-        where = error.filename or directory
-        raise StoreError(f"{where}: a run's log can't be removed: {error.strerror}") from error
-    return removed
-
-
-def _logs(directory: Path) -> Iterator[tuple[UUID, os.DirEntry[str]]]:
-    """Give what is named as the log of a run."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if match := _NAME.fullmatch(entry.name):
-                yield UUID(match[1]), entry
+def _open_to_read(name: str, flags: int) -> int:
+    """Open a log as it was written: through no link, and waiting for nobody."""
+    return os.open(name, flags | _CAREFULLY)
 
 
 def _parsed(line: bytes) -> Line:

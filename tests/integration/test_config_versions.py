@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from daemon_helpers import Site, job, secrets_of, site, toml, until
+from daemon_helpers import Site, job, secrets_of, site, until
+from toml_text import toml
 
 from syncd.cli.session import me
 from syncd.errors import ConfigurationError

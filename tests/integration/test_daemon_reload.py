@@ -4,7 +4,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from daemon_helpers import Process, Site, check_records, inventory, job, site, toml, truth, until
+from daemon_helpers import Process, Site, check_records, inventory, job, site, truth, until
+from toml_text import toml
 
 from syncd.errors import ConfigurationError
 from syncd.model.run import Selection

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from daemon_helpers import Site, job, site, toml
+from daemon_helpers import Site, job, site
+from toml_text import toml
 
 OLD_RUNS = """
 insert into syncd.run (id, job, kind, trigger, status, max_attempts, scheduled_for, created_at,
@@ -52,7 +53,7 @@ def test_it_is_there_is_due_daily_and_removes_what_is_old(place):
     daemon = place.up()
     (found,) = [each for each in place.client.jobs() if each["name"] == "retention"]
     assert (found["kind"], found["schedule"], found["priority"]) == (
-        "retention", "17 3 * * * UTC", "low"
+        "retention", "17 3 * * * UTC", "normal"
     )  # fmt: skip
     assert found["next_run"]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_helpers import Process, Row, Site, job, site, toml, until
+from daemon_helpers import Process, Row, Site, job, site, until
+from toml_text import toml
 
 from syncd.model.run import Selection
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import Manager, Site, job, secrets_of, site, toml, until
+from daemon_helpers import Manager, Site, job, secrets_of, site, until
 from frozen import frozen
 from psycopg.conninfo import conninfo_to_dict
+from toml_text import toml
 
 from syncd.demo.emulator import Emulator, World
 from syncd.errors import Conflict

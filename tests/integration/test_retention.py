@@ -41,7 +41,7 @@ def bench(migrated_dsn, tmp_path):
 
 @pytest.fixture
 def logs(tmp_path):
-    return tmp_path / "logs"
+    return RunLogs(tmp_path)
 
 
 def counts(bench):
@@ -139,13 +139,13 @@ def test_which_resources_go_and_which_stay(bench, logs):
 def test_which_logs_go_and_which_stay(bench, logs):
     old, young = UUID(int=1), UUID(int=2)
     for run, days in ((old, 31), (young, 29)):
-        RunLogs(logs).append(run, b"{}")
-        os.utime(logs / f"{run}.log", (ago(days).timestamp(),) * 2)
+        logs.append(run, b"{}")
+        os.utime(logs.path / f"{run}.log", (ago(days).timestamp(),) * 2)
     job = retention(bench, logs)
     assert planned(bench, job)["run_logs"] == 1
-    assert len(list(logs.iterdir())) == 2
+    assert len(list(logs.path.iterdir())) == 2
     assert succeed(bench, job)["run_logs"] == 1
-    assert [file.name for file in logs.iterdir()] == [f"{young}.log"]
+    assert [file.name for file in logs.path.iterdir()] == [f"{young}.log"]
 
 
 def test_where_nothing_was_ever_recorded_nothing_goes(bench, logs):

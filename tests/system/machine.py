@@ -13,6 +13,12 @@ T = TypeVar("T")
 BOOT_SECONDS = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SLICE = 0.05
+_CGROUP = Path("/sys/fs/cgroup")
+_IN_GROUPS = """
+while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done
+shift; exec "$@"
+"""
+"""Enter control groups, then become a program."""
 
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
@@ -30,17 +36,21 @@ class Machine:
     def __init__(self, root: Path, log: Path) -> None:
         self.root, self._log = root, log
         self._process: subprocess.Popen[bytes] | None = None
+        self._groups: list[Path] = []
         self.leader = 0
         """The machine's first process, as the host numbers it."""
 
     def boot(self) -> None:
         """Start the machine and wait until its systemd is done."""
+        name = f"syncd-{os.getpid()}-{self.root.name}"
         command = ["systemd-nspawn", "--quiet", "--register=no", "--private-network"]
         if not Path("/run/systemd/system").exists():  # no systemd here that could make a scope
+            self._groups = _control_groups(name)
+            command = ["sh", "-c", _IN_GROUPS, "sh", *map(str, self._groups), "--", *command]
             command.append("--keep-unit")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, f"--machine=syncd-{os.getpid()}", f"--directory={self.root}", "--boot"],
+                [*command, f"--machine={name}", f"--directory={self.root}", "--boot"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -67,6 +77,9 @@ class Machine:
             self._process.kill()
             self._process.wait()
         self._process = None
+        for group in self._groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                Path(folder).rmdir()
 
     def _first_process(self) -> int:
         assert self._process is not None
@@ -138,6 +151,15 @@ class Machine:
     def signal(self, name: str, *pids: int) -> None:
         """Send a signal, such as KILL, to processes as the machine numbers them."""
         self.shell(f"kill -{name} {' '.join(map(str, pids))}")
+
+
+def _control_groups(name: str) -> list[Path]:
+    """Make groups for one machine: two in the same would share their services' groups too."""
+    hierarchies = [h for h in (_CGROUP, _CGROUP / "unified", _CGROUP / "systemd")
+                   if (h / "cgroup.procs").exists()]  # fmt: skip
+    for hierarchy in hierarchies:
+        (hierarchy / name).mkdir(exist_ok=True)
+    return [hierarchy / name for hierarchy in hierarchies]
 
 
 def _name_of(pid: int) -> str:

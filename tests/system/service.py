@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clouds import Clouds
-from daemon_helpers import toml
 from machine import Machine, until
+from toml_text import toml
 
 from syncd.demo.emulator import KEYS
 

@@ -42,7 +42,8 @@ def is_whole(service: Service) -> None:
 
 @pytest.mark.parametrize("victim", ["the daemon", "the store", "all at once"])
 def test_what_is_killed_in_the_middle_of_runs_comes_back(service: Service, victim: str) -> None:
-    service.configure({"hosts": {}, "often": {"every": "1s"}, "isolated": {"isolation": "process"}})
+    jobs = {"hosts": {}, "often": {"every": "1s"}, "isolated": {"isolation": "process"}}
+    service.configure(jobs, daemon={"max_per_account": 1})
     service.start()
     service.sync("hosts")
     known = inventory(service)

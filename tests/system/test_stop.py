@@ -83,7 +83,7 @@ def test_a_second_signal_hurries_the_stop(service: Service) -> None:
 def test_cycles_of_start_reload_and_stop_under_load_leave_nothing(service: Service) -> None:
     jobs = {f"hosts-{n}": {"every": "1s", "isolation": "process"} if n else {"every": "1s"}
             for n in range(3)}  # fmt: skip
-    service.configure(jobs)
+    service.configure(jobs, daemon={"max_per_account": 1})  # they share their scopes
     machine = service.machine
     service.start()
     service.stop()

@@ -39,8 +39,11 @@ class Postmaster:
 
 
 def find_postmaster(data: Path) -> Postmaster | None:
-    """Return the live postmaster of a data directory; one closed to us has none that is ours."""
-    with suppress(FileNotFoundError, PermissionError, ValueError, IndexError):
+    """Return the live postmaster of a data directory; one closed to us has none that is ours.
+
+    Never raises: whoever starts a server meets what is wrong with the directory, and names it.
+    """
+    with suppress(OSError, ValueError, IndexError):
         lines = os.fsdecode((data / "postmaster.pid").read_bytes()).split("\n")
         found = Postmaster(int(lines[0]), Path(lines[4]), lines[7].strip())
         return found if serves(found.pid, data) else None

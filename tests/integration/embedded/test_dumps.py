@@ -14,7 +14,7 @@ import pytest
 from embedded_helpers import SECONDS, as_root, await_true
 
 from syncd.context import CancelSource, CancelToken, Deadline
-from syncd.errors import BadData, Cancelled, Conflict, NotFound, StoreError, TimedOut
+from syncd.errors import BadData, Cancelled, Conflict, NotFound, Permission, StoreError, TimedOut
 from syncd.store.backups import Backups, Dump, Room
 from syncd.store.embedded import EmbeddedPostgres, tools
 
@@ -285,3 +285,27 @@ def test_a_folder_that_is_a_file_is_named(running: EmbeddedPostgres, state_dir: 
     (state_dir / "backups").touch()
     with pytest.raises(StoreError, match=f"{state_dir}/backups: "):
         make(Backups(state_dir), running.dsn)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "pipe of the folder"])
+def test_what_is_no_plain_file_is_refused_at_once(state_dir: Path, kind: str) -> None:
+    backups = Backups(state_dir)
+    backups.path.mkdir()
+    place = backups.path / "odd"
+    place.mkdir() if kind == "folder" else os.mkfifo(place)
+    name = place.name if kind == "pipe of the folder" else str(place)
+    with pytest.raises(BadData, match="odd is no plain file"), backups.opened(name):
+        pass
+
+
+@as_root
+def test_root_opens_no_dump_through_a_link_that_its_owner_could_not(state_dir: Path) -> None:
+    backups, closed = Backups(state_dir), state_dir.parent / "closed"
+    backups.path.mkdir()
+    closed.touch(mode=0o600)
+    (backups.path / "link.dump").symlink_to(closed)
+    os.chown(state_dir, 65534, 65534)
+    with pytest.raises(Permission, match="Permission denied"), backups.opened("link.dump"):
+        pass
+    with backups.opened(str(closed)) as file:
+        assert file.name == str(closed)

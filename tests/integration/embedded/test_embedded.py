@@ -18,7 +18,7 @@ from embedded_helpers import (
     starter,
 )
 
-from syncd.errors import StoreError
+from syncd.errors import StoreError, SyncdError
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.embedded.process import find_postmaster
 
@@ -93,7 +93,8 @@ def test_killed_postmaster_is_started_again_though_a_backend_is_busy(
 def test_all_processes_killed_at_once(running: EmbeddedPostgres, state_dir: Path):
     keep_a_row(running.dsn)
     for pid in processes(state_dir):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended with those before it
+            os.kill(pid, signal.SIGKILL)
     assert query(running.start(SECONDS), "select n from kept") == 7
 
 
@@ -140,6 +141,16 @@ def test_garbage_in_the_pid_file(running: EmbeddedPostgres, state_dir: Path):
         assert not running.is_running()
         running.start(SECONDS)
         running.stop(SECONDS)
+
+
+def test_a_pid_file_that_is_a_folder_is_named_and_no_server(
+    server: EmbeddedPostgres, state_dir: Path
+):
+    (data_directory(state_dir) / "postmaster.pid").mkdir(parents=True)
+    assert not server.is_running()
+    server.stop(SECONDS)
+    with pytest.raises(SyncdError, match=str(state_dir)):
+        server.start(SECONDS)
 
 
 def test_starter_killed_in_the_middle_of_initdb(server: EmbeddedPostgres, state_dir: Path):

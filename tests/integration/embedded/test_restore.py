@@ -128,6 +128,7 @@ def test_an_older_schema_is_brought_up_to_date(
 ) -> None:
     last = shipped()[-1]
     execute(running, "drop table syncd.config_version")
+    execute(running, "drop index syncd.resource_deleted")
     execute(running, f"delete from syncd.migration where number = {last.number}")
     older = make(running, state_dir)
     done = put_back(running, state_dir, older.path)

@@ -1,4 +1,4 @@
-"""`syncd config` as root, as the owner of the state directory, and as nobody."""
+"""`syncd config` and its like as root, as the owner of the state directory, and as nobody."""
 
 import os
 import subprocess
@@ -112,3 +112,20 @@ def test_root_follows_no_link_of_the_owners_to_what_the_owner_can_not_read(place
     done = syncd(place, "config", "diff", "1")
     assert done.returncode == 69, done
     assert "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "words", "status"),
+    [("logs", ("logs", "0123"), 69), ("backups", ("backup", "list"), 1)],
+)
+def test_nor_does_it_follow_one_to_logs_or_dumps(
+    place: Path, folder: str, words: tuple[str, ...], status: int
+) -> None:
+    secret = place / "secret"
+    secret.mkdir(mode=0o700)
+    (secret / folder).mkdir()
+    (place / "state" / folder).symlink_to(secret / folder)
+    done = syncd(place, *words)
+    assert done.returncode == status, done
+    assert "Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,8 +1,13 @@
 """What `syncd config` shows of versions that stand in a directory, without any daemon."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -120,6 +125,47 @@ def test_the_versions_are_found_while_the_configuration_is_broken(
     assert "in force" in place.syncd("--state-dir", str(place.state), "history").stdout
     monkeypatch.setenv("SYNCD_DAEMON__STATE_DIR", str(place.state))
     assert "in force" in place.syncd("history").stdout
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_at_a_terminal_a_person_is_asked_first(place: Place, answer: str) -> None:
+    before = place.main.read_bytes()
+    place.keep(before.decode())
+    place.write("# changed\n")
+    changed = place.main.read_bytes()
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    words = ["--config", str(place.main), "config", "restore", "1"]
+    done = subprocess.run([sys.executable, "-m", "syncd", *words], check=False, stdin=theirs,
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    assert "syncd.toml is to be replaced" in done.stderr
+    if answer == "y":
+        assert done.returncode == 0, done
+        assert place.main.read_bytes() == before
+        assert place.versions.files(place.versions.get(2)) == {"syncd.toml": changed}
+    else:
+        assert done.returncode == 1, done
+        assert place.main.read_bytes() == changed
+        assert place.versions.largest() == 1
+
+
+def test_what_changes_while_it_is_kept_is_not_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.keep(place.main.read_text())
+    place.write("# changed\n")
+    write = Versions.write
+
+    def edited_meanwhile(*arguments: Any) -> None:
+        write(*arguments)
+        place.write("# changed again\n")
+
+    monkeypatch.setattr(Versions, "write", edited_meanwhile)
+    done = place.syncd("restore", "1", "--yes", status=1)
+    assert "the files have changed meanwhile" in done.stderr
+    assert place.main.read_text().endswith("# changed again\n")
 
 
 def test_a_diff_tells_files_by_name_and_in_json(place: Place) -> None:

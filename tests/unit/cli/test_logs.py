@@ -146,7 +146,7 @@ def alone(tmp_path: Path) -> tuple[Path, RunLogs]:
     )
     file.chmod(0o600)
     (tmp_path / "state").mkdir()
-    logs = RunLogs(tmp_path / "state" / "logs")
+    logs = RunLogs(tmp_path / "state")
     for run in (EARLIER, RUN):
         for event, more in (("run started", {}), ("run ended", {"status": "success"})):
             line = {"level": "info", "event": event, "job": "hosts", "run": str(run)} | more
@@ -180,10 +180,10 @@ def test_the_files_are_read_where_neither_daemon_nor_store_answers(
     assert unknown.returncode == 69
     assert "none.sock" in unknown.stderr
     assert run(file, "--job", "none").returncode == 1
-    for entry in logs.directory.iterdir():
+    for entry in logs.path.iterdir():
         entry.unlink()
-    logs.directory.rmdir()
-    logs.directory.write_text("in the way")
+    logs.path.rmdir()
+    logs.path.write_text("in the way")
     broken = run(file, str(RUN))
     assert broken.returncode == 69
     assert "none.sock" in broken.stderr

@@ -1,16 +1,20 @@
 """What is printed on a terminal and in a pipe."""
 
+import io
 import json
+import os
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import click
 import pytest
+from shells import Shell
 from terminal import on_terminal
 
 from syncd.cli.cells import Cell, before_and_after, cell, clean, plain_table
 from syncd.cli.moments import ago, moment_cell, parse_moment
-from syncd.cli.screen import print_json
+from syncd.cli.screen import confirm, print_json
+from syncd.errors import BadRequest
 
 EAST = timezone(timedelta(hours=8))
 
@@ -101,3 +105,31 @@ def test_json_of_hostile_texts_is_still_the_same_json(capsys):
     written = capsys.readouterr().out
     assert json.loads(written) == document
     assert not set(written) & set("\x1b\x9b\u202e\u2066")
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("y", "agreed"), ("n", "Abort"), ("", "Abort")])
+def test_a_person_at_a_terminal_is_told_what_would_be_done_and_asked(answer, outcome):
+    script = """
+import click
+from syncd.cli.screen import confirm
+try:
+    confirm("go on, \\x1b[31m?", ["a file is removed"], yes=False)
+    print("agreed")
+except click.Abort:
+    print("Abort")
+"""
+    shell = Shell([sys.executable, "-c", script], os.environ)
+    try:
+        asked = shell.typed("", r"\[y/N\]: ")
+        assert "a file is removed" in asked
+        assert "go on, \\x1b[31m?" in asked
+        shell.typed(f"{answer}\n", f"{outcome}\r?\n")
+    finally:
+        shell.close()
+
+
+def test_where_nobody_can_agree_yes_has_to_be_said(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(BadRequest, match="say --yes"):
+        confirm("go on?", yes=False)
+    confirm("go on?", yes=True)

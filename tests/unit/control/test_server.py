@@ -297,7 +297,7 @@ def test_a_place_that_can_not_be_used_is_named(tmp_path):
 def test_a_port_that_is_taken_is_named_and_nothing_is_left_behind(served, tmp_path):
     _, server = served
     other = FakeDaemon(tmp_path / "s")
-    with pytest.raises(ConfigurationError, match=r"listen\.http"):
+    with pytest.raises(Conflict, match=r"listen\.http: another process has 127"):
         other.server(http=server.http_address)
     again = other.server(http=None)
     again.close()

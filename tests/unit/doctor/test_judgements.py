@@ -159,7 +159,8 @@ def test_a_crash_of_the_server_is_found_in_its_logs():
     ("found", "state", "words"),
     [
         (embedded.Directory(HERE, 0o700, 990, "18"), "ok", "PostgreSQL 18"),
-        (embedded.Directory(HERE, 0o750, 990, "18"), "failed", "mode 0750"),
+        (embedded.Directory(HERE, 0o750, 990, "18"), "ok", "mode 0750"),
+        (embedded.Directory(HERE, 0o770, 990, "18"), "failed", "mode 0770"),
         (embedded.Directory(HERE, 0o700, 0, "18"), "failed", "root"),
         (embedded.Directory(HERE, 0o700, 990, "17"), "failed", "PostgreSQL 17"),
     ],

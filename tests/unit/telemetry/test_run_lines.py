@@ -48,7 +48,7 @@ def stream() -> io.StringIO:
 
 @pytest.fixture
 def logs(stream: io.StringIO, tmp_path: Path) -> RunLogs:
-    logs = RunLogs(tmp_path / "logs")
+    logs = RunLogs(tmp_path)
     keep_runs(logs, lambda: [SECRET])
     return logs
 
@@ -69,7 +69,7 @@ def test_a_line_is_kept_in_the_log_of_its_run_alone(logs: RunLogs) -> None:
     assert line == {"level": "info", "event": "a", "job": "hosts", "run": RUN, "region": "cn-a",
                     "seconds": 1.5, "names": ["x"], "nothing": None}  # fmt: skip
     assert [line["event"] for line in kept(logs, OTHER)] == ["b"]
-    assert len(list(logs.directory.iterdir())) == 2
+    assert len(list(logs.path.iterdir())) == 2
 
 
 def test_libraries_warnings_and_bugs_bear_what_their_thread_works_on(
@@ -127,7 +127,7 @@ def test_no_secret_is_kept(logs: RunLogs) -> None:
         int(SECRET)
     except ValueError:
         log.exception("failed")
-    text = (logs.directory / f"{RUN}.log").read_text()
+    text = (logs.path / f"{RUN}.log").read_text()
     assert text.count(MASK) >= 8
     assert "hun" not in text
     assert "ü2" not in text
@@ -137,7 +137,7 @@ def test_no_secret_is_kept(logs: RunLogs) -> None:
 
 def test_a_kept_line_can_neither_forge_another_nor_steer_a_terminal(logs: RunLogs) -> None:
     get_logger().info('x\n{"event": "forged"}', run=RUN, name="\x1b[2J\x9b2J\u2028\u202e\x7f")
-    data = (logs.directory / f"{RUN}.log").read_text()
+    data = (logs.path / f"{RUN}.log").read_text()
     assert len(data.splitlines()) == 1
     assert data.rstrip("\n").isprintable()
     (line,) = kept(logs)
@@ -153,12 +153,12 @@ def test_a_very_long_line_keeps_both_ends_of_its_values(logs: RunLogs) -> None:
     assert line["event"].endswith("🚀end")
     assert line["found_by_id"].endswith('"i-49999"]')
     assert line["last"] == "seen"
-    assert (logs.directory / f"{RUN}.log").stat().st_size < PIECE / 4
+    assert (logs.path / f"{RUN}.log").stat().st_size < PIECE / 4
 
 
 def test_odd_text_is_kept_as_utf_8(logs: RunLogs) -> None:
     get_logger().info("主机", run=RUN, name="a\udc80", run_id=UUID(RUN))
-    assert "主机" in (logs.directory / f"{RUN}.log").read_text("utf-8")
+    assert "主机" in (logs.path / f"{RUN}.log").read_text("utf-8")
     (line,) = kept(logs)
     assert (line["name"], line["run_id"]) == ("a?", RUN)
 
@@ -167,7 +167,7 @@ def test_lines_that_cannot_be_kept_harm_nobody_and_are_told_of_once(
     stream: io.StringIO, tmp_path: Path
 ) -> None:
     (tmp_path / "logs").write_text("in the way")
-    keep_runs(RunLogs(tmp_path / "logs"), list)
+    keep_runs(RunLogs(tmp_path), list)
     for _ in range(3):
         get_logger().info("goes on", job="hosts", run=RUN)
     lines = stream.getvalue().splitlines()

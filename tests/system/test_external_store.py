@@ -1,0 +1,72 @@
+"""The service on a PostgreSQL of the machine's own, over TLS: Debian's 15, under the same unit."""
+
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine, until
+from service import Service
+
+CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"  # Debian makes one for each machine
+PASSWORD = "a password in the DSN"
+DSN = (
+    f"host=127.0.0.1 user=keeper dbname=inventory password='{PASSWORD}' "
+    f"sslmode=verify-ca sslrootcert={CERTIFICATE}"
+)
+SECRET = "/etc/syncd/store-dsn"
+
+
+@pytest.fixture(scope="module")
+def postgresql(machine: Machine) -> Iterator[Machine]:
+    """Give the machine with Debian's PostgreSQL on it, and an empty database."""
+    machine.run("apt-get", "install", "--yes", "--no-install-recommends", "postgresql")
+    machine.run("systemctl", "start", "postgresql")
+    until(
+        lambda: machine.run("runuser", "-u", "postgres", "--", "pg_isready", check=False).returncode
+        == 0,
+        30, "the server answers",
+    )  # fmt: skip
+    script = (
+        f"create role keeper login password '{PASSWORD}'; create database inventory owner keeper"
+    )
+    for statement in script.split("; "):
+        machine.run("runuser", "-u", "postgres", "--", "psql", "-qc", statement)
+    machine.path(SECRET).write_text(DSN)
+    machine.path(SECRET).chmod(0o600)
+    yield machine
+    machine.run("apt-get", "purge", "--yes", "postgresql*", seconds=300)
+
+
+def asked(machine: Machine, query: str) -> str:
+    """Ask the server as its superuser."""
+    command = ("runuser", "-u", "postgres", "--", "psql", "-At", "inventory", "-c", query)
+    return machine.run(*command).stdout.strip()
+
+
+def test_a_store_over_tls_serves_the_service_and_comes_back_after_its_restart(
+    service: Service, postgresql: Machine
+) -> None:
+    service.drop_in(LoadCredential=f"store-dsn:{SECRET}")
+    service.configure({"hosts": {}}, store={"dsn": {"credential": "store-dsn"}})
+    after = postgresql.cursor()
+    service.start()
+    assert service.sync("hosts")["added"] == 2 * service.clouds.hosts
+    assert int(asked(postgresql, "select count(*) from syncd.hosts")) == 2 * service.clouds.hosts
+    encrypted = asked(
+        postgresql,
+        "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) "
+        "where usename = 'keeper'",
+    )
+    assert encrypted == "t"
+    assert service.sync("retention")["status"] == "success"
+    assert service.machine.run("syncd", "backup", check=False).returncode == 78
+    before = service.pid
+    postgresql.run("systemctl", "stop", "postgresql")
+    until(lambda: not service.ask("status")["ready"], 40, "the store is missed")
+    assert service.state == "active (running)"
+    postgresql.run("systemctl", "start", "postgresql")
+    until(lambda: service.ask("status")["ready"], 40, "the store is back")
+    assert service.pid == before
+    assert service.sync("hosts")["unchanged"] == 2 * service.clouds.hosts
+    service.syncd("doctor")
+    lines = [str(entry["MESSAGE"]) for entry in postgresql.journal(after=after)]
+    assert not [line for line in lines if PASSWORD in line]
