@@ -1,6 +1,5 @@
 """The composition root: puts the parts together for the daemon, and for a command without one."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -149,7 +148,7 @@ def _check_opens(config: Config) -> None:
     dsn, data = config.store.dsn, Path(config.daemon.state_dir) / "postgresql" / "data"
     if config.store.embedded and not data.exists():
         raise Unknown("the store is not made yet: the first start of the daemon makes it")
-    if dsn.source == "credential" and not os.environ.get("CREDENTIALS_DIRECTORY"):
+    if secrets.for_service_alone(dsn):
         raise Unknown("store.dsn can only be read by the service, and no daemon answers")
 
 

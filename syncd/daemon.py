@@ -98,7 +98,7 @@ class Daemon:
         self.config = config
         self.started_at = clock.now()
         self._assembly, self._store, self._server = assembly, store, server
-        self._metrics, self._signals, self._notifier = metrics, signals, notifier
+        self._metrics, self._signals, self.notifier = metrics, signals, notifier
         self._history, self._clock, self._log = history, clock, log
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._reloading = threading.Lock()
@@ -121,7 +121,7 @@ class Daemon:
                 listening.append(listener)
             if self._come_up():
                 self.dispatch.timetable.start()
-                self._notifier.ready(self.status_text())
+                self.notifier.ready(self.status_text())
                 self._log.info("ready")
                 return self._serve()
             return 0
@@ -196,8 +196,8 @@ class Daemon:
             self._status.problem, self._waited = reason, True
             self._signals.leader.report(ok=False, detail=reason)
             self._signals.timetable.report(detail="waiting to begin")
-            self._notifier.status(reason)
-            self._notifier.extend(_DRAIN_EXTENSION)
+            self.notifier.status(reason)
+            self.notifier.extend(_DRAIN_EXTENSION)
             self._stopping.wait(_TURN)
         return False
 
@@ -232,7 +232,7 @@ class Daemon:
             try:
                 event = self._events.get(timeout=_TURN)
             except Empty:
-                self._notifier.status(self.status_text())
+                self.notifier.status(self.status_text())
                 continue
             if event == "reload" and not self._stopping.is_set():
                 self._reload_quietly()
@@ -268,7 +268,7 @@ class Daemon:
                 raise Conflict("the daemon stops: its next start reads the configuration")
             self.dispatch.check_leads()  # who stands by must not tell the service manager READY
             self._log.info("reloading", by=by)
-            self._notifier.reloading()
+            self.notifier.reloading()
             try:
                 return self._reload(by)
             except BaseException as error:
@@ -279,7 +279,7 @@ class Daemon:
                     self._log.error("reload failed", error=line)
                 raise
             finally:
-                self._notifier.ready(self.status_text())
+                self.notifier.ready(self.status_text())
 
     def _reload(self, by: str) -> tuple[str, ...]:
         config = self._assembly.load()
@@ -309,19 +309,19 @@ class Daemon:
         """Stop in order: no new run, those under way, the threads, the connections, the server."""
         self._log.info("stopping")
         self._stopping.set()
-        self._notifier.stopping("draining")
+        self.notifier.stopping("draining")
         self._signals.leader.report(ok=False, detail="stopping")
         grace = 0.0 if lost else self.config.daemon.shutdown_grace.total_seconds()
         self.dispatch.drain(grace, self._hurry, self._note_draining)
         self.dispatch.stop()
-        self._notifier.extend(_STORE_STOP)
+        self.notifier.extend(_STORE_STOP)
         self._log.info("stopped")
         return 1 if lost else 0
 
     def _note_draining(self) -> None:
         """Ask for more time, and show life in place of the timetable, which has ended."""
-        self._notifier.extend(_DRAIN_EXTENSION)
-        self._notifier.watchdog()
+        self.notifier.extend(_DRAIN_EXTENSION)
+        self.notifier.watchdog()
         self._signals.timetable.report(detail="stopping")
 
     # What the dispatcher tells (in its thread, and the workers')
@@ -370,4 +370,4 @@ class Daemon:
             self._log.info("the watchdog is fed again")
         self.ailment = ailment
         if ailment is None:
-            self._notifier.watchdog()
+            self.notifier.watchdog()

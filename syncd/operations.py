@@ -118,6 +118,8 @@ class Operations:
                 "scheduler": self.scheduler(),
                 "ailment": daemon.ailment,
                 "reload_error": daemon.reload_error,
+                "managed": daemon.notifier.managed,
+                "watchdog_interval": daemon.notifier.watchdog_interval,
                 "command": version,
             }
             return self._examine(daemon.config, told, accounts, offline)

@@ -31,7 +31,9 @@ def locked(path: Path) -> Iterator[str]:
         path.mkdir(mode=0o711, parents=True, exist_ok=True)
         lock = os.open(path / "lock", _LOCK_FLAGS, 0o600)
     except OSError as error:
-        raise StoreError(f"{path}: the state directory can't be used: {error.strerror}") from error
+        raise StoreError(
+            f"{path}: the state directory can't be used: {error.strerror} ({error.filename})"
+        ) from error
     try:
         _take(lock, path)
         yield _instance(path)

@@ -32,8 +32,12 @@ class Notifier:
     watchdog_interval: float | None
     """Seconds between two calls of `watchdog`, half of what the manager allows; None: not asked."""
 
+    managed: bool
+    """Whether a service manager has started the process and asked to be told."""
+
     def __init__(self) -> None:
         self.watchdog_interval = _watchdog_interval()
+        self.managed = bool(os.environ.get("NOTIFY_SOCKET"))
         self._channel = _connect()
         for name in _VARIABLES:
             os.environ.pop(name, None)

@@ -17,6 +17,7 @@ def case(**told: object) -> Case:
                  "workers": {"size": 3, "busy": 1, "idle": 2, "stuck": 0}}  # fmt: skip
     status = {"pid": 7, "started_at": MOMENT, "checks": [], "outbox_records": 0}
     said = {"status": status, "scheduler": scheduler, "ailment": None, "reload_error": "",
-            "command": "", "environ": {}} | told  # fmt: skip
+            "managed": False, "watchdog_interval": None, "command": "",
+            "environ": {}} | told  # fmt: skip
     environ = said.pop("environ")
     return Case(CONFIG, Path("x"), environ, US, (), said, None, None, None, {}, offline=False)

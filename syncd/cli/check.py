@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from syncd.cli.moments import parse_moment
 from syncd.cli.names import JOB
 from syncd.cli.screen import print_json, print_table, tell
 from syncd.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from syncd.config.configuration import Config
 
 
 @click.command
@@ -38,13 +42,15 @@ def check(
     from syncd.errors import NotFound
 
     try:
-        config = load(settings.file, check_secrets=not without_secrets)
+        config = load(settings.file, check_secrets=not without_secrets, outside=True)
     except ConfigInvalid as error:
         if as_json:
             print_json(document([], error.problems))
         raise
     for warning in config.warnings:
         tell(f"warning: {warning}")
+    if not without_secrets and not quiet:
+        _tell_unread(config)
     if job is not None and job not in config.enabled_jobs():
         raise NotFound(f"there is no enabled job {job!r}")
     now = parse_moment(start, settings.zone, "--from") if start else datetime.now(UTC)
@@ -63,6 +69,16 @@ def check(
         ]  # fmt: skip
         headers = ["job", "kind", "schedule", "timezone", "next runs"]
         print_table(headers, rows, "the configuration is valid, and has no enabled job")
+
+
+def _tell_unread(config: "Config") -> None:
+    """Name the secrets that were not looked at."""
+    from syncd.config.references import secret_references
+    from syncd.config.secrets import for_service_alone
+
+    unread = {str(s) for s in secret_references(config).values() if for_service_alone(s)}
+    if unread:
+        tell(f"not read, since systemd gives it to the service alone: {', '.join(sorted(unread))}")
 
 
 def _schedule(schedule: str, priority: str, overlap: str) -> str:

@@ -52,7 +52,7 @@ def history(settings: Settings, *, as_json: bool) -> None:
         return
     cells = [
         [
-            cell(row["number"]), moment_cell(row["kept_at"], settings.zone), cell(row["by"]),
+            cell(str(row["number"])), moment_cell(row["kept_at"], settings.zone), cell(row["by"]),
             cell((row["digest"] or row["content_digest"])[:_DIGEST_SHOWN]), _state(row),
             cell("" if row is rows[-1] else _changed(row)),
         ]

@@ -55,7 +55,9 @@ def _examined(settings: Settings, accounts: Sequence[str], *, offline: bool, as_
     try:
         client.probe()
     except Unreachable as error:
-        silence = Finding("warning", str(error), "systemctl start syncd, or --config with its file")
+        silence = Finding(
+            "warning", str(error), "systemctl restart syncd, or --config with its file"
+        )
         return _made_here(settings, accounts, silence, offline=offline, as_json=as_json)
     try:
         client.scheduler()  # answers at once, or something is wrong

@@ -11,6 +11,8 @@ Began = Mapping[str, str]
 """When each run that is under way began, by its id."""
 
 _AWAITED: Final = {
+    "load": "load above load_limit",
+    "disk": "disk space below min_free_disk",
     "paused": "the job is paused",
     "held": "an account is held",
     "overlap": "its run under way",
@@ -57,7 +59,7 @@ def account_words(held: Json, zone: tzinfo) -> str:
 
 
 def wait_words(run: Json, zone: tzinfo) -> str:
-    """Return why a run waits: `waits: load`, `waits: window until 12:00`, `retries at 10:20`."""
+    """Return why a run waits: `waits: disk …`, `waits: window until 12:00`, `retries at 10:20`."""
     reason, until = run["reason"], run["until"]
     if reason == "retry" and until:
         return f"retries at {clock_time(until, zone)}"

@@ -1,9 +1,10 @@
 """Waits for runs to end, with progress on a terminal's standard error, and why a run waits."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
+from functools import cache, partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from syncd.cli.job_words import wait_words
 from syncd.cli.records import error_text
 from syncd.cli.screen import complain, tell
 from syncd.cli.session import Acts, Session
-from syncd.errors import Conflict
+from syncd.errors import Conflict, SyncdError
 
 Json = dict[str, Any]
 TURN = 0.3  # seconds between two looks, with somebody who watches
@@ -26,11 +27,14 @@ def watch(session: Session, runs: Mapping[UUID, str], zone: tzinfo) -> list[Json
     Says, with times of `zone`, why one does not start. Ctrl-C cancels those of this process; those
     of the daemon go on.
     """
+    failure = cache(partial(_failure, session))
+    ours = {str(run_id) for run_id in runs}
     try:
         with _display(runs) as display:
             for run_id in runs:
                 while not session.acts.wait(run_id, display.turn):
-                    display.show(session.acts.progress(), reasons(session.acts, zone))
+                    waits = _waits(session.acts, ours, zone, failure)
+                    display.show(session.acts.progress(), waits)
                 display.ended(run_id)
     except KeyboardInterrupt:
         _interrupt(session, runs)
@@ -52,6 +56,27 @@ def tell_failure(run: Json) -> None:
     """Say why a run was not successful."""
     if run["status"] != "success":
         complain(f"{run['job']} {run['status']}: {error_text(run) or 'see its items'}")
+
+
+def _waits(
+    acts: Acts, ours: Container[str], zone: tzinfo, failure: Callable[[str, object], str]
+) -> dict[str, str]:
+    """Return why each of our runs that waits does so, with what failed before it is tried again."""
+    found = {}
+    for run in acts.waiting():
+        if (run_id := str(run["run"])) in ours:
+            before = failure(run_id, run["until"]) if run["reason"] == "retry" else ""
+            found[run_id] = wait_words(run, zone) + before
+    return found
+
+
+def _failure(session: Session, run_id: str, until: object) -> str:  # noqa: ARG001 - of the cache
+    """Return what a run failed by that is tried again: to be asked once for each wait."""
+    try:
+        error = error_text(session.reads.run(run_id))
+    except SyncdError:
+        return ""
+    return f", since it failed: {error}" if error else ""
 
 
 def _interrupt(session: Session, runs: Mapping[UUID, str]) -> None:

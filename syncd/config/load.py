@@ -79,14 +79,20 @@ class Settings(Tables, BaseSettings):
 
 
 def load(
-    main_file: Path, environ: Mapping[str, str] = os.environ, *, check_secrets: bool = False
+    main_file: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    check_secrets: bool = False,
+    outside: bool = False,
 ) -> Config:
     """Read, validate and freeze the configuration; connects nowhere.
 
-    With `check_secrets`, every reference of an enabled account and the store must give a value.
+    With `check_secrets`, every reference of an enabled account and the store must give a value;
+    `outside` of the service, but for credentials that systemd gives to the service alone.
     Raises ConfigInvalid with all problems.
     """
-    return validate(main_file, read_files(main_file), environ, check_secrets=check_secrets)
+    files = read_files(main_file)
+    return validate(main_file, files, environ, check_secrets=check_secrets, outside=outside)
 
 
 def validate(
@@ -95,6 +101,7 @@ def validate(
     environ: Mapping[str, str] = os.environ,
     *,
     check_secrets: bool = False,
+    outside: bool = False,
 ) -> Config:
     """Do the same with files that were read before, as if they stood where `main_file` does."""
     variables = read_variables(environ)
@@ -110,7 +117,8 @@ def validate(
     except ValidationError as error:
         raise ConfigInvalid([*problems, *explain(error, files.tables, places)]) from None
     problems += cross_checks(tables, places)
-    problems += missing_secrets(tables, places, environ) if check_secrets else []
+    if check_secrets:
+        problems += missing_secrets(tables, places, environ, outside=outside)
     if problems:
         raise ConfigInvalid(problems)
     return Config.of(tables, tuple(files.sources))

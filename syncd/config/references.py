@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from syncd.config.configuration import Tables
+from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import UPKEEP
 from syncd.config.problems import MOST, Places, Problem
-from syncd.config.secrets import Secret, resolve
+from syncd.config.secrets import Secret, for_service_alone, resolve
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 
@@ -72,17 +72,29 @@ def _of_processes(tables: Tables) -> int:
     return sum(each[: tables.daemon.max_concurrent_runs])
 
 
-def missing_secrets(tables: Tables, places: Places, environ: Mapping[str, str]) -> list[Problem]:
-    """Read each secret that would be used, and return the references that give nothing."""
-    secrets: dict[tuple[str, ...], Secret] = {}
-    if not tables.store.embedded:  # that word is no secret, and would be masked in the log
-        secrets["store", "dsn"] = tables.store.dsn
-    for name, account in tables.accounts.items():
+def secret_references(config: Tables | Config) -> dict[tuple[str, ...], Secret]:
+    """Return the secrets that would be used, by the paths of their keys."""
+    found: dict[tuple[str, ...], Secret] = {}
+    if not config.store.embedded:  # that word is no secret, and would be masked in the log
+        found["store", "dsn"] = config.store.dsn
+    for name, account in config.accounts.items():
         if account.enabled:
-            secrets["accounts", name, "access_key_id"] = account.access_key_id
-            secrets["accounts", name, "access_key_secret"] = account.access_key_secret
+            found["accounts", name, "access_key_id"] = account.access_key_id
+            found["accounts", name, "access_key_secret"] = account.access_key_secret
+    return found
+
+
+def missing_secrets(
+    tables: Tables, places: Places, environ: Mapping[str, str], *, outside: bool
+) -> list[Problem]:
+    """Read each secret that would be used, and return the references that give nothing.
+
+    `outside` of the service, credentials that only it can read are passed over.
+    """
     problems = []
-    for path, secret in secrets.items():
+    for path, secret in secret_references(tables).items():
+        if outside and for_service_alone(secret, environ):
+            continue
         try:
             resolve(secret, environ)
         except ConfigurationError as error:

@@ -76,6 +76,11 @@ def resolve(secret: Secret, environ: Mapping[str, str] = os.environ) -> SecretSt
     return SecretStr(value)
 
 
+def for_service_alone(secret: Secret, environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether only the service can read a secret: systemd gives it, and to nobody else."""
+    return secret.source == "credential" and not environ.get("CREDENTIALS_DIRECTORY")
+
+
 def known() -> frozenset[str]:
     """Return every value that was read since the process started, for the log to mask."""
     return frozenset(_known)
@@ -103,10 +108,16 @@ def _read(secret: Secret, environ: Mapping[str, str]) -> str:
         folder = environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
             raise ConfigurationError(
-                f"{secret} can't be read: CREDENTIALS_DIRECTORY is not set "
-                "(systemd sets it for a unit with LoadCredential=)"
+                f"{secret} can't be read: CREDENTIALS_DIRECTORY is not set"
+                " (systemd sets it when it starts a unit with LoadCredential=)"
             )
-        return _read_file(secret, Path(folder, secret.place))
+        path = Path(folder, secret.place)
+        if not path.exists():
+            raise ConfigurationError(
+                f"{secret} is not among those that the service was started with"
+                " (LoadCredential= of its unit; a new one needs a restart)"
+            )
+        return _read_file(secret, path)
     return _read_file(secret, Path(secret.place))
 
 

@@ -19,11 +19,13 @@ from syncd.context import BoundLogger, Deadline
 from syncd.control.application import BODY_LIMIT, Application
 from syncd.control.peer import ControlListener, bind
 from syncd.control.routes import CONTROL, LONG_CALLS, PUBLIC, Offer
-from syncd.errors import ConfigurationError, Conflict
+from syncd.errors import ConfigurationError, Conflict, SyncdError
 
 CONTROL_THREADS: Final = LONG_CALLS + 2
 PUBLIC_THREADS: Final = 3
 CLOSING: Final = 1.0  # seconds
+FILE_CHECK: Final = 5.0
+"""Seconds within which it is noticed that the control socket's file is gone."""
 
 _SETTINGS: Final[dict[str, Any]] = {
     "ident": "syncd",
@@ -52,7 +54,7 @@ class ControlServer:
         self._thread = threading.Thread(target=self._serve, name="syncd-listen", daemon=True)
         try:
             self._listeners = [self._control(socket)]
-            self._inode = socket.stat().st_ino
+            self._inode, self._lost = socket.stat().st_ino, False
             if http is not None:
                 self._listeners.append(self._public(http))
         except BaseException:
@@ -122,7 +124,8 @@ class ControlServer:
     def _serve(self) -> None:
         """Move bytes until closed, then send what is left to be sent."""
         while not self._stop.is_set():
-            wasyncore.loop(timeout=10.0, use_poll=True, map=self._map, count=1)
+            self._keep_file()
+            wasyncore.loop(timeout=FILE_CHECK, use_poll=True, map=self._map, count=1)
         deadline = Deadline.after(CLOSING / 4)
         while self._owes() and deadline.remaining() > 0:
             wasyncore.loop(timeout=0.05, use_poll=True, map=self._map, count=1)
@@ -130,6 +133,30 @@ class ControlServer:
     def _owes(self) -> bool:
         """Tell whether a client has not got all of its answer."""
         return any(getattr(each, "total_outbufs_len", 0) for each in list(self._map.values()))
+
+    def _keep_file(self) -> None:
+        """Make the socket anew when its file was removed: nobody could ask the daemon any more."""
+        if self._offer.closing.is_set() or self._has_file():
+            return
+        try:
+            listener = self._control(self._path)
+            self._inode = self._path.stat().st_ino
+        except (SyncdError, OSError) as error:
+            if not self._lost:
+                self._log.error("the control socket is lost: restart the daemon", error=str(error))
+            self._lost = True
+            return
+        listener.accept_connections()
+        # The old listener stays: the answers of its connections wake the loop through it.
+        self._listeners[0], self._lost = listener, False
+        self._log.warning("the control socket's file was gone: made anew", path=str(self._path))
+
+    def _has_file(self) -> bool:
+        """Tell whether the socket's file is there, and ours."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def _remove_file(self) -> None:
         """Remove the socket's file, unless it is another process's by now."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from syncd.config.configuration import Config
 from syncd.config.jobs import CloudJob
 from syncd.config.schema import Account
-from syncd.config.secrets import Secret
+from syncd.config.secrets import Secret, for_service_alone
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.doctor.files import FileFacts, User
 from syncd.doctor.finding import Finding, Unknown
@@ -72,8 +72,9 @@ class Case:
     """Everything that a check may look at.
 
     `daemon` is what the daemon, which then looks itself, says of itself: its `status`, `scheduler`,
-    `ailment` and `reload_error`, and the version of the `command` that asks; None where none looks,
-    of which `silence` tells.
+    `ailment`, `reload_error`, whether it is `managed` by a service manager and how often it feeds
+    its watchdog, and the version of the `command` that asks; None where none looks, of which
+    `silence` tells.
     """
 
     config: Config
@@ -94,8 +95,8 @@ class Case:
         return Path(self.config.daemon.state_dir)
 
     def unknowable(self, secret: Secret) -> bool:
-        """Tell whether only the service can read a secret: systemd gives it, and to nobody else."""
-        return secret.source == "credential" and not self.environ.get("CREDENTIALS_DIRECTORY")
+        """Tell whether only the service can read a secret."""
+        return for_service_alone(secret, self.environ)
 
 
 def now() -> datetime:

@@ -6,16 +6,17 @@ from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.config.problems import ConfigInvalid
+from syncd.config.references import secret_references
 from syncd.doctor.case import Case
-from syncd.doctor.files import judge, secret_references
+from syncd.doctor.files import judge
 from syncd.doctor.finding import Finding, failed, many, ok, skipped, warning
 from syncd.errors import ConfigurationError
 
 
 def valid(case: Case) -> Iterator[Finding]:
-    """Read the files again: a reload would."""
+    """Read the files again, in the daemon as a reload would: with the secrets."""
     try:
-        read = load(case.file, case.environ)
+        read = load(case.file, case.environ, check_secrets=case.daemon is not None)
     except ConfigInvalid as error:
         for problem in error.problems:
             yield failed(str(problem), "mend it; a running daemon keeps what it has until then")
@@ -48,7 +49,7 @@ def files(case: Case) -> Iterator[Finding]:
 
 def references(case: Case) -> Iterator[Finding]:
     """Read each secret that would be used."""
-    found = secret_references(case.config)
+    found = {".".join(path): each for path, each in secret_references(case.config).items()}
     for key, secret in found.items():
         if case.unknowable(secret):
             yield skipped(f"{secret} can only be read by the service, and no daemon answers",

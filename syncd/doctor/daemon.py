@@ -74,8 +74,9 @@ def watchdog(case: Case) -> Finding:
     ailment = told(case)["ailment"]
     if ailment:
         return failed(f"it is not fed: {ailment}", "the service manager will restart the daemon")
-    if not case.environ.get("NOTIFY_SOCKET"):
+    if not told(case)["managed"]:
         return skipped("no service manager has started the daemon")
-    if not case.environ.get("WATCHDOG_USEC"):
+    interval = told(case)["watchdog_interval"]
+    if interval is None:
         return warning("the service manager does not watch", "set WatchdogSec=30 in the unit")
-    return ok(f"fed, within {int(case.environ['WATCHDOG_USEC']) / 1e6:g} s")
+    return ok(f"fed every {interval:g} s, due within {2 * interval:g} s")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from syncd.config.configuration import Config
-from syncd.config.secrets import Secret
+from syncd.config.references import secret_references
 from syncd.doctor.finding import Finding, failed, ok, warning
 
 Role = Literal["configuration", "folder", "secret"]
@@ -62,16 +62,6 @@ def measure(config: Config) -> list[FileFacts]:
         *(_look(folder, "folder") for folder in sorted(folders)),
         *(_look(Path(place), "secret") for place in sorted(secrets)),
     ]
-
-
-def secret_references(config: Config) -> dict[str, Secret]:
-    """Return the secrets that would be used, by their key."""
-    found = {} if config.store.embedded else {"store.dsn": config.store.dsn}
-    for name, account in config.accounts.items():
-        if account.enabled:
-            found[f"accounts.{name}.access_key_id"] = account.access_key_id
-            found[f"accounts.{name}.access_key_secret"] = account.access_key_secret
-    return found
 
 
 def judge(file: FileFacts, user: User) -> Finding:

@@ -8,6 +8,7 @@ from syncd.store.database import Transaction
 from syncd.store.runs import close_items, sum_up
 
 _DIED = "the process that ran it died"
+_DUMPED = "its end is not in the dump that was restored"
 
 
 def recover(
@@ -37,6 +38,21 @@ def close_foreign(tx: Transaction, *, local: str, now: datetime) -> dict[RunId, 
     Of a restored store all processes are dead; daemons' and our own are closed by the next one.
     """
     return _close(tx, "owner like 'cli:%%' and owner <> %(local)s", now, local=local)
+
+
+def end_backups(tx: Transaction, now: datetime) -> None:
+    """End what made the dump that was restored: a dump is made in the middle of its own run.
+
+    To try it again, or to call it failed, would be wrong: the dump is there.
+    """
+    rows = tx.execute(
+        """update syncd.run set status = 'cancelled', finished_at = %s, error = %s
+           where status = 'running' and kind = 'backup' returning id""",
+        (now, _DUMPED),
+    ).fetchall()
+    ids = [RunId(run_id) for (run_id,) in rows]
+    close_items(tx, ids, "cancelled", _DUMPED, now)
+    sum_up(tx, ids)
 
 
 def _close(

@@ -104,6 +104,7 @@ def _settle(dsn: str, local: str, now: datetime) -> list[Migration]:
                 raise BadData("the dump has an empty table syncd.migration: it is of no store")
         migrations = migrate(store)
         with store.transaction() as tx:
+            recovery.end_backups(tx, now)
             recovery.close_foreign(tx, local=local, now=now)
             leader.expire(tx)
     except StoreError as error:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import Site, job, secrets_of, site, until
+from daemon_helpers import Manager, Site, job, secrets_of, site, until
 from frozen import frozen
 from psycopg.conninfo import conninfo_to_dict
 from toml_text import toml
@@ -61,6 +62,19 @@ def silent_endpoint() -> Iterator[str]:
     """Give the URL of a server that takes connections and never says anything."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_daemon_under_a_service_manager_is_known_to_be_watched(tmp_path: Path) -> None:
+    manager = Manager(tmp_path / "notify")
+    try:
+        with site() as place:
+            place.configure({"hosts": job()})
+            place.up(manager.environment)
+            watchdog = found(doctor(place, "--offline", status=0), "daemon.watchdog")
+            assert watchdog["state"] == "ok", watchdog
+            assert "within 4 s" in watchdog["found"]
+    finally:
+        manager.close()
 
 
 def test_all_is_well_with_a_daemon_on_the_embedded_store() -> None:
@@ -309,6 +323,24 @@ def test_a_broken_configuration_is_told_with_all_problems(dsn: str) -> None:
         place.processes[0].stop()
         report = doctor(place, status=78)
         assert [row["found"] for row in report["checks"]] == told
+
+
+def test_files_whose_secret_is_missing_are_not_called_ready_for_a_reload() -> None:
+    with site() as place:
+        place.configure({"hosts": job(every="1h")})
+        place.up()
+        missing = place.state_dir / "no-such-secret"
+        later = {
+            "provider": "tencent",
+            "access_key_id": "id",
+            "access_key_secret": {"file": str(missing)},
+        }
+        folder = place.config.parent / "conf.d"
+        folder.mkdir()
+        (folder / "later.toml").write_text(toml({"accounts": {"later": later}}))
+        row = found(doctor(place, "--offline", status=78), "configuration.valid")
+        assert row["state"] == "failed"
+        assert str(missing) in row["found"]
 
 
 def test_a_changed_configuration_asks_for_a_reload(dsn: str) -> None:

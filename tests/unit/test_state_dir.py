@@ -37,6 +37,15 @@ def test_a_damaged_key_is_told_with_the_way_out(tmp_path: Path) -> None:
         fingerprint_key(tmp_path)
 
 
+def test_a_file_that_keeps_the_directory_from_being_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with (
+        pytest.raises(StoreError, match=r"can't be used: Is a directory \(.*/lock\)"),
+        locked(tmp_path),
+    ):
+        pass
+
+
 def test_an_instance_keeps_its_name_and_an_emptied_one_gets_another(tmp_path: Path) -> None:
     with locked(tmp_path) as name:
         pass

@@ -77,6 +77,16 @@ def test_history_tells_when_by_whom_and_what_changed_the_newest_first(place: Pla
     assert rows[3]["changed"] == ["+jobs.a"]
 
 
+def test_a_number_is_shown_as_it_has_to_be_typed(place: Place) -> None:
+    for number in (1000, 1001):
+        files = {"syncd.toml": f"# {number}".encode()}
+        with place.versions.locked():
+            about = Version(number, NOON, "alice", "d", content_digest(files), "syncd.toml")
+            place.versions.write(about, files)
+    lines = place.syncd("history").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["1001", "1000"]
+
+
 def test_a_damaged_version_hides_no_other(place: Place) -> None:
     place.keep("a = 1\n")
     place.keep("a = 2\n")

@@ -37,12 +37,14 @@ def words(**changed):
         ({"held": [HELD]}, f"held: account prod-aliyun refused since {NOON}, next try {TWO}"),
         ({"held": [HELD | {"next_probe_at": None}]},
          f"held: account prod-aliyun refused since {NOON}"),
-        ({"waiting": [waiting_row("load")]}, "waits: load"),
+        ({"waiting": [waiting_row("load")]}, "waits: load above load_limit"),
         ({"waiting": [waiting_row("window", until=LATER)]}, f"waits: window until {TWO}"),
         ({"waiting": [waiting_row("retry", until=LATER)]}, f"retries at {TWO}"),
         ({"waiting": [waiting_row("worker")] * 2}, "waits: a worker"),
-        ({"waiting": [waiting_row("load")], "delayed_seconds": 725.5}, "waits: load; 12m late"),
-        ({"waiting": [waiting_row("load")], "delayed_seconds": 0.5}, "waits: load"),
+        ({"waiting": [waiting_row("load")], "delayed_seconds": 725.5},
+         "waits: load above load_limit; 12m late"),
+        ({"waiting": [waiting_row("load")], "delayed_seconds": 0.5},
+         "waits: load above load_limit"),
         ({"waiting": [waiting_row("retry", until=LATER)], "delayed_seconds": 60},
          f"retries at {TWO}"),
         ({"waiting": [waiting_row("paused")], "paused": PAUSED}, f"paused until {TWO} by alice"),
@@ -82,7 +84,7 @@ def test_the_list_has_what_comes_next_what_was_last_and_what_keeps_a_job(served)
     lines = syncd(served, "jobs").stdout.splitlines()
     assert lines[0].split() == ["job", "schedule", "next", "run", "last", "run", "state"]
     assert lines[1].startswith(f"hosts  */5 * * * *  {NOON}  failed ")
-    assert lines[1].endswith("ago  waits: load; 2h late; failed: network: down")
+    assert lines[1].endswith("ago  waits: load above load_limit; 2h late; failed: network: down")
     assert lines[2].split() == [
         "sizes", "by", "hand", "-", "-", "paused", "until", "2026-03-01", "22:00", "by", "alice"
     ]  # fmt: skip

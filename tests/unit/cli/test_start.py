@@ -125,3 +125,24 @@ def test_an_output_that_can_not_be_written_is_no_traceback(file, redirect, argum
     full = "full" in redirect
     assert done.returncode == (1 if full else 0), done.stderr
     assert done.stderr == ("Error: standard output: No space left on device\n" if full else "")
+
+
+def test_check_passes_over_credentials_that_only_the_service_has(file, monkeypatch):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    file.write_text(GOOD.replace("env = ", "credential = "))
+    result = check(file)
+    assert result.exit_code == 0, result.output
+    assert (
+        "not read, since systemd gives it to the service alone: credential SYNCD" in result.stderr
+    )
+    assert "not read" not in check(file, "--without-secrets").output
+    assert check(file, "--quiet").output == ""
+
+
+def test_check_reads_the_other_secrets_and_inside_a_service_its_credentials(
+    file, monkeypatch, tmp_path
+):
+    assert "SYNCD_TEST_NO_SUCH_SECRET is not set" in check(file).stderr
+    file.write_text(GOOD.replace("env = ", "credential = "))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert "not among those that the service was started with" in check(file).stderr

@@ -117,7 +117,7 @@ def test_waiting_for_a_run_that_does_not_start_says_why(served):
     served.commands.wait = lambda *_: next(waits)
     result = syncd(served, "trigger", "hosts", "--wait")
     assert result.exit_code == 0
-    assert "hosts waits: load\n" in result.stderr
+    assert "hosts waits: load above load_limit\n" in result.stderr
     assert "prod/cn-hangzhou/host" in result.stdout
 
 

@@ -71,9 +71,13 @@ class Queued(FakeCommands):
 
 
 def test_each_reason_is_told_once_where_there_is_no_terminal(capsys):
-    watch(Session(Queued(), FakeReads(), "me", local=False), {RUN: "ho\x1bsts"}, UTC)
+    reads = FakeReads()
+    reads.run_answer |= {"error_class": "network", "error": "down"}
+    watch(Session(Queued(), reads, "me", local=False), {RUN: "ho\x1bsts"}, UTC)
     assert capsys.readouterr().err.splitlines() == [
-        "ho\\x1bsts waits: load", "ho\\x1bsts waits: window", "ho\\x1bsts waits: retry"
+        "ho\\x1bsts waits: load above load_limit",
+        "ho\\x1bsts waits: window",
+        "ho\\x1bsts waits: retry, since it failed: network: down",
     ]  # fmt: skip
 
 
@@ -90,4 +94,4 @@ def test_a_terminal_shows_beside_the_bar_why_a_run_waits(served):
 
     served.commands.scheduler = scheduler
     shown = on_terminal([*command, "trigger", "hosts", "--wait"], 100, "stderr")
-    assert "waits: load" in shown
+    assert "waits: load above" in shown

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from fake_daemon import RUN, FakeDaemon, serving
 
+from syncd.control import server as control_server
 from syncd.control.client import Client
-from syncd.errors import ConfigurationError, Conflict
+from syncd.errors import ConfigurationError, Conflict, Unreachable
 from syncd.model.queries import ResourceQuery, RunQuery
 from syncd.model.run import Selection
 
@@ -39,6 +40,20 @@ def ask(path: Path, method: str, target: str, body: bytes | None = None):
         return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def answers_on(path: Path) -> bool:
+    try:
+        return bool(Client(path).status()["version"] == "0.1.0")
+    except Unreachable:
+        return False
 
 
 def ask_port(server, method: str, target: str):
@@ -225,6 +240,42 @@ def test_the_file_of_a_dead_process_is_replaced_and_removed_at_the_end():
         assert not daemon.path.exists()
 
 
+def test_a_socket_whose_file_was_removed_is_made_anew_and_asked_questions_are_answered(monkeypatch):
+    monkeypatch.setattr(control_server, "FILE_CHECK", 0.05)
+    with serving() as (daemon, server):
+        daemon.reads.run_answer |= {"status": "running"}
+        answers = []
+        target = f"/runs/{RUN}?wait=2"
+        waiting = threading.Thread(
+            target=lambda: answers.append(ask(daemon.path, "GET", target)[0])
+        )
+        waiting.start()
+        eventually(lambda: daemon.reads.asked)
+        daemon.path.unlink()
+        eventually(lambda: answers_on(daemon.path))
+        assert stat.S_IMODE(daemon.path.stat().st_mode) == 0o660
+        waiting.join(10)
+        assert answers == [200]
+        server.close()
+        assert not daemon.path.exists()
+
+
+def test_a_socket_without_a_place_comes_back_with_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(control_server, "FILE_CHECK", 0.05)
+    place = tmp_path / "run"
+    place.mkdir()
+    server = FakeDaemon(place / "s").server(http=None)
+    server.start()
+    try:
+        (place / "s").unlink()
+        place.rmdir()
+        eventually(lambda: server._lost)
+        place.mkdir()
+        eventually(lambda: answers_on(place / "s"))
+    finally:
+        server.close()
+
+
 def test_a_living_process_keeps_its_socket(served):
     daemon, _ = served
     with pytest.raises(Conflict, match="another process answers"):
@@ -261,9 +312,7 @@ def test_closing_ends_the_waits_and_the_threads():
             target=lambda: answers.append(ask(daemon.path, "GET", target)[0])
         )
         waiting.start()
-        deadline = time.monotonic() + 10
-        while not daemon.reads.asked and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: daemon.reads.asked)
         begun = time.monotonic()
         server.close()
         assert time.monotonic() - begun < 2

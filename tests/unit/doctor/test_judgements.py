@@ -271,10 +271,9 @@ def test_a_refused_reload_is_told():
 
 
 def test_the_watchdog_is_judged_by_what_the_service_manager_has_set():
-    manager = {"NOTIFY_SOCKET": "/run/x"}
     assert daemon.watchdog(case()).state == "skipped"
-    check(daemon.watchdog(case(environ=manager)), "warning", "does not watch")
-    fed = daemon.watchdog(case(environ=manager | {"WATCHDOG_USEC": "30000000"}))
+    check(daemon.watchdog(case(managed=True)), "warning", "does not watch")
+    fed = daemon.watchdog(case(managed=True, watchdog_interval=15.0))
     check(fed, "ok", "within 30 s")
     check(daemon.watchdog(case(ailment="2 workers are stuck")), "failed", "2 workers")
 
