@@ -28,7 +28,7 @@ test: .venv/dev.stamp
 
 # A machine of systemd-nspawn: only root can boot one.
 SYSTEM_TOOLS := systemd-nspawn:systemd-container debootstrap:debootstrap openssl:openssl \
-	dpkg-shlibdeps:dpkg-dev
+	dpkg-shlibdeps:dpkg-dev lintian:lintian
 ifeq ($(shell id -u),0)
 system-test: .venv/dev.stamp
 	@missing=; for each in $(SYSTEM_TOOLS); do \

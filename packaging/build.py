@@ -2,7 +2,7 @@
 
 With Debian's own tools (dpkg-deb, dpkg-shlibdeps) and the packages that requirements/run.txt locks
 by their hashes. The same sources give the same file, byte by byte: every time in it is that of the
-last commit (or SOURCE_DATE_EPOCH), every file root's, every list sorted.
+last commit (or SOURCE_DATE_EPOCH, or else of CHANGELOG.md), every file root's, every list sorted.
 
 PACKAGE_PYTHON is the version of the target's interpreter (3.11, Debian 12's), PACKAGE_VERSION
 another version than that of the sources.
@@ -154,8 +154,8 @@ def _epoch() -> int:
     given = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         return int(given or _output("git", "-C", str(SOURCE), "log", "-1", "--format=%ct"))
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SystemExit("outside a git checkout, set SOURCE_DATE_EPOCH") from error
+    except (OSError, subprocess.CalledProcessError):  # not a checkout, or somebody else's
+        return int((SOURCE / "CHANGELOG.md").stat().st_mtime)
 
 
 def _output(*command: str) -> str:

@@ -23,7 +23,7 @@ def package() -> Path:
     """Give the package that is tested; skips where the tests can't be run."""
     if os.geteuid() != 0:
         pytest.skip("the system tests boot a Debian with systemd-nspawn, which only root can do")
-    for program in ("systemd-nspawn", "debootstrap", "nsenter", "openssl"):
+    for program in ("systemd-nspawn", "debootstrap", "nsenter", "openssl", "lintian"):
         if not shutil.which(program):
             pytest.skip(f"the system tests need {program}, of Debian's packages")
     assert PACKAGE.is_file(), "SYNCD_PACKAGE must name the package; make system-test does"

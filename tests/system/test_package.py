@@ -60,6 +60,12 @@ def is_active(machine: Machine) -> bool:
     return shown == {"ActiveState": "active", "SubState": "running"}
 
 
+def test_lintian_finds_no_error(package: Path) -> None:
+    command = ["lintian", "--allow-root", "--fail-on", "error", "--tag-display-limit", "0"]
+    checked = subprocess.run([*command, package], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_installing_on_a_bare_debian_gives_a_service_that_runs(
     blank: Machine, package: Path
 ) -> None:
