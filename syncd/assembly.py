@@ -165,6 +165,7 @@ def _spec(
         closed_until=job.closed_until,
         adaptive=job.change_rate,
         fingerprints=partial(accounts.fingerprints, used),
+        upkeep=job.upkeep,
     )
 
 

@@ -207,7 +207,8 @@ class Daemon:
         self._status.keep(specs)
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
-            MeasuredJob(s.name, s.kind, s.timeout.total_seconds()) for s in specs.values()
+            MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), upkeep=s.upkeep)
+            for s in specs.values()
         )
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
             self._metrics.set_resources(resources.counts_by_state(tx))

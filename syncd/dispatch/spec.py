@@ -21,7 +21,7 @@ class JobSpec:
     that runs by hand alone. `rhythm` is all that its due times depend on, as text. `build` makes
     the job anew for each attempt. `closed_until` returns, for a moment inside an exclusion window,
     when it ends. `accounts` and `servers` are what the runs use; `fingerprints` tells the accounts'
-    credentials apart without giving them away.
+    credentials apart without giving them away. `upkeep`: the job looks after syncd itself.
     """
 
     name: str
@@ -47,6 +47,7 @@ class JobSpec:
     closed_until: Callable[[datetime], datetime | None]
     adaptive: Adaptive | None
     fingerprints: Callable[[], Mapping[str, str]]
+    upkeep: bool = False
 
     def next_dues(self, now: datetime, count: int) -> list[datetime]:
         """Return the next due times after a moment, as of a job that never was due."""

@@ -13,11 +13,15 @@ from syncd.telemetry.families import Families, Family
 
 @dataclass(frozen=True, slots=True)
 class MeasuredJob:
-    """What the metrics show of a job's configuration; times in seconds."""
+    """What the metrics show of a job's configuration; times in seconds.
+
+    What an `upkeep` job counts are no resources.
+    """
 
     name: str
     kind: str
     timeout: float
+    upkeep: bool = False
 
 
 class JobSeries:
@@ -27,6 +31,7 @@ class JobSeries:
         self._families = families
         self._job = job
         self._kind = ""
+        self._upkeep = False
         self._made: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
         make = self._make
         self.last_success = make(families.last_success)
@@ -52,7 +57,7 @@ class JobSeries:
     def describe(self, job: MeasuredJob) -> None:
         """Show the job's configuration, in place of what was shown of an earlier one."""
         self._families.info.remove(self._job, self._kind)
-        self._kind = job.kind
+        self._kind, self._upkeep = job.kind, job.upkeep
         self._families.info.labels(self._job, job.kind).set(1)
         self._timeout.set(job.timeout)
 
@@ -87,6 +92,8 @@ class JobSeries:
 
     def changed(self, counts: Counts) -> None:
         """Count what was changed in the inventory."""
+        if self._upkeep:
+            return
         self._added.inc(counts.added)
         self._updated.inc(counts.updated)
         self._deleted.inc(counts.deleted)

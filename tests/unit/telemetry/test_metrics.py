@@ -269,3 +269,11 @@ def test_counting_rendering_and_reloading_at_once_lose_nothing(metrics):
     seen = samples(metrics)
     assert seen["syncd_errors_total", "network", "hosts"] == 1_500
     assert not of_job(metrics, "db-sizes")
+
+
+def test_what_upkeep_removes_is_no_change_of_the_inventory(metrics):
+    metrics.set_jobs([MeasuredJob("retention", "retention", timeout=60, upkeep=True)])
+    metrics.item_ended("retention", "success", Counts(total=7, deleted=7))
+    seen = samples(metrics)
+    assert seen["syncd_items_total", "retention", "success"] == 1
+    assert seen["syncd_resource_changes_total", "deleted", "retention"] == 0
