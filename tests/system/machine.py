@@ -3,31 +3,20 @@
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from daemon_helpers import until
 
 BOOT_SECONDS = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SLICE = 0.05
 _CGROUP = Path("/sys/fs/cgroup")
 _IN_GROUPS = """
 while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done
 shift; exec "$@"
 """
 """Enter control groups, then become a program."""
-
-
-def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Return the first true value of a condition; fail when it does not come in time."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(_SLICE)
-    return value
 
 
 class Machine:

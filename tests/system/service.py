@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clouds import Clouds
-from machine import Machine, until
+from daemon_helpers import until
+from machine import Machine
 from toml_text import toml
 
 from syncd.demo.emulator import KEYS

@@ -1,7 +1,7 @@
 """Whatever is killed comes back by itself, with nothing lost and nothing done twice."""
 
 import pytest
-from machine import until
+from daemon_helpers import until
 from service import STATE, Service
 
 BACK = 60.0

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from machine import Machine, until
+from daemon_helpers import until
+from machine import Machine
 from service import Service
 
 CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"  # Debian makes one for each machine

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import boot, install
-from machine import Machine, until
+from daemon_helpers import until
+from machine import Machine
 from service import CONFIG, STATE
 
 GONE = ("/etc/syncd", STATE, "/opt/syncd", "/run/syncd", "/usr/bin/syncd", "/var/cache/syncd")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import Machine, until
+from daemon_helpers import until
+from machine import Machine
 from service import Service
 
 RULES = "/usr/share/syncd/prometheus/syncd.rules.yml"

@@ -2,7 +2,7 @@
 
 import re
 
-from machine import until
+from daemon_helpers import until
 from service import Service
 
 RELOADS = 500

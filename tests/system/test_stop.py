@@ -2,7 +2,7 @@
 
 import time
 
-from machine import until
+from daemon_helpers import until
 from service import RUNTIME, STATE, Service
 
 SHORT_STOP = "10s"

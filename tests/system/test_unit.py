@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from machine import Machine, until
+from daemon_helpers import until
+from machine import Machine
 from service import Service
 
 from syncd.demo.emulator import KEYS

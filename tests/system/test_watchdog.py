@@ -1,7 +1,7 @@
 """systemd starts a daemon again whose loop hangs, and leaves one alone that has much to do."""
 
 import pytest
-from machine import until
+from daemon_helpers import until
 from service import Service
 
 LIMIT = "4s"
