@@ -24,7 +24,7 @@ run: .venv/run.stamp
 	@$(BIN)/python -m syncd demo $(ARGS)
 
 test: .venv/dev.stamp
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # A machine of systemd-nspawn: only root can boot one.
 SYSTEM_TOOLS := systemd-nspawn:systemd-container debootstrap:debootstrap openssl:openssl \

@@ -5,6 +5,7 @@ record; a pipe gets logfmt with the time; other collectors can ask for JSON. Wha
 the last step masks secrets, and nothing that goes wrong while writing a line reaches its author.
 """
 
+import atexit
 import io
 import logging
 import os
@@ -89,6 +90,7 @@ def configure(
     limit = JOURNAL_LIMIT if form == "journal" else None
     handler.setFormatter(Formatter(_steps(form, stream, environ), Masker(secrets), limit))
     _install(handler, threshold)
+    atexit.register(_let_go, stream)
     structlog.configure(
         processors=[add_log_level, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -152,6 +154,16 @@ def cut(text: str, limit: int) -> str:
 def _nowhere() -> TextIO:
     """Return where logs go if the process was started with standard error closed."""
     return Path(os.devnull).open("w")
+
+
+def _let_go(stream: TextIO) -> None:
+    """Drop what a stream holds that nobody reads any more: else it fails the exit (status 120)."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except ValueError:
+        return  # closed
 
 
 def _install(handler: logging.Handler, threshold: int) -> None:

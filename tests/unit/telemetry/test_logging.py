@@ -246,12 +246,14 @@ if "raise" in sys.argv:
 """
 
 
-def test_a_process_outlives_the_reader_of_its_logs():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_process_outlives_the_reader_of_its_logs(unbuffered: str):
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
     )
     assert process.stderr is not None
     process.stderr.close()
