@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
-
-from machine import Machine
+from typing import IO, TYPE_CHECKING, Any
 
 from syncd.demo.emulator import KEYS, Emulator, Fault, World
+
+if TYPE_CHECKING:  # the program has no path to it
+    from machine import Machine
 
 REGIONS = 3
 AUTHORITY = "/usr/local/share/ca-certificates/clouds.crt"
@@ -61,7 +62,7 @@ class Clouds:
 
 
 @contextmanager
-def clouds(machine: Machine, folder: Path, hosts: int) -> Iterator[Clouds]:
+def clouds(machine: "Machine", folder: Path, hosts: int) -> Iterator[Clouds]:
     """Serve the clouds in a machine, which trusts their certificate."""
     certificate = _certificate(folder)
     machine.path(AUTHORITY).write_text(certificate.read_text().partition("-----BEGIN PRIV")[0])

@@ -30,8 +30,8 @@ class Machine:
         """The machine's first process, as the host numbers it."""
 
     def boot(self) -> None:
-        """Start the machine and wait until its systemd is done."""
-        name = f"syncd-{os.getpid()}-{self.root.name}"
+        """Start the machine and wait until its systemd is done; it is off when that fails."""
+        name = f"syncd-{os.getpid()}-{self._log.stem}"  # of each boot: scopes outlive machines
         command = ["systemd-nspawn", "--quiet", "--register=no", "--private-network"]
         if not Path("/run/systemd/system").exists():  # no systemd here that could make a scope
             self._groups = _control_groups(name)
@@ -45,6 +45,14 @@ class Machine:
                 stderr=log,
                 env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             )
+        try:
+            self._await_boot()
+        except BaseException as error:
+            error.add_note(f"the machine said:\n{self._log.read_text(errors='replace')[-2000:]}")
+            self.off()
+            raise
+
+    def _await_boot(self) -> None:
         self.leader = until(self._first_process, BOOT_SECONDS, "the machine has a first process")
         until(
             lambda: (
@@ -52,16 +60,17 @@ class Machine:
                 in ("running", "degraded")
             ),
             BOOT_SECONDS,
-            f"the machine is up; it said:\n{self._log.read_text(errors='replace')[-2000:]}",
+            "the machine is up",
         )
 
     def off(self) -> None:
         """Shut the machine down."""
         if self._process is None:
             return
-        self.run("systemctl", "poweroff", check=False)
+        if self.leader:
+            self.run("systemctl", "poweroff", check=False)
         try:
-            self._process.wait(BOOT_SECONDS)
+            self._process.wait(BOOT_SECONDS if self.leader else 0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -136,6 +145,11 @@ class Machine:
             command.append(f"--after-cursor={after}")
         self.run("journalctl", "--sync")
         return [json.loads(line) for line in self.run(*command).stdout.splitlines()]
+
+    def processes_of(self, user: str) -> list[str]:
+        """Return the processes of a user; a bare Debian has no pgrep."""
+        found = self.shell(f"find /proc -maxdepth 1 -name '[0-9]*' -user {user}", check=False)
+        return found.split()
 
     def signal(self, name: str, *pids: int) -> None:
         """Send a signal, such as KILL, to processes as the machine numbers them."""

@@ -91,11 +91,12 @@ def test_cycles_of_start_reload_and_stop_under_load_leave_nothing(service: Servi
     for cycle in range(CYCLES):
         service.start()
         machine.run("systemctl", "reload", "syncd")
+        assert machine.processes_of("syncd"), cycle
         service.stop()
         assert stop_result(service) == "success", cycle
-        until(lambda: not service.processes(), 2, "no process is left")
+        until(lambda: not machine.processes_of("syncd"), 2, "no process is left")
         assert machine.shell(f"ls -A {RUNTIME} 2>/dev/null", check=False) == "", cycle
-    assert machine.shell("pgrep -u syncd", check=False) == ""
+    assert machine.processes_of("syncd") == []
     assert machine.shell("ls -A /dev/shm") == ""
     assert machine.shell("ls -A /tmp /var/tmp | grep -i -e syncd -e pgsql", check=False) == ""
     now = machine.shell(f"find {STATE} -maxdepth 2 -not -path '{STATE}/logs/*' | sort")

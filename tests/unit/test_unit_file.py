@@ -14,7 +14,16 @@ SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = (SYSTEMD / "syncd.service").read_text()
 ANALYZE = shutil.which("systemd-analyze")
 
-needs_systemd = pytest.mark.skipif(not ANALYZE, reason="systemd-analyze is not installed")
+
+def release() -> int:
+    """Return which systemd is installed; 0 for none."""
+    if not ANALYZE:
+        return 0
+    told = subprocess.run([ANALYZE, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.findall(r"\d+", told)[0])
+
+
+needs_systemd = pytest.mark.skipif(release() < 250, reason="no systemd-analyze, or one before 250")
 
 
 def values(key: str) -> list[str]:
@@ -77,6 +86,6 @@ def test_the_unit_is_exposed_as_little_as_promised():
 def test_the_manager_finds_nothing_wrong_with_the_unit(tmp_path):
     unit = tmp_path / "syncd.service"  # with programs that are installed here
     unit.write_text(re.sub(r"/usr/bin/syncd [a-z -]*", "/bin/true", UNIT))
-    done = analyze("verify", "--man=no", str(unit))
+    done = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
     assert "syncd.service" not in done.stderr
     assert done.returncode == 0
