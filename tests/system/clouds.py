@@ -1,24 +1,19 @@
-"""Both emulated clouds behind TLS, in a machine's network, steered by lines on standard input.
-
-As a program: `python clouds.py CERTIFICATE HOSTS` serves until its input ends. It prints the port,
-then answers each line, a JSON object of a fault or `null` (lift all faults), with a line.
-"""
+"""Both emulated clouds behind TLS, in a machine's network; cloud_server.py serves them there."""
 
 import json
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
-from syncd.demo.emulator import KEYS, Emulator, Fault, World
+import cloud_server
+from cloud_server import REGIONS
+from machine import Machine
 
-if TYPE_CHECKING:  # the program has no path to it
-    from machine import Machine
+from syncd.demo.emulator import KEYS
 
-REGIONS = 3
 AUTHORITY = "/usr/local/share/ca-certificates/clouds.crt"
 
 
@@ -62,13 +57,13 @@ class Clouds:
 
 
 @contextmanager
-def clouds(machine: "Machine", folder: Path, hosts: int) -> Iterator[Clouds]:
+def clouds(machine: Machine, folder: Path, hosts: int) -> Iterator[Clouds]:
     """Serve the clouds in a machine, which trusts their certificate."""
     certificate = _certificate(folder)
     machine.path(AUTHORITY).write_text(certificate.read_text().partition("-----BEGIN PRIV")[0])
     machine.run("update-ca-certificates")
     program = subprocess.Popen(
-        machine.beside(sys.executable, __file__, str(certificate), str(hosts)),
+        machine.beside(sys.executable, cloud_server.__file__, str(certificate), str(hosts)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -99,25 +94,3 @@ def _certificate(folder: Path) -> Path:
     )  # fmt: skip
     file.write_text((folder / "clouds.crt").read_text() + file.read_text())
     return file
-
-
-def _serve(certificate: str, hosts: int) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    emulator = Emulator(World.sized(hosts, REGIONS))
-    # The handshake must be made by the connection's own thread, or a slow one stops all.
-    server = emulator._server
-    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    with emulator:
-        print(emulator.port, flush=True)
-        for line in sys.stdin:
-            fault = json.loads(line)
-            if fault is None:
-                emulator.faults.clear()
-            else:
-                emulator.faults.add(Fault(**fault))
-            print("done", flush=True)
-
-
-if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
