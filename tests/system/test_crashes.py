@@ -71,6 +71,9 @@ def test_what_is_killed_in_the_middle_of_runs_comes_back(service: Service, victi
     is_whole(service, runs)
     assert inventory(service) == known
     assert service.sync("hosts")["unchanged"] == len(known)
+    changes = service.ask("changes", "--limit", "1000")
+    assert {change["change"] for change in changes} == {"added"}
+    assert sorted((c["account"], c["resource_id"]) for c in changes) == known
 
 
 def test_a_killed_daemon_leaves_no_child_and_no_second_server(service: Service) -> None:
