@@ -125,9 +125,9 @@ def test_data_of_another_major_version_are_refused_and_the_way_out_is_named(
     service.configure({"hosts": {}})
     service.start()
     service.sync("hosts")
+    service.syncd("backup")
     service.stop()
     version = min(service.machine.path(STATE).rglob("PG_VERSION"), key=lambda p: len(p.parts))
-    now = version.read_text()
     version.write_text("15\n")
     after = service.machine.cursor()
     failed = service.machine.run("systemctl", "start", "syncd", check=False)
@@ -137,9 +137,12 @@ def test_data_of_another_major_version_are_refused_and_the_way_out_is_named(
     assert shown["ExecMainStatus"] == "78"
     assert shown["NRestarts"] == "0"
     told = "\n".join(e["MESSAGE"] for e in service.machine.journal(after=after))
-    assert "15" in told
-    assert "pg_dump" in told or "syncd backup" in told
-    version.write_text(now)
+    assert "PostgreSQL 15" in told, told
+    assert "move the directory away and run `syncd backup restore latest`" in told, told
+    data = f"/{version.parent.relative_to(service.machine.root)}"
+    service.machine.run("mv", data, f"{data}-15")
+    service.syncd("backup", "restore", "latest", "--yes")
     service.machine.run("systemctl", "reset-failed", "syncd")
     service.start()
     assert len(inventory(service)) == 2 * service.clouds.hosts
+    assert service.sync("hosts")["unchanged"] == 2 * service.clouds.hosts

@@ -3,7 +3,7 @@
 import re
 
 from daemon_helpers import until
-from service import Service
+from service import CONFIG, Service
 
 RELOADS = 500
 WARM = 50
@@ -68,10 +68,14 @@ def test_a_hangup_signal_reloads_too(service: Service) -> None:
 
 
 def test_memory_and_descriptors_are_flat_over_500_reloads(service: Service) -> None:
-    jobs = {f"hosts-{n}": {"every": f"{n + 1}h"} for n in range(10)}
-    service.configure(jobs)
+    for name, kept in ("one", 10), ("other", 8):  # jobs come, go and change with each
+        service.configure({f"hosts-{n}": {"every": f"{n + kept}h"} for n in range(kept)})
+        service.machine.run("cp", "--preserve", CONFIG, f"{CONFIG}.{name}")
     service.start()
-    reload = "for i in $(seq {}); do systemctl reload syncd || exit 1; done"
+    reload = (
+        f"f=one; for i in $(seq {{}}); do cp --preserve {CONFIG}.$f {CONFIG}; "
+        "systemctl reload syncd || exit 1; [ $f = one ] && f=other || f=one; done"
+    )
     service.machine.shell(reload.format(WARM))
     memory, files = resident_kib(service), descriptors(service)
     service.machine.shell(reload.format(RELOADS - WARM), seconds=900)

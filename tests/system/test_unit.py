@@ -75,8 +75,12 @@ def test_the_journal_has_the_right_priorities_the_fields_and_no_secret(service: 
     assert {e["SYSLOG_IDENTIFIER"] for e in ours} == {"syncd"}
     assert not [e for e in ours if text_of(e).startswith("<")], "a priority was not understood"
     of_run = [text_of(e) for e in ours if f"run={good}" in text_of(e)]
-    assert of_run
+    kept = [json.loads(line) for line in service.syncd("logs", good, "--json").splitlines()]
+    assert len(of_run) == len(kept) > 0
     assert all("job=isolated" in line for line in of_run)
+    of_items = [line for line in of_run if " item=" in line]
+    assert len({re.search(r" item=(\S+)", line)[1] for line in of_items}) == 6  # type: ignore[index]
+    assert all(" account=" in line and " region=" in line for line in of_items)
     levels = {"info": "6", "warning": "4", "error": "3", "debug": "7", "critical": "2"}
     for entry in ours:
         level = re.match(r"level=(\w+)", text_of(entry))
