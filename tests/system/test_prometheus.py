@@ -1,7 +1,9 @@
 """A real Prometheus scrapes the service, loads the rules and raises an alert."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from daemon_helpers import until
 from machine import Machine
 from service import Service
 
+SOURCES = Path(__file__).parents[2] / "packaging" / "prometheus"
 RULES = "/usr/share/syncd/prometheus/syncd.rules.yml"
 URL = "http://127.0.0.1:9090/api/v1"
 CONFIG = f"""
@@ -39,6 +42,9 @@ def answer(machine: Machine, path: str) -> Any:
 
 def test_the_rules_and_the_metrics_are_sound(service: Service, prometheus: Machine) -> None:
     prometheus.run("promtool", "check", "rules", RULES)
+    for file in SOURCES.glob("*.yml"):
+        shutil.copy(file, prometheus.path(f"/root/{file.name}"))
+    prometheus.run("promtool", "test", "rules", "/root/syncd.rules.test.yml")
     service.configure({"hosts": {"every": "1h"}})
     service.start()
     service.sync("hosts")
