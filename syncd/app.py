@@ -83,11 +83,11 @@ def run(file: Path, form: LogFormat = "auto", level: LogLevel = "info") -> int:
     configure(form, level, secrets.known)
     _take_early_signals()
     config = load(file, check_secrets=True)
-    state_dir.become_owner(Path(config.daemon.state_dir))
+    directory = Path(config.daemon.state_dir)
+    state_dir.become_owner(directory)
     with _used(config) as (instance, outbox), _served(config, instance) as (store, server):
         entry = attempt.entry(store.dsn, store.session, form, level)
-        versions = Versions(Path(config.daemon.state_dir))
-        with History(versions, store, instance, Clock(), get_logger()) as history:
+        with History(Versions(directory), store, instance, Clock(), get_logger()) as history:
             return _daemon(
                 file, config, store, server, outbox, instance, entry, history=history
             ).run()
@@ -306,28 +306,12 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         return examination.examine(make(lambda: store), accounts)
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
-        offer = Offer(
-            Operations(daemon, store, health, clock, examine_inside),
-            StoreReads(partial(store.transaction, operation="read")),
-            metrics,
-            health,
-            StoreLogs(
-                partial(store.transaction, operation="read", limit=_LOG_LIMIT),
-                RunLogs(directory),
-            ),
-        )
-        listen = config.listen
-        server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)
-        host, port = server.http_address or ("off", 0)
-        http = f"{host}:{port}" if port else host
-        log.info("listening", control=str(listen.control), http=http)
-        return [server]
+        operations = Operations(daemon, store, health, clock, examine_inside)
+        return [_listener(config, operations, store, metrics, health)]
 
     return Daemon(
         config=config,
-        assembly=_Assembly(
-            file, store, metrics, state_dir.fingerprint_key(Path(config.daemon.state_dir))
-        ),
+        assembly=_Assembly(file, store, metrics, state_dir.fingerprint_key(directory)),
         store=store,
         server=server,
         make_dispatch=make_dispatch,
@@ -339,6 +323,21 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         clock=clock,
         log=log,
     )
+
+
+def _listener(
+    config: Config, operations: Operations, store: Store, metrics: Metrics, health: Health
+) -> ControlServer:
+    """Bind the listeners, and say where they are."""
+    log, read = get_logger(), partial(store.transaction, operation="read")
+    logs = StoreLogs(partial(read, limit=_LOG_LIMIT), RunLogs(Path(config.daemon.state_dir)))
+    offer = Offer(operations, StoreReads(read), metrics, health, logs)
+    listen = config.listen
+    server = ControlServer(offer, socket=listen.control, http=listen.http, log=log)
+    host, port = server.http_address or ("off", 0)
+    http = f"{host}:{port}" if port else host
+    log.info("listening", control=str(listen.control), http=http)
+    return server
 
 
 def _watch(

@@ -13,8 +13,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import orjson
 
@@ -23,12 +22,10 @@ from syncd.model.diff import Entry, short_hash
 from syncd.providers.aliyun.host import normalise
 from syncd.providers.entries import RawEntry
 from syncd.store.database import Store
-from syncd.store.embedded import EmbeddedPostgres
-from syncd.store.migrate import migrate
 from syncd.store.reconcile import Reconcile, Write
 from syncd.store.resources import RESOURCES
+from tests.benchmarks._store import store
 from tests.benchmarks.listing import context
-from tests.databases import reachable_directory
 
 GOAL = 0.6
 PAGE = 100
@@ -41,21 +38,6 @@ def entries(world: World) -> list[Entry]:
     region = world.region("aliyun-demo", REGIONS["aliyun"][0])
     raws = ((host_id, orjson.dumps(region.host(host_id))) for host_id in region.ids())
     return [RawEntry(key, short_hash(raw), raw, b"", normalise) for key, raw in raws]
-
-
-@contextmanager
-def store() -> Iterator[Store]:
-    """Give a migrated store on an embedded server of its own."""
-    with reachable_directory() as directory:
-        server = EmbeddedPostgres(directory)
-        opened = Store(server.start(60))
-        opened.open()
-        try:
-            migrate(opened)
-            yield opened
-        finally:
-            opened.close()
-            server.stop(30)
 
 
 def reconcile(store: Store, listing: Sequence[Entry]) -> tuple[float, str]:

@@ -10,16 +10,13 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from syncd.store import retention
 from syncd.store.database import Store, Transaction
-from syncd.store.embedded import EmbeddedPostgres
-from syncd.store.migrate import migrate
 from syncd.store.retention import Expired
-from tests.databases import reachable_directory
+from tests.benchmarks._store import store
 
 GOAL = 3.0  # each batch commits: with few rows that shows
 CHANGES = """
@@ -41,21 +38,6 @@ with new as (
 )
 insert into syncd.run_item (run_id, target, status, attempt)
 select id, 'prod/cn-' || n || '/host', 'success', 1 from new, generate_series(1, 9) n"""
-
-
-@contextmanager
-def store() -> Iterator[Store]:
-    """Give a migrated store on an embedded server of its own."""
-    with reachable_directory() as directory:
-        server = EmbeddedPostgres(directory)
-        opened = Store(server.start(60))
-        opened.open()
-        try:
-            migrate(opened)
-            yield opened
-        finally:
-            opened.close()
-            server.stop(30)
 
 
 def fill(store: Store, statement: str, rows: int) -> None:

@@ -1,7 +1,6 @@
 """`syncd doctor` on the real store, daemon and emulated clouds, whole and with faults."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,11 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import Manager, Site, job, secrets_of, site, until
+from daemon_helpers import Manager, job, site, until
+from doctor_report import Report, doctor, found, states
 from frozen import frozen
 from psycopg.conninfo import conninfo_to_dict
 from toml_text import toml
@@ -25,36 +24,7 @@ from syncd.errors import Conflict
 from syncd.model.run import Selection
 from syncd.store.embedded import EmbeddedPostgres
 
-Report = dict[str, Any]
 TENCENT_WINDOW = 300.0
-
-
-def doctor(place: Site, *options: str, status: int) -> Report:
-    """Run the command; return its report, which holds no secret."""
-    result = subprocess.run(
-        [sys.executable, "-m", "syncd", "--config", str(place.config), "doctor", "--json",
-         *options],
-        capture_output=True, text=True, timeout=90, check=False,
-        env={k: v for k, v in os.environ.items() if not k.startswith("SYNCD_")},
-    )  # fmt: skip
-    assert result.returncode == status, result.stdout + result.stderr
-    assert not any(secret in result.stdout + result.stderr for secret in secrets_of(place))
-    report: Report = json.loads(result.stdout)
-    return report
-
-
-def found(report: Report, name: str, subject: str | None = None) -> Report:
-    """Return the one row of a check, or of one of its subjects."""
-    (row,) = [
-        each
-        for each in report["checks"]
-        if each["name"] == name and subject in (None, each["subject"])
-    ]
-    return row
-
-
-def states(report: Report, *names: str) -> dict[str, str]:
-    return {name: found(report, name)["state"] for name in names}
 
 
 @contextmanager
@@ -268,88 +238,6 @@ def test_migrations_that_differ_are_told(migrated_dsn: str) -> None:
         assert (row["state"], "0001" in row["found"]) == ("failed", True)
         row = after("update syncd.migration set requires = '99.0' where number = 9998")
         assert (row["state"], "99.0" in row["found"]) == ("failed", True)
-
-
-def test_files_with_wrong_rights_are_told(dsn: str) -> None:
-    with site(dsn) as place:
-        key = place.directory / "key"
-        key.write_text("s3cr3t")
-        key.chmod(0o644)
-        tables = place.tables({"hosts": job()})
-        tables["accounts"]["aliyun-demo"]["access_key_secret"] = {"file": str(key)}
-        del tables["accounts"]["tencent-demo"]
-        tables["jobs"]["hosts"]["accounts"] = ["aliyun-demo"]
-        place.write(toml(tables))
-        place.config.chmod(0o666)
-        report = doctor(place, "--offline", status=1)
-        secret = found(report, "configuration.files", str(key))
-        assert (secret["state"], secret["advice"]) == ("warning", f"chmod o-r {key}")
-        main = found(report, "configuration.files", str(place.config))
-        assert (main["state"], "anybody may write it" in main["found"]) == ("failed", True)
-
-
-def test_credentials_that_only_the_service_has_are_skipped_without_it(dsn: str) -> None:
-    with site(dsn) as place:
-        credentials = place.directory / "credentials"
-        credentials.mkdir()
-        tables = place.tables({"hosts": job()})
-        account = tables["accounts"]["aliyun-demo"]
-        (credentials / "key").write_text(account["access_key_secret"])
-        account["access_key_secret"] = {"credential": "key"}
-        place.write(toml(tables))
-        report = doctor(place, status=0)
-        key = "accounts.aliyun-demo.access_key_secret"
-        assert found(report, "configuration.secrets", key)["state"] == "skipped"
-        assert found(report, "accounts.credentials", "aliyun-demo")["state"] == "skipped"
-        place.up({"CREDENTIALS_DIRECTORY": str(credentials)})
-        report = doctor(place, status=0)
-        assert found(report, "configuration.secrets", key)["state"] == "ok"
-        assert found(report, "accounts.credentials", "aliyun-demo")["state"] == "ok"
-
-
-def test_a_broken_configuration_is_told_with_all_problems(dsn: str) -> None:
-    with site(dsn) as place:
-        place.configure({"hosts": job()})
-        good = place.config.read_text()
-        place.up()
-        place.write(good.replace("[store]", "colour = 1\n[store]").replace("kind =", "knd ="))
-        place.processes[0].send(signal.SIGHUP)
-        place.processes[0].await_line("reload failed")
-        report = doctor(place, status=78)
-        assert found(report, "daemon.reload")["state"] == "failed"
-        told = [row["found"] for row in report["checks"] if row["name"] == "configuration.valid"]
-        assert len(told) > 1
-        assert found(report, "store.reachable")["state"] == "ok"  # the daemon goes on
-        place.processes[0].stop()
-        report = doctor(place, status=78)
-        assert [row["found"] for row in report["checks"]] == told
-
-
-def test_files_whose_secret_is_missing_are_not_called_ready_for_a_reload() -> None:
-    with site() as place:
-        place.configure({"hosts": job(every="1h")})
-        place.up()
-        missing = place.state_dir / "no-such-secret"
-        later = {
-            "provider": "tencent",
-            "access_key_id": "id",
-            "access_key_secret": {"file": str(missing)},
-        }
-        folder = place.config.parent / "conf.d"
-        folder.mkdir()
-        (folder / "later.toml").write_text(toml({"accounts": {"later": later}}))
-        row = found(doctor(place, "--offline", status=78), "configuration.valid")
-        assert row["state"] == "failed"
-        assert str(missing) in row["found"]
-
-
-def test_a_changed_configuration_asks_for_a_reload(dsn: str) -> None:
-    with site(dsn) as place:
-        place.configure({"hosts": job()})
-        place.up()
-        place.configure({"hosts": job(every="1h")})
-        row = found(doctor(place, "--offline", status=0), "configuration.valid")
-        assert (row["state"], row["advice"]) == ("warning", "syncd reload")
 
 
 def test_an_unknown_account_is_refused_with_and_without_a_daemon(dsn: str) -> None:

@@ -8,12 +8,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-import structlog
 
 from syncd.telemetry.logging import JOURNAL_LIMIT, configure, get_logger
 from syncd.telemetry.masking import MASK
@@ -21,16 +19,7 @@ from syncd.telemetry.masking import MASK
 SECRET = 'hun"ter ü2'
 
 
-@pytest.fixture(autouse=True)
-def _own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("syncd")
-    before = root.handlers[:], root.level, own.level
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    yield
-    root.handlers[:], root.level, own.level = before
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def lines(stream: io.StringIO) -> list[str]:

@@ -4,18 +4,14 @@ import contextvars
 import io
 import json
 import logging
-import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-import structlog
 
-from syncd.telemetry import logging as ours
 from syncd.telemetry.logging import bind_process, bound, configure, get_logger
 from syncd.telemetry.masking import MASK
 from syncd.telemetry.run_lines import keep_runs
@@ -26,17 +22,7 @@ OTHER = "01890000-0000-7000-8000-000000000002"
 SECRET = 'hun"ter\x85ü2'
 
 
-@pytest.fixture(autouse=True)
-def _own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("syncd")
-    before = root.handlers[:], root.level, own.level
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(ours, "_of_process", {})
-    yield
-    root.handlers[:], root.level, own.level = before
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture
