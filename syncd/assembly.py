@@ -13,9 +13,12 @@ from typing import Any
 from syncd.config import jobs as config_jobs
 from syncd.config import secrets
 from syncd.config.configuration import Config, digest
-from syncd.config.schema import Account
+from syncd.config.jobs import Sources
+from syncd.config.schema import Account, Server
 from syncd.dispatch.gates import Limits
 from syncd.dispatch.spec import JobSpec
+from syncd.engines import registry as engines
+from syncd.engines.base import ServerAccess, Tls
 from syncd.errors import ConfigurationError
 from syncd.http_client import HttpClient
 from syncd.jobs import registry
@@ -105,6 +108,25 @@ def access_of(name: str, account: Account, key_id: str, api_timeout: float) -> A
     )
 
 
+def server_access(name: str, server: Server) -> ServerAccess:
+    """Return how a database server is reached; its password is read at each connect."""
+    password = server.password
+    return ServerAccess(
+        name=name,
+        engine=server.engine,
+        host=server.host,
+        port=server.port_number,
+        user=server.user,
+        password=lambda: secrets.resolve(password).get_secret_value() if password else None,
+        database=server.database,
+        tls=Tls(server.tls, server.tls_ca, server.tls_cert, server.tls_key),
+        connect_timeout=server.connect_timeout.total_seconds(),
+        statement_timeout=server.statement_timeout.total_seconds(),
+        options=server.options,
+        excluded=frozenset(server.exclude_databases),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Makes a job anew for each attempt, of a configuration that another process can have too."""
@@ -132,10 +154,11 @@ def _spec(
     """Return one job; it is built from this configuration at each attempt."""
     services = registry.Services(
         store,
-        config.accounts,
+        Sources(config.accounts, config.servers),
         lambda account: accounts.open(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
+        engine=lambda server: engines.build(server_access(server, config.server(server))),
         retention=retention_settings(config),
         backup=backup_settings(config),
     )
@@ -161,7 +184,7 @@ def _spec(
         interruptible=job.gives_way,
         isolation=job.isolation,
         accounts=tuple(used),
-        servers=(),
+        servers=job.enabled_servers(config.servers),
         closed_until=job.closed_until,
         adaptive=job.change_rate,
         fingerprints=partial(accounts.fingerprints, used),

@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import cell
-from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, RUN
+from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, RUN, SERVER
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.session import Session, me
@@ -31,16 +31,20 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
 )
+@click.option(
+    "--server", "servers", type=SERVER, multiple=True, help="Only this server; may be repeated."
+)
 @click.option("--priority", type=LEVEL, help="Of the run; else the job's.")
 @_JSON
 @click.pass_context
-def trigger(
+def trigger(  # noqa: PLR0913 - the options
     ctx: click.Context,
     job: str,
     *,
     until_end: bool,
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
+    servers: tuple[str, ...],
     priority: Priority | None,
     as_json: bool,
 ) -> None:
@@ -49,7 +53,7 @@ def trigger(
     Where it does not start at once, standard error tells why.
     """
     client = Client(ctx.obj.socket)
-    selection = Selection(frozenset(accounts), frozenset(regions))
+    selection = Selection(frozenset(accounts), frozenset(regions), frozenset(servers))
     run_id = client.trigger(job, selection, me(), priority)
     if not until_end:
         if as_json:

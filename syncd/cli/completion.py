@@ -58,6 +58,13 @@ def accounts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, account.provider
 
 
+def servers(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the enabled database servers."""
+    for name, server in settings.config.servers.items():
+        if server.enabled:
+            yield name, server.engine
+
+
 def runs(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the newest runs, by their ids."""
     from syncd.model.queries import RunQuery

@@ -41,6 +41,7 @@ class _Name(click.ParamType[str]):
 JOB: Final = _Name("job", completion.jobs)
 RUN: Final = _Name("run", completion.runs)
 ACCOUNT: Final = _Name("account", completion.accounts)
+SERVER: Final = _Name("server", completion.servers)
 REGION: Final = _Name("region")
 TEXT: Final = _Name("text")
 LEVEL: Final = click.Choice(get_args(Priority))

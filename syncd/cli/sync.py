@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
-from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION
+from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, SERVER
 from syncd.cli.records import count_cells, error_text, print_items, summary
 from syncd.cli.screen import complain, print_json, print_line
 from syncd.cli.session import Session, working
@@ -28,6 +28,9 @@ Json = dict[str, Any]
 @click.option(
     "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
 )
+@click.option(
+    "--server", "servers", type=SERVER, multiple=True, help="Only this server; may be repeated."
+)
 @click.option("--priority", type=LEVEL, help="Of the runs, in a daemon; else the job's.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -39,12 +42,13 @@ def sync(  # noqa: PLR0913 - the options
     only_plan: bool,
     accounts: tuple[str, ...],
     regions: tuple[str, ...],
+    servers: tuple[str, ...],
     priority: Priority | None,
     verbose: bool,
     as_json: bool,
 ) -> None:
     """Run jobs now and wait: in the daemon when one answers, else in this process."""
-    selection = Selection(frozenset(accounts), frozenset(regions))
+    selection = Selection(frozenset(accounts), frozenset(regions), frozenset(servers))
     distinct = list(dict.fromkeys(jobs))
     if only_plan and priority:
         raise click.UsageError("--priority is of no use with --plan, which queues no run")

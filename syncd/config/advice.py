@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from syncd.config.durations import format_duration
-from syncd.config.jobs import Job
-from syncd.config.schema import Account
+from syncd.config.jobs import Job, Sources
 from syncd.triggers.base import Memory
 
 _LOOK_AHEAD: Final = 30  # due times
@@ -16,7 +15,7 @@ _LOOK_AHEAD: Final = 30  # due times
 def warnings(
     written: Mapping[str, Job],
     jobs: Mapping[str, Job],
-    accounts: Mapping[str, Account],
+    sources: Sources,
     now: datetime,
 ) -> Iterator[str]:
     """Yield the warnings of the enabled jobs.
@@ -27,18 +26,18 @@ def warnings(
     if all(job.upkeep for job in enabled.values()):
         yield "no enabled job but syncd's own upkeep"
     for name, job in enabled.items():
-        if not job.has_targets(accounts):
+        if not job.has_targets(sources):
             yield f'job "{name}" has no enabled target'
-    yield from _shared_scopes(enabled, accounts)
+    yield from _shared_scopes(enabled, sources)
     for name, job in enabled.items():
         for warning in _of_times(name, job, written[name].model_fields_set, now):
             yield f'job "{name}": {warning}'
 
 
-def _shared_scopes(jobs: Mapping[str, Job], accounts: Mapping[str, Account]) -> Iterator[str]:
+def _shared_scopes(jobs: Mapping[str, Job], sources: Sources) -> Iterator[str]:
     owners: dict[str, str] = {}
     for name, job in jobs.items():
-        for scope in job.scopes(accounts):
+        for scope in job.scopes(sources):
             if (first := owners.setdefault(scope, name)) != name:
                 yield f'jobs "{first}" and "{name}" both sync {scope}: only one of them should'
 

@@ -14,14 +14,16 @@ from pydantic import BaseModel, Field, PlainValidator, field_validator
 from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
-from syncd.config.jobs import UPKEEP, Job, built_in, parse_job
+from syncd.config.jobs import UPKEEP, Job, Sources, built_in, parse_job
 from syncd.config.schema import (
     Account,
     Backup,
     Daemon,
     Defaults,
     Listen,
+    Metrics,
     Retention,
+    Server,
     Store,
     Table,
     TableName,
@@ -41,7 +43,9 @@ class Tables(Table):
     listen: Listen = Field(default_factory=Listen, description=str(Listen.__doc__))
     retention: Retention = Field(default_factory=Retention, description=str(Retention.__doc__))
     defaults: Defaults = Field(default_factory=Defaults, description=str(Defaults.__doc__))
+    metrics: Metrics = Field(default_factory=Metrics, description=str(Metrics.__doc__))
     accounts: dict[TableName, Account] = Field(default={}, description=str(Account.__doc__))
+    servers: dict[TableName, Server] = Field(default={}, description=str(Server.__doc__))
     jobs: dict[TableName, Annotated[Job, PlainValidator(parse_job)]] = Field(
         default={}, description="A named unit of work."
     )
@@ -74,7 +78,9 @@ class Config:
     listen: Listen
     retention: Retention
     defaults: Defaults
+    metrics: Metrics
     accounts: Mapping[str, Account]
+    servers: Mapping[str, Server]
     jobs: Mapping[str, Job]
     digest: str
     sources: tuple[SourceFile, ...] = field(repr=False)
@@ -87,6 +93,7 @@ class Config:
         """Freeze valid tables, whose references exist; the warnings are those at `now`."""
         written = tables.jobs | built_in(tables.jobs, embedded=tables.store.embedded)
         jobs = {name: _complete(job, tables) for name, job in written.items()}
+        looked_at = Sources(tables.accounts, tables.servers)
         return cls(
             timezone=tables.timezone,
             store=tables.store,
@@ -95,11 +102,13 @@ class Config:
             listen=tables.listen,
             retention=tables.retention,
             defaults=tables.defaults,
+            metrics=tables.metrics,
             accounts=MappingProxyType(tables.accounts),
+            servers=MappingProxyType(tables.servers),
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
             sources=sources,
-            warnings=tuple(warnings(written, jobs, tables.accounts, now or datetime.now(UTC))),
+            warnings=tuple(warnings(written, jobs, looked_at, now or datetime.now(UTC))),
         )
 
     @property
@@ -109,8 +118,8 @@ class Config:
 
     @property
     def defines_nothing(self) -> bool:
-        """Tell whether there is no account and no job but syncd's own upkeep."""
-        return not self.accounts and all(job.upkeep for job in self.jobs.values())
+        """Tell whether there is no account, no server and no job but syncd's own upkeep."""
+        return not (self.accounts or self.servers) and all(job.upkeep for job in self.jobs.values())
 
     def enabled_jobs(self) -> dict[str, Job]:
         """Return the jobs that are not taken out, by name, in the order of the files."""
@@ -121,6 +130,12 @@ class Config:
         if name not in self.accounts:
             raise ConfigurationError(f'no account "{name}" in the configuration')
         return self.accounts[name]
+
+    def server(self, name: str) -> Server:
+        """Return a server; raises ConfigurationError when there is none of that name."""
+        if name not in self.servers:
+            raise ConfigurationError(f'no server "{name}" in the configuration')
+        return self.servers[name]
 
 
 def digest(model: BaseModel) -> str:

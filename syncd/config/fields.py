@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from ipaddress import ip_address
@@ -26,6 +27,8 @@ NAME_RULE: Final = (
 )
 SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), less its NUL
 
+_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]+)?")
+_OPTION: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.ASCII)
 _REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 
 
@@ -173,6 +176,52 @@ def _regions(value: object) -> object:
     return _distinct(_list_of(_region, least=1)(value))
 
 
+def _server_host(value: object) -> str:
+    host = _text(value)
+    path = host.startswith("/") and host.isprintable()
+    if not path and not _HOST.fullmatch(host):
+        raise ValueError("must be a host name, an IP address, or the absolute path of a socket")
+    return host
+
+
+def _database_name(value: object) -> str:
+    text = _text(value)
+    if not 1 <= len(text) <= 128 or "\0" in text:
+        raise ValueError("must be the name of a database")
+    return text
+
+
+def _options(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError('must be a table, such as { work_mem = "64MB" }')  # noqa: TRY004
+    for name, setting in value.items():
+        if not _OPTION.fullmatch(name):
+            raise ValueError(f'"{name}" is not the name of a setting')
+        if not isinstance(setting, str) or not setting.isprintable():
+            raise ValueError(f"{name} must be a printable string")
+    return dict(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ByTags:
+    """The servers that have one of some tags."""
+
+    tags: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"tags {', '.join(self.tags)}"
+
+
+def _servers(value: object) -> object:
+    if value == "all" or isinstance(value, ByTags):
+        return value
+    if isinstance(value, dict) and set(value) == {"tags"}:
+        return ByTags(_distinct(_list_of(_name, least=1)(value["tags"])))
+    if isinstance(value, str | dict):
+        raise ValueError('must be "all", a list of names, or { tags = ["..."] }')  # noqa: TRY004
+    return _distinct(_list_of(_name, least=1)(value))
+
+
 Zone = Annotated[str, PlainValidator(_zone)]
 Label = Annotated[str, PlainValidator(_label)]
 Duration = Annotated[timedelta, PlainValidator(parse_duration)]
@@ -194,6 +243,14 @@ RegionList = Annotated[
 Names = Annotated[
     tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_name, least=1)(value)))
 ]
+
+Tags = Annotated[tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_name)(value)))]
+ServerHost = Annotated[str, PlainValidator(_server_host)]
+DatabaseNames = Annotated[
+    tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_database_name)(value)))
+]
+SessionOptions = Annotated[Mapping[str, str], PlainValidator(_options)]
+Servers = Annotated[Literal["all"] | ByTags | tuple[str, ...], PlainValidator(_servers)]
 
 
 def one_of(*allowed: str) -> PlainValidator:

@@ -14,7 +14,7 @@ from syncd.config.secrets import dsn_passwords
 from syncd.config.source_file import SourceFile
 
 LARGEST: Final = 1024 * 1024
-NAMED: Final = ("accounts", "jobs")
+NAMED: Final = ("accounts", "jobs", "servers")
 """The tables of tables: each of their entries counts as a table of its own."""
 CONF_D: Final = "conf.d"
 
@@ -176,7 +176,7 @@ def _merge(
 
 
 def _units(tables: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    """Return what must stand in one file: `store` as a whole, each account, each job."""
+    """Return what must stand in one file: `store` as a whole, each account, server and job."""
     units: list[tuple[tuple[str, ...], Any]] = []
     for name, value in tables.items():
         if name in NAMED and isinstance(value, dict):
@@ -186,6 +186,10 @@ def _units(tables: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
     return units
 
 
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _inline_secrets(
     tables: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...], int]
 ) -> list[Problem]:
@@ -193,14 +197,13 @@ def _inline_secrets(
     message = (
         "an inline secret in a file that others can read: use a reference, or chmod o-r the file"
     )
-    accounts = tables.get("accounts")
     paths: list[tuple[str, ...]] = [
-        ("accounts", name, "access_key_secret")
-        for name, account in (accounts.items() if isinstance(accounts, dict) else ())
-        if isinstance(account, dict) and isinstance(account.get("access_key_secret"), str)
+        (table, name, key)
+        for table, key in (("accounts", "access_key_secret"), ("servers", "password"))
+        for name, each in _table(tables.get(table)).items()
+        if isinstance(_table(each).get(key), str)
     ]
-    store = tables.get("store")
-    dsn = store.get("dsn") if isinstance(store, dict) else None
+    dsn = _table(tables.get("store")).get("dsn")
     if isinstance(dsn, str) and dsn_passwords(dsn):
         paths.append(("store", "dsn"))
     return [Problem(file, lines.get(path), key_path(path), message) for path in paths]

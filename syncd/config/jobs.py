@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo
@@ -10,8 +11,18 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from syncd.config.durations import format_duration, parse_duration
-from syncd.config.fields import DatesFile, Duration, Label, Names, PositiveDuration, Zone, one_of
-from syncd.config.schema import Account, AdaptiveInterval, Defaults
+from syncd.config.fields import (
+    ByTags,
+    DatesFile,
+    Duration,
+    Label,
+    Names,
+    PositiveDuration,
+    Servers,
+    Zone,
+    one_of,
+)
+from syncd.config.schema import Account, AdaptiveInterval, Defaults, Server
 from syncd.config.spelling import hint
 from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory, Trigger
@@ -19,6 +30,14 @@ from syncd.triggers.calendars import Except
 from syncd.triggers.cron import Cron
 from syncd.triggers.interval import Interval
 from syncd.triggers.spread import Shifted, offset_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the jobs of a configuration may look at, by name, disabled ones too."""
+
+    accounts: Mapping[str, Account]
+    servers: Mapping[str, Server]
 
 
 class Job(Defaults):
@@ -142,11 +161,15 @@ class Job(Defaults):
         """Return the names of the enabled accounts that the job uses."""
         return ()
 
-    def has_targets(self, accounts: Mapping[str, Account]) -> bool:  # noqa: ARG002 - kinds differ
+    def enabled_servers(self, servers: Mapping[str, Server]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the names of the enabled servers that the job uses."""
+        return ()
+
+    def has_targets(self, sources: Sources) -> bool:  # noqa: ARG002 - kinds differ
         """Tell whether anything that is enabled is left to work on."""
         return True
 
-    def scopes(self, accounts: Mapping[str, Account]) -> list[str]:  # noqa: ARG002
+    def scopes(self, sources: Sources) -> list[str]:  # noqa: ARG002
         """Return in words what only one job should keep true."""
         return []
 
@@ -192,17 +215,100 @@ class CloudJob(Job):
         """Return the names of the job's accounts that are enabled."""
         return tuple(name for name in self.accounts if accounts[name].enabled)
 
-    def has_targets(self, accounts: Mapping[str, Account]) -> bool:
+    def has_targets(self, sources: Sources) -> bool:
         """Tell whether one of the accounts is enabled."""
-        return bool(self.enabled_accounts(accounts))
+        return bool(self.enabled_accounts(sources.accounts))
 
-    def scopes(self, accounts: Mapping[str, Account]) -> list[str]:
+    def scopes(self, sources: Sources) -> list[str]:
         """Return each resource type of each account."""
         return [
             f'{t}s of account "{a}"'
-            for a in self.enabled_accounts(accounts)
+            for a in self.enabled_accounts(sources.accounts)
             for t in self.resources
         ]
+
+
+class ServersJob(Job):
+    """Look at database servers."""
+
+    servers: Servers = Field(
+        default="all", description='"all", names of [servers.NAME], or { tags = ["..."] }: any of.'
+    )
+    max_concurrent_items: int = Field(
+        default=4, ge=1, le=100, description="Items (servers) worked on at once in one run."
+    )
+
+    def enabled_servers(self, servers: Mapping[str, Server]) -> tuple[str, ...]:
+        """Return the names of the job's servers that are enabled."""
+        return tuple(
+            name for name, server in servers.items() if server.enabled and self._wants(name, server)
+        )
+
+    def _wants(self, name: str, server: Server) -> bool:
+        match self.servers:
+            case "all":
+                return True
+            case ByTags(tags):
+                return not set(tags).isdisjoint(server.tags)
+        return name in self.servers
+
+    def has_targets(self, sources: Sources) -> bool:
+        """Tell whether one of the servers is enabled."""
+        return bool(self.enabled_servers(sources.servers))
+
+
+class DbAccountsJob(ServersJob):
+    """Keep the accounts of database servers and their privileges true."""
+
+    kind: Literal["db_accounts"] = Field(
+        description="Keep the accounts of database servers and their privileges true."
+    )
+    max_delete_percent: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="Guard: deletions of a server above this share and above max_delete_count "
+        "wait for `syncd approve`.",
+    )
+    max_delete_count: int = Field(
+        default=10,
+        ge=0,
+        description="Guard: this many deletions of a server may always happen, "
+        "unless they empty a server of several accounts.",
+    )
+
+    def scopes(self, sources: Sources) -> list[str]:
+        """Return the accounts of each server."""
+        return [f'accounts of server "{name}"' for name in self.enabled_servers(sources.servers)]
+
+
+class DbSizesJob(ServersJob):
+    """Keep a daily record of the sizes of databases."""
+
+    kind: Literal["db_sizes"] = Field(description="Keep a daily record of the sizes of databases.")
+    largest_tables: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="So many of the largest tables of each database are recorded too; PostgreSQL "
+        "is asked for data and index bytes only then, each database over a connection.",
+    )
+
+    def scopes(self, sources: Sources) -> list[str]:
+        """Return the sizes of each server."""
+        return [f'sizes of server "{name}"' for name in self.enabled_servers(sources.servers)]
+
+
+class SizeRollupsJob(Job):
+    """Make the statistics of sizes by day, week, month and quarter."""
+
+    kind: Literal["size_rollups"] = Field(
+        description="Make the statistics of sizes by day, week, month and quarter."
+    )
+
+    def scopes(self, sources: Sources) -> list[str]:  # noqa: ARG002 - there is but one
+        """Return the statistics."""
+        return ["the statistics of sizes"]
 
 
 class UpkeepJob(Job):
@@ -229,6 +335,9 @@ class BackupJob(UpkeepJob):
 
 KINDS: Final[dict[str, type[Job]]] = {
     "cloud": CloudJob,
+    "db_accounts": DbAccountsJob,
+    "db_sizes": DbSizesJob,
+    "size_rollups": SizeRollupsJob,
     "retention": RetentionJob,
     "backup": BackupJob,
 }

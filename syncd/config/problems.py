@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
-from syncd.config.schema import Account, AdaptiveInterval
+from syncd.config.schema import Account, AdaptiveInterval, Server
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 
@@ -128,6 +128,8 @@ def _allowed(path: KeyPath, tables: Mapping[str, Any]) -> Iterable[str]:
             model = AdaptiveInterval
         case ("accounts", _):
             model = Account
+        case ("servers", _):
+            model = Server
         case (str(table), *_):
             kind = Tables.model_fields[table].annotation
             model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

@@ -13,7 +13,7 @@ from syncd.errors import ConfigurationError
 
 SPARE_CONNECTIONS: Final = 2
 """Beside the workers, the dispatcher and the pages each hold a connection at times."""
-EMBEDDED_CONNECTIONS: Final = 36
+EMBEDDED_CONNECTIONS: Final = 120
 """What the embedded server leaves of its `max_connections` to the daemon: commands need some."""
 PROCESS_CONNECTIONS: Final = 60
 """What it leaves to attempts in processes of their own."""
@@ -21,11 +21,11 @@ PROCESS_CONNECTIONS: Final = 60
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
-    accounts = _table(tables.get("accounts"))
+    known = {name: _table(tables.get(name)) for name in ("accounts", "servers")}
     found = (
         problem
         for name, job in _table(tables.get("jobs")).items()
-        for problem in _of_job(name, _table(job), accounts, places)
+        for problem in _of_job(name, _table(job), known, places)
     )
     return list(islice(found, MOST))
 
@@ -81,6 +81,9 @@ def secret_references(config: Tables | Config) -> dict[tuple[str, ...], Secret]:
         if account.enabled:
             found["accounts", name, "access_key_id"] = account.access_key_id
             found["accounts", name, "access_key_secret"] = account.access_key_secret
+    for name, server in config.servers.items():
+        if server.enabled and server.password is not None:
+            found["servers", name, "password"] = server.password
     return found
 
 
@@ -103,18 +106,38 @@ def missing_secrets(
 
 
 def _of_job(
-    name: str, job: Mapping[str, Any], accounts: Mapping[str, Any], places: Places
+    name: str, job: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], places: Places
 ) -> Iterator[Problem]:
     if name in UPKEEP and job.get("kind") not in (None, name):
         yield places.problem(("jobs", name), f'the name is kept for a job of kind "{name}"')
     rules = [key for key in ("schedule", "every", "adaptive") if key in job]
     for key in rules[1:]:
         yield places.problem(("jobs", name, key), f"stands beside {rules[0]}: only one may")
-    named = job.get("accounts")
-    for index, account in enumerate(named if isinstance(named, list) else ()):
-        if isinstance(account, str) and account not in accounts:
-            text = f"no table [accounts.NAME] defines{hint(account, accounts)}"
-            yield places.problem(("jobs", name, "accounts", index), text)
+    for key, defined in known.items():
+        named = job.get(key)
+        for index, each in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(each, str) and each not in defined:
+                text = f"no table [{key}.NAME] defines{hint(each, defined)}"
+                yield places.problem(("jobs", name, key, index), text)
+    yield from _unknown_tags(name, job, known["servers"], places)
+
+
+def _unknown_tags(
+    name: str, job: Mapping[str, Any], servers: Mapping[str, Any], places: Places
+) -> Iterator[Problem]:
+    """Yield the tags by which a job chooses and that no server has."""
+    known = {
+        tag
+        for server in servers.values()
+        if isinstance(tags := _table(server).get("tags"), list)
+        for tag in tags
+        if isinstance(tag, str)
+    }
+    chosen = _table(job.get("servers")).get("tags")
+    for index, tag in enumerate(chosen if isinstance(chosen, list) else ()):
+        if isinstance(tag, str) and tag not in known:
+            text = f"no server has this tag{hint(tag, known)}"
+            yield places.problem(("jobs", name, "servers", "tags", index), text)
 
 
 def _table(value: object) -> Mapping[str, Any]:

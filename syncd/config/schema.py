@@ -14,16 +14,21 @@ from syncd.config.fields import (
     NAME_RULE,
     AbsolutePath,
     Address,
+    DatabaseNames,
     Duration,
     Endpoint,
+    Label,
     Ladder,
     PositiveDuration,
     Proxy,
     RegionList,
     Regions,
     SecretValue,
+    ServerHost,
+    SessionOptions,
     Size,
     SocketPath,
+    Tags,
     WeekWindows,
 )
 from syncd.config.secrets import Secret, parse_secret
@@ -34,6 +39,8 @@ from syncd.triggers.windows import Windows
 
 Provider = Literal["aliyun", "tencent"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
+EngineName = Literal["postgresql", "mysql"]
+TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 EMBEDDED = "embedded"
 
@@ -156,13 +163,28 @@ class Retention(Table):
     )
     changes: PositiveDuration = Field(
         default=parse_duration("400d"),
-        description="Changes of resources, which tell the inventory of the past.",
+        description="Changes of resources, which tell the inventory of the past, and those of "
+        "database accounts.",
     )
     deleted_resources: PositiveDuration = Field(
-        default=parse_duration("30d"), description="Resources that are marked as deleted."
+        default=parse_duration("30d"),
+        description="Resources and database accounts that are marked as deleted.",
     )
     run_logs: PositiveDuration = Field(
         default=parse_duration("30d"), description="The log of each run, in state_dir/logs."
+    )
+    sizes: PositiveDuration = Field(
+        default=parse_duration("800d"),
+        description="Sizes of databases and servers, by whole months; their statistics stay.",
+    )
+
+
+class Metrics(Table):
+    """What the metrics tell that not everybody wants."""
+
+    database_sizes: bool = Field(
+        default=False,
+        description="A series for the size of each database, which are many in a large fleet.",
     )
 
 
@@ -262,3 +284,74 @@ class Account(Table):
         description="Limit of calls for each API and region. Unset: the provider's, "
         "below the cloud's documented limits.",
     )
+
+
+class Server(Table):
+    """A database server with its credentials."""
+
+    engine: EngineName = Field(description="postgresql, or mysql (MariaDB too).")
+    host: ServerHost = Field(
+        description="Host name, IP address, or the absolute path of a Unix socket (of PostgreSQL: "
+        "of its directory)."
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Unset: 5432, or 3306 of mysql."
+    )
+    user: Label = Field(description="The database user that syncd logs in as.")
+    password: SecretValue | None = Field(
+        default=None,
+        description="Its password: { credential = ... }, { env = ... }, { file = ... }, or inline "
+        "in a file that others can't read. Unset: the server asks for none.",
+    )
+    database: Label = Field(
+        default="postgres",
+        description="PostgreSQL: the database that is connected to first; not of mysql.",
+    )
+    exclude_databases: DatabaseNames = Field(
+        default=(), description="Databases left out, by their exact names."
+    )
+    tags: Tags = Field(default=(), description="Words by which jobs choose servers.")
+    enabled: bool = Field(default=True, description="false takes the server out of every job.")
+    tls: TlsMode = Field(
+        default="prefer",
+        description="disable, prefer (encrypt if the server can), require (encrypt), verify-ca "
+        "(its certificate too), verify-full (and its name).",
+    )
+    tls_ca: AbsolutePath | None = Field(
+        default=None,
+        description="File of the certificates that are trusted, in PEM. Unset: the system's.",
+    )
+    tls_cert: AbsolutePath | None = Field(
+        default=None, description="File of a client certificate, in PEM; with tls_key."
+    )
+    tls_key: AbsolutePath | None = Field(
+        default=None, description="File of the certificate's private key, in PEM."
+    )
+    connect_timeout: PositiveDuration = Field(
+        default=parse_duration("5s"), description="Time limit of a connect, the log-in included."
+    )
+    statement_timeout: PositiveDuration = Field(
+        default=parse_duration("300s"), description="Time limit of one statement."
+    )
+    options: SessionOptions = Field(
+        default={},
+        description='Settings of the session, such as { work_mem = "64MB" }: parameters of '
+        "PostgreSQL, system variables of mysql.",
+    )
+    capacity: Size | None = Field(
+        default=None,
+        description="Bytes that the server has room for: the statistics forecast when it is full.",
+    )
+
+    @model_validator(mode="after")
+    def _tls_fits(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.tls == "disable" and (self.tls_ca or self.tls_cert):
+            raise ValueError('tls_ca, tls_cert and tls_key are of no use with tls = "disable"')
+        return self
+
+    @property
+    def port_number(self) -> int:
+        """Return the port, the engine's own one where none is given."""
+        return self.port or {"postgresql": 5432, "mysql": 3306}[self.engine]

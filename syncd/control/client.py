@@ -190,7 +190,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _part(selection: Selection) -> dict[str, Any]:
-    return {name: tuple(sorted(getattr(selection, name))) for name in ("accounts", "regions")}
+    return {name: tuple(sorted(getattr(selection, name))) for name in Selection.PARTS}
 
 
 def _quoted(name: str) -> str:

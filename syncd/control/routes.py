@@ -300,7 +300,7 @@ def _wait(offer: Offer, run_id: UUID, seconds: float) -> bool:
 
 
 def _selection(part: Part) -> Selection:
-    return Selection(frozenset(part.accounts), frozenset(part.regions))
+    return Selection(*(frozenset(getattr(part, name)) for name in Selection.PARTS))
 
 
 def _by(request: Request) -> str:

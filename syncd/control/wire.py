@@ -39,6 +39,7 @@ class Part:
 
     accounts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

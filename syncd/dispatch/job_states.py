@@ -84,8 +84,8 @@ class JobStates:
 
         It waits no longer than the ladder's longest step: the clock may have gone back meanwhile.
         """
-        spec, chosen = self.specs[run.job], run.selection.accounts
-        accounts = frozenset(spec.accounts)
+        spec, chosen = self.specs[run.job], run.selection
+        accounts, servers = frozenset(spec.accounts), frozenset(spec.servers)
         longest = max(spec.retries, default=timedelta(0)) if run.attempt else timedelta(0)
         run = replace(run, ready_at=min(run.ready_at, self._clock.now() + longest))
         trigger, since = run.trigger, run.created_at
@@ -93,8 +93,9 @@ class JobStates:
             trigger, since = "catch_up", run.ready_at
         gate_by, start_by = self.limits(spec, trigger, run.scheduled_for, since)
         return replace(
-            run, accounts=accounts & chosen if chosen else accounts,
-            servers=frozenset(spec.servers), gate_by=gate_by, start_by=start_by,
+            run, accounts=accounts & chosen.accounts if chosen.accounts else accounts,
+            servers=servers & chosen.servers if chosen.servers else servers,
+            gate_by=gate_by, start_by=start_by,
         )  # fmt: skip
 
     def limits(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from syncd.config import jobs as config
-from syncd.config.schema import Account
+from syncd.config.jobs import Sources
 from syncd.context import Clock
+from syncd.engines.base import Engine
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
@@ -22,12 +23,14 @@ class Services:
     """What jobs are built with.
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
-    its secrets can't be read.
+    its secrets can't be read. `engine` gives an enabled server's, which reads its secret when it
+    connects.
     """
 
     store: Store
-    configured: Mapping[str, Account]
+    configured: Sources
     account: Callable[[str], CloudAccount]
+    engine: Callable[[str], Engine]
     retention: RetentionSettings
     backup: BackupSettings
 
@@ -42,7 +45,7 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     of_job = cast(config.CloudJob, job)
     accounts: dict[str, CloudAccount] = {}
     problems: dict[str, ConfigurationError] = {}
-    for name in of_job.enabled_accounts(services.configured):
+    for name in of_job.enabled_accounts(services.configured.accounts):
         try:
             accounts[name] = services.account(name)
         except ConfigurationError as error:

@@ -12,6 +12,7 @@ from syncd.errors import BadData
 from syncd.model.diff import Digest, Row, short_hash
 
 ResourceType = Literal["host"]
+ScopeType = ResourceType | Literal["db_account"]
 State = Literal["running", "stopped", "transient", "isolated", "failed", "unknown"]
 
 OPTIONAL: Final = ("data_disks",)
@@ -22,11 +23,15 @@ _LONGEST_ID: Final = 512  # characters: an index holds 2,700 bytes of a whole ke
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The unit that is listed completely or not at all."""
+    """The unit that is listed completely or not at all.
+
+    The accounts of a database server are one too: of the type `db_account`, with the server's name
+    for the account, and no region.
+    """
 
     account: str
     region: str
-    type: ResourceType
+    type: ScopeType
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):

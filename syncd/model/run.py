@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, NewType
+from typing import ClassVar, Final, Literal, NewType
 from uuid import UUID
 
 from syncd.errors import ErrorClass, SyncdError
@@ -117,14 +117,18 @@ class Claim:
 class Selection:
     """Which part of a job's targets a run is for; an empty set means all."""
 
+    PARTS: ClassVar = ("accounts", "regions", "servers")
+
     accounts: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
+    servers: frozenset[str] = frozenset()
 
     def wants(self, target: Target) -> bool:
         """Tell whether the selection holds a target; one of no region counts for every region."""
-        account_fits = not self.accounts or target.account in self.accounts
-        return account_fits and (
-            not self.regions or target.region is None or target.region in self.regions
+        return (
+            (not self.accounts or target.account in self.accounts)
+            and (not self.regions or target.region is None or target.region in self.regions)
+            and (not self.servers or target.server in self.servers)
         )
 
 

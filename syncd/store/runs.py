@@ -83,15 +83,13 @@ def moving_to(moves: Mapping[Status, frozenset[Status]], to: Status) -> list[Sta
 
 def selection_document(selection: Selection) -> dict[str, list[str]]:
     """Return a selection as the record holds it."""
-    chosen = {"accounts": sorted(selection.accounts), "regions": sorted(selection.regions)}
+    chosen = {name: sorted(getattr(selection, name)) for name in Selection.PARTS}
     return {name: values for name, values in chosen.items() if values}
 
 
 def selection_from(document: Mapping[str, Sequence[str]]) -> Selection:
     """Return the selection that a record holds."""
-    return Selection(
-        frozenset(document.get("accounts", ())), frozenset(document.get("regions", ()))
-    )
+    return Selection(*(frozenset(document.get(name, ())) for name in Selection.PARTS))
 
 
 def insert(tx: Transaction, runs: Iterable[NewRun], now: datetime) -> set[RunId]:

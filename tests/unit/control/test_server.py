@@ -99,7 +99,7 @@ def test_who_asks_can_not_be_claimed_by_a_header(served):
         ("GET", "/jobs/hosts/run", None, 405, "GET is not allowed here, but POST"),
         ("POST", "/jobs/none/run", None, 404, "no enabled job"),
         ("POST", "/jobs/hosts/run", b"{", 400, "not JSON"),
-        ("POST", "/jobs/hosts/run", b"[]", 400, "allowed keys: accounts, regions, priority"),
+        ("POST", "/jobs/hosts/run", b"[]", 400, "allowed keys: accounts, regions, servers"),
         ("POST", "/jobs/hosts/run", b'{"region": ["a"]}', 400, "allowed keys: accounts, regions"),
         ("POST", "/jobs/hosts/run", b'{"regions": "a"}', 400, "Expected `array`"),
         ("POST", "/jobs/hosts/run", b'{"regions": ["' + b"a" * 1_100_000, 413, "class"),

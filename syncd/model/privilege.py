@@ -1,0 +1,72 @@
+"""A privilege in a database, in one shape for every engine, and which part of a server it is in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+On = Literal[
+    "server", "database", "schema", "table", "all_tables", "column", "sequence", "all_sequences",
+    "function", "procedure", "all_functions", "package", "type", "language", "foreign_data_wrapper",
+    "foreign_server", "large_object", "tablespace", "parameter", "default_tables",
+    "default_sequences", "default_functions", "default_types", "default_schemas",
+    "default_large_objects", "role", "proxy",
+]  # fmt: skip
+"""What a privilege is on. An `all_` kind stands for every object of a schema at the time of the
+reading, two at least, each with the very same privilege."""
+
+OWNER: Final = "OWNER"
+"""The privilege of whoever owns the object."""
+MEMBER: Final = "MEMBER"
+"""The privilege of the members of a role; grantable is the admin option."""
+
+_OF_SERVER: Final = frozenset({"server", "database", "tablespace", "parameter", "role", "proxy"})
+"""What is read for a server as a whole, not in one database of it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Privilege:
+    r"""One privilege on one object, or on one column of it.
+
+    `name` is the object's path as the server spells it, from the database down: ("shop", "public",
+    "orders", "price") in PostgreSQL, ("shop", "orders", "price") in MySQL, () of a whole server,
+    (account,) of a role. A MySQL database may be a pattern, with its escapes: `shop\_%`. Default
+    privileges are named (database, creating role, schema or ""). `options` are words that further
+    tell a membership: `default`, `inherit`, `set`. `restricts`: a partial revoke of MySQL, which
+    takes away what a wider grant gives.
+    """
+
+    on: On
+    name: tuple[str, ...]
+    privilege: str
+    grantable: bool = False
+    options: tuple[str, ...] = ()
+    restricts: bool = False
+
+    @property
+    def database(self) -> str | None:
+        """Return the database in which it has to be read; None where the server tells it."""
+        return None if self.on in _OF_SERVER else self.name[0]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as the records hold it."""
+        made: dict[str, Any] = {
+            "on": self.on,
+            "name": list(self.name),
+            "privilege": self.privilege,
+            "grantable": self.grantable,
+        }
+        if self.options:
+            made["options"] = list(self.options)
+        return made | {"restricts": True} if self.restricts else made
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Return the privilege that a record holds."""
+        return cls(
+            document["on"],
+            tuple(document["name"]),
+            document["privilege"],
+            document["grantable"],
+            tuple(document.get("options", ())),
+            document.get("restricts", False),
+        )
