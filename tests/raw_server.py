@@ -31,6 +31,15 @@ class Peer:
             body += self.sock.recv(65536)
         return head + b"\r\n\r\n" + body
 
+    def read(self, count: int) -> bytes:
+        """Read so many bytes; raises ConnectionError once the client has gone."""
+        data = b""
+        while len(data) < count:
+            data += (more := self.sock.recv(count - len(data)))
+            if not more:
+                raise ConnectionError("the client has gone")
+        return data
+
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
@@ -61,9 +70,14 @@ class Server:
         self.threads[0].start()
 
     @property
+    def port(self) -> int:
+        number: int = self.listener.getsockname()[1]
+        return number
+
+    @property
     def url(self) -> str:
         scheme = "https" if self.tls else "http"
-        return f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}/?{SECRET}"
+        return f"{scheme}://127.0.0.1:{self.port}/?{SECRET}"
 
     def _accept(self) -> None:
         with suppress(OSError):
