@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from cloud_helpers import Clouds, Row, emulated_clouds
+from cloud_helpers import Clouds, emulated_clouds
+from job_runs import Row
 
 from syncd.demo.emulator import World
 from syncd.demo.emulator.made import Raw
