@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from syncd.config import jobs as config
@@ -13,6 +14,7 @@ from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.jobs.db_accounts import DbAccountsJob, DbAccountsSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.model.deletion import DeletionPolicy
 from syncd.store.database import Store
@@ -62,6 +64,17 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
+def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
+    """Build a `db_accounts` job."""
+    of_job = cast(config.DbAccountsJob, job)
+    servers = of_job.enabled_servers(services.configured.servers)
+    policy = DeletionPolicy(
+        max_percent=of_job.max_delete_percent, max_count=of_job.max_delete_count
+    )
+    engines = {name: partial(services.engine, name) for name in servers}
+    return DbAccountsJob(services.store, DbAccountsSettings(engines, policy))
+
+
 def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
@@ -74,6 +87,7 @@ def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 -
 
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
+    "db_accounts": _db_accounts,
     "retention": _retention,
     "backup": _backup,
 }

@@ -1,5 +1,6 @@
 """A privilege in a database, in one shape for every engine, and which part of a server it is in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
@@ -70,3 +71,39 @@ class Privilege:
             tuple(document.get("options", ())),
             document.get("restricts", False),
         )
+
+
+_PLAIN: Final = re.compile(r"[^\s.,\"]+")
+
+
+def describe(privilege: Privilege | Mapping[str, Any]) -> str:
+    """Return a privilege, or the document of one, in words: for people, not to be read back.
+
+    `SELECT on column shop.public.orders.price, grantable`, `USAGE on all tables of shop.public`.
+    """
+    given = privilege if isinstance(privilege, Privilege) else Privilege.of(privilege)
+    marks = ["grantable"] if given.grantable else []
+    marks += [*given.options, *(["partial revoke"] if given.restricts else [])]
+    return ", ".join([f"{given.privilege} on {_place(given)}", *marks])
+
+
+def _place(privilege: Privilege) -> str:
+    """Return what a privilege is on, in words."""
+    on, name = privilege.on, privilege.name
+    words = on.replace("_", " ")
+    if on == "server":
+        return "the server"
+    if on.startswith("all_"):
+        return f"{words} of {_path(name)}"
+    if on.startswith("default_") and len(name) == 3:
+        database, creator, schema = name
+        where = (database, schema) if schema else (database,)
+        return f"{words.removeprefix('default ')} that {_path((creator,))} makes in {_path(where)}"
+    return f"{words} {_path(name)}"
+
+
+def _path(name: tuple[str, ...]) -> str:
+    """Return the parts of a name with dots between them, quoted where they would be misread."""
+    return ".".join(
+        part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in name
+    )
