@@ -54,9 +54,7 @@ class FleetPostgres:
         """Execute statements as the superuser, each by itself."""
         with psycopg.connect(self.embedded.conninfo(database), autocommit=True) as connection:
             for statement in statements:
-                connection.execute(
-                    statement.encode() if isinstance(statement, str) else statement
-                )
+                connection.execute(statement.encode() if isinstance(statement, str) else statement)
 
 
 class FleetMariaDb:

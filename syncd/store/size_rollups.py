@@ -1,0 +1,200 @@
+"""The statistics of sizes, computed by the database: one statement a period and table.
+
+They are computed anew from all samples that retention has left, and only rows that differ are
+written: so it does not matter when a sample came, was corrected or went. All sums are exact, in
+whole numbers, so that the same samples give the same rows in whatever order they are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Final, Literal
+
+from psycopg.sql import SQL, Composed, Identifier
+
+from syncd.model.run import Counts
+from syncd.store.database import Transaction
+
+Period = Literal["day", "week", "month", "quarter"]
+
+PERIODS: Final[Mapping[Period, str]] = {
+    "day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months"
+}  # fmt: skip
+"""Each with its length, as an interval."""
+
+_FARTHEST: Final = 36_525  # days: what is forecast for later than a century is no forecast
+_MEMORY: Final = "128MB"  # for each sort or hash: spilled ones cost a third of the time
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A table of samples, that of their statistics, and what tells whose they are."""
+
+    samples: str
+    statistics: str
+    keys: tuple[str, ...]
+
+
+KINDS: Final = (
+    Kind("db_size", "db_size_stat", ("server", "database")),
+    Kind("server_size", "server_size_stat", ("server",)),
+)
+
+
+def compute(tx: Transaction, period: Period, today: date, capacities: Mapping[str, int]) -> Counts:
+    """Bring the statistics of a period's kind up to date, for the periods that ended by `today`.
+
+    `capacities` are bytes by server. Those that began before the first day that retention left stay
+    as they are. Raises StoreError and TimedOut.
+    """
+    tx.execute(
+        "select set_config('work_mem', %s, true), pg_advisory_xact_lock(hashtextextended(%s, 0))",
+        (_MEMORY, f"syncd: statistics of {period}"),
+    )
+    # Retention, which moves the horizon, then waits: no month may go between the two statements.
+    tx.execute("lock table syncd.db_size, syncd.server_size in access share mode")
+    values: dict[str, object] = {
+        "period": period,
+        "length": PERIODS[period],
+        "today": today,
+        "farthest": _FARTHEST,
+        "servers": list(capacities),
+        "capacities": list(capacities.values()),
+    }
+    values |= _bounds(tx, values)
+    return sum((_compute(tx, kind, values) for kind in KINDS), Counts())
+
+
+def _bounds(tx: Transaction, values: Mapping[str, object]) -> dict[str, object]:
+    """Return the first day of the first period that is computed, and the day after the last."""
+    row = tx.execute(_BOUNDS, values).fetchone()
+    first, until = row or (None, None)
+    return {"first": first, "until": until}
+
+
+def _compute(tx: Transaction, kind: Kind, values: Mapping[str, object]) -> Counts:
+    row = tx.execute(_statement(kind), values).fetchone()
+    total, added, updated, deleted = row or (0, 0, 0, 0)
+    unchanged = total - added - updated
+    return Counts(total, added, updated, deleted, unchanged)
+
+
+@cache
+def _statement(kind: Kind) -> Composed:
+    """Return the statement that computes and writes the statistics of one table."""
+
+    def same(left: str, right: str) -> Composed:
+        pairs = (
+            SQL("{} = {}").format(Identifier(left, key), Identifier(right, key))
+            for key in kind.keys
+        )
+        return SQL(" and ").join(pairs)
+
+    return SQL(_COMPUTE).format(
+        samples=Identifier("syncd", kind.samples),
+        statistics=Identifier("syncd", kind.statistics),
+        keys=SQL(", ").join(map(Identifier, kind.keys)),
+        f_keys=SQL(", ").join(Identifier("f", key) for key in kind.keys),
+        same_previous=same("p", "f"),
+        same_known=same("k", "c"),
+    )
+
+
+_BOUNDS: Final = """
+select coalesce(
+           (select case when start < kept_from then start + %(length)s::interval else start end
+            from (select kept_from, date_trunc(%(period)s, kept_from::timestamp) as start
+                  from syncd.size_horizon) h)::date,
+           date '0001-01-01'),
+       date_trunc(%(period)s, %(today)s::date::timestamp)::date"""
+
+# `facts` sums each period up; x is the day of it, y the bytes: the slope of the least squares line
+# is (n*sum(xy) - sum(x)*sum(y)) / (n*sum(xx) - sum(x)^2), here kept as `rise` and `run`. Of two
+# arrays the one with the earlier day is the lesser: so a minimum carries the bytes of the first day
+# along, without sorting. `previous` are the periods themselves, and those just before the horizon.
+_COMPUTE: Final = """
+with facts as materialized (
+    select {keys}, period_start,
+           count(*)::integer as samples,
+           avg(size_bytes) as avg_bytes, min(size_bytes) as min_bytes, max(size_bytes) as max_bytes,
+           (min(array[x, size_bytes]))[2] as first_bytes,
+           (max(array[x, size_bytes]))[2] as last_bytes,
+           period_start + max(x) as last_on,
+           count(*) * sum(x::numeric * size_bytes) - sum(x) * sum(size_bytes) as rise,
+           count(*) * sum(x * x) - sum(x) * sum(x) as run
+    from (select {keys}, size_bytes, period_start, collected_on - period_start as x
+          from (select {keys}, size_bytes, collected_on,
+                       date_trunc(%(period)s, collected_on::timestamp)::date as period_start
+                from {samples}
+                where collected_on >= %(first)s and collected_on < %(until)s) s) t
+    group by {keys}, period_start
+), previous as (
+    select {keys}, period_start, last_bytes from facts
+    union all
+    select {keys}, period_start, last_bytes from {statistics}
+    where period = %(period)s and period_start < %(first)s
+      and period_start = (%(first)s::date - %(length)s::interval)::date
+), computed as materialized (
+    select {f_keys}, f.period_start, f.samples,
+           (f.period_start + %(length)s::interval)::date - f.period_start - f.samples as gaps,
+           f.avg_bytes, f.min_bytes, f.max_bytes, f.first_bytes, f.last_bytes,
+           f.last_bytes - p.last_bytes as change_bytes,
+           ((f.last_bytes - p.last_bytes) * 100::numeric / nullif(p.last_bytes, 0))::float8
+               as change_percent,
+           (f.rise / nullif(f.run, 0))::float8 as growth_per_day,
+           case when p.last_bytes is null then null
+                when (f.last_bytes - p.last_bytes) * 100::numeric > p.last_bytes * 5::numeric
+                    then 'growing'
+                when (p.last_bytes - f.last_bytes) * 100::numeric > p.last_bytes * 5::numeric
+                    then 'shrinking'
+                else 'stable' end as trend,
+           case when f.last_bytes >= capacity then f.last_on
+                when f.rise > 0 and days <= %(farthest)s then f.last_on + days::integer
+                end as forecast_on
+    from facts f
+    left join previous p
+        on {same_previous} and p.period_start = (f.period_start - %(length)s::interval)::date
+    left join unnest(%(servers)s::text[], %(capacities)s::bigint[]) c (server, capacity)
+        on c.server = f.server
+    cross join lateral (
+        select div((c.capacity - f.last_bytes)::numeric * f.run + f.rise - 1, nullif(f.rise, 0))
+            as days) forecast
+), known as (
+    select * from {statistics} where period = %(period)s and period_start >= %(first)s
+), gone as (
+    delete from {statistics} k
+    where period = %(period)s and period_start >= %(first)s
+      and not exists (select from computed c
+                      where {same_known} and k.period_start = c.period_start)
+    returning 1
+), differing as (
+    select c.*, k.server is null as is_new
+    from computed c
+    left join known k on {same_known} and k.period_start = c.period_start
+    where k.server is null
+       or (k.samples, k.gaps, k.avg_bytes, k.min_bytes, k.max_bytes, k.first_bytes, k.last_bytes,
+           k.change_bytes, k.change_percent, k.growth_per_day, k.trend, k.forecast_on)
+          is distinct from
+          (c.samples, c.gaps, c.avg_bytes, c.min_bytes, c.max_bytes, c.first_bytes, c.last_bytes,
+           c.change_bytes, c.change_percent, c.growth_per_day, c.trend, c.forecast_on)
+), written as (
+    insert into {statistics}
+        ({keys}, period, period_start, samples, gaps, avg_bytes, min_bytes, max_bytes, first_bytes,
+         last_bytes, change_bytes, change_percent, growth_per_day, trend, forecast_on, computed_at)
+    select {keys}, %(period)s, period_start, samples, gaps, avg_bytes, min_bytes, max_bytes,
+           first_bytes, last_bytes, change_bytes, change_percent, growth_per_day, trend,
+           forecast_on, now()
+    from differing
+    on conflict ({keys}, period, period_start) do update
+    set (samples, gaps, avg_bytes, min_bytes, max_bytes, first_bytes, last_bytes, change_bytes,
+         change_percent, growth_per_day, trend, forecast_on, computed_at)
+        = (excluded.samples, excluded.gaps, excluded.avg_bytes, excluded.min_bytes,
+           excluded.max_bytes, excluded.first_bytes, excluded.last_bytes, excluded.change_bytes,
+           excluded.change_percent, excluded.growth_per_day, excluded.trend,
+           excluded.forecast_on, excluded.computed_at)
+)
+select (select count(*) from computed),
+       count(*) filter (where is_new), count(*) filter (where not is_new),
+       (select count(*) from gone)
+from differing"""
