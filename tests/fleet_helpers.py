@@ -24,6 +24,9 @@ JOBS: Mapping[str, Row] = {
     "rollups": {"kind": "size_rollups", "retries": []},
 }
 """By hand, and without another attempt."""
+_TABLES = (
+    "db_account", "db_account_change", "db_object", "db_catalog", "db_size", "server_size"
+)  # fmt: skip
 
 
 class FleetPostgres:
@@ -156,6 +159,12 @@ class Fleet(JobRuns):
             server,
         )
         return {row["database"]: row["size_bytes"] for row in rows}
+
+
+def known(fleet: Fleet, server: str) -> dict[str, list[Row]]:
+    """Return all that the store holds of a server, by table."""
+    query = "select * from syncd.{} t where server = %s order by t::text"
+    return {table: fleet.rows(query.format(table), server) for table in _TABLES}
 
 
 @contextmanager

@@ -61,6 +61,7 @@ class Proxy:
         self._closing = threading.Event()
         self._pairs: set[_Pair] = set()
         self._traps: list[_Trap] = []
+        self._allowed: int | None = None
         self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._listener.listen(200)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -83,9 +84,15 @@ class Proxy:
 
     def heal(self) -> None:
         """Work again; what was held goes on its way."""
+        self._allowed = None
         for pair in self._all():
             pair.held = False
         self._become("open")
+
+    def allow(self, count: int) -> None:
+        """Let so many bytes of the server's pass, over all connections, then cut."""
+        with self._changed:
+            self._allowed = count
 
     def trap(self, text: bytes, act: Callable[[], None] = lambda: None) -> threading.Event:
         """Hold the connection that sends this text first, with the answer; call `act` then.
@@ -146,7 +153,12 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(_CHUNK):
                 self._wait_to_pass(pair)
-                trap = self._spring(pair, data) if source is pair.client else None
+                trap = None
+                if source is pair.client:
+                    trap = self._spring(pair, data)
+                elif not self._spend(len(data)):
+                    self.cut()
+                    break
                 sink.sendall(self._rewrite(data))
                 if trap:
                     trap.act()
@@ -162,6 +174,13 @@ class Proxy:
 
         with self._changed:
             self._changed.wait_for(passes)
+
+    def _spend(self, count: int) -> bool:
+        """Tell whether so many more bytes may pass."""
+        with self._changed:
+            if self._allowed is not None:
+                self._allowed -= count
+            return self._allowed is None or self._allowed >= 0
 
     def _spring(self, pair: "_Pair", data: bytes) -> "_Trap | None":
         """Hold a connection, the answers first, when it sends the text of a trap; return that."""
