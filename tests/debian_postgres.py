@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
+import pytest
 from databases import reachable_directory
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composable, Identifier
@@ -102,6 +103,21 @@ class PrivateServer:
                 self.execute(SQL("drop owned by {}").format(role), SQL("drop role {}").format(role))
 
 
+class PrivateServers(ExitStack):
+    """Starts a server of a version when it is first asked for, and stops all in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: dict[str, PrivateServer] = {}
+
+    def of(self, version: str) -> PrivateServer:
+        if version == "15" and not DEBIAN.is_dir():
+            pytest.skip("Debian's PostgreSQL 15 is not installed")
+        if version not in self._running:
+            self._running[version] = self.enter_context(private_server(version))
+        return self._running[version]
+
+
 @contextmanager
 def private_server(version: str) -> Iterator[PrivateServer]:
     """Give a new server of a version."""
@@ -151,15 +167,8 @@ def _start(
             psycopg.connect(server.dsn()).close()
         except psycopg.OperationalError:
             assert process.poll() is None, server.log.read_text()
-            process_wait(process)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
         else:
             return server
     raise AssertionError(server.log.read_text())
-
-
-def process_wait(process: subprocess.Popen[bytes]) -> None:
-    """Give a starting server a moment."""
-    try:
-        process.wait(0.05)
-    except subprocess.TimeoutExpired:
-        return

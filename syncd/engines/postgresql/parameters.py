@@ -23,6 +23,7 @@ _FIXED: Final = {
     "client_encoding": "UTF8",
     "passfile": _NO_FILE,
     "gssencmode": "disable",
+    "require_auth": "!sspi",  # any but Windows' own: an empty list would be none
     "sslcrl": _NO_FILE,
     "min_protocol_version": "3.0",
     "max_protocol_version": "3.0",
