@@ -1,5 +1,7 @@
 """What could not be read stays as it was: a failed read never looks like a revocation."""
 
+from dataclasses import replace
+
 import pytest
 from fleet_accounts import account, named, table, tables
 
@@ -110,16 +112,28 @@ def test_hidden_attributes_stay_and_privileges_are_taken(fleet, server):
     assert fleet.living()["app"]["attributes"] == {"plugin": "y", "tls": "ANY"}
 
 
-def test_capabilities_that_may_come_of_what_is_unread_stay(fleet, server):
-    server.accounts_now = [account("app", capabilities=("grant", "superuser"))]
+def test_capabilities_that_come_of_what_is_unread_stay_and_others_go(fleet, server):
+    every = Privilege("server", (), "SUPER", grantable=True)
+    server.accounts_now = [account("app", every, capabilities=("grant", "locked", "superuser"))]
     fleet.run()
     server.unread = [Unread("grants of app", Permission("no"), account="app")]
-    server.accounts_now = [account("app", capabilities=("create_user",))]
+    server.accounts_now = [account("app")]
     change = fleet.changes(fleet.run())["app"]
-    assert fleet.living()["app"]["capabilities"] == ["create_user", "grant", "superuser"]
+    assert fleet.living()["app"]["capabilities"] == ["grant", "superuser"]
     assert change["attributes_changed"] == {
-        "account.capabilities": [["grant", "superuser"], ["create_user", "grant", "superuser"]]
+        "account.capabilities": [["grant", "locked", "superuser"], ["grant", "superuser"]]
     }
+
+
+def test_what_is_known_of_a_membership_stays_when_only_its_options_are_unread(fleet, server):
+    member = Privilege("role", ("dev",), "MEMBER", options=("default",))
+    server.accounts_now = [account("app", member)]
+    fleet.run()
+    server.unread = [Unread("default roles", Permission("no"), on="role")]
+    server.accounts_now = [account("app", replace(member, options=()))]
+    run = fleet.run()
+    assert (fleet.changes(run), run["unchanged"]) == ({}, 1)
+    assert fleet.living()["app"]["privileges"] == [member.document()]
 
 
 def test_a_new_account_is_added_with_what_is_known(fleet, known):
