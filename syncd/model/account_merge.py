@@ -3,11 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from syncd.model.db_account import AccountReading, DbAccount, Objects, Unread
 from syncd.model.privilege import Privilege
 from syncd.model.privilege_diff import MEMBER_OF_SET
+
+_OF_SERVER: Final = frozenset(
+    {"superuser", "create_user", "create_database", "replication", "bypass_rls"}
+)
+"""Capabilities that may come of privileges on the whole server."""
 
 
 class Hidden:
@@ -53,11 +58,12 @@ def merged(account: DbAccount, stored: DbAccount | None, hidden: Hidden) -> DbAc
         for name in part.attributes
         if name in stored.attributes
     }
+    kept = [each for each in stored.privileges if hidden.privilege(account.account, each)]
     return replace(
         account,
         attributes={**account.attributes, **attributes},
-        capabilities=_capabilities(account, stored, unread),
-        privileges=_privileges(account, stored, hidden),
+        capabilities=_capabilities(account, stored, kept),
+        privileges=_privileges(account, kept),
     )
 
 
@@ -67,15 +73,13 @@ def merged_objects(reading: AccountReading, stored: Objects, hidden: Hidden) -> 
     return {**kept, **reading.objects}
 
 
-def _privileges(account: DbAccount, stored: DbAccount, hidden: Hidden) -> tuple[Privilege, ...]:
-    """Return what was read, and what is hidden of what was known, unless it was read otherwise."""
-    read = {_right(each) for each in account.privileges}
-    kept = [
-        each
-        for each in stored.privileges
-        if _right(each) not in read and hidden.privilege(account.account, each)
-    ]
-    return tuple(sorted({*account.privileges, *kept})) if kept else account.privileges
+def _privileges(account: DbAccount, kept: Sequence[Privilege]) -> tuple[Privilege, ...]:
+    """Return what was read beside what is kept, which may have been read in part."""
+    if not kept:
+        return account.privileges
+    rights = {_right(each) for each in kept}
+    read = (each for each in account.privileges if _right(each) not in rights)
+    return tuple(sorted({*read, *kept}))
 
 
 def _right(privilege: Privilege) -> tuple[object, ...]:
@@ -89,9 +93,12 @@ def _of_one(privilege: Privilege) -> Privilege:
 
 
 def _capabilities(
-    account: DbAccount, stored: DbAccount, unread: Sequence[Unread]
+    account: DbAccount, stored: DbAccount, kept: Sequence[Privilege]
 ) -> tuple[str, ...]:
-    """Return the capabilities; where they may come of what is unread, none is lost."""
-    if all(part.database is not None for part in unread):
-        return account.capabilities
-    return tuple(sorted({*account.capabilities, *stored.capabilities}))
+    """Return the capabilities, those that come of what is kept among them."""
+    words: set[str] = set()
+    if any(each.grantable for each in kept):
+        words.add("grant")
+    if any(each.on == "server" for each in kept):
+        words |= _OF_SERVER
+    return tuple(sorted({*account.capabilities, *words.intersection(stored.capabilities)}))
