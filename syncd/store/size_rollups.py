@@ -24,7 +24,13 @@ PERIODS: Final[Mapping[Period, str]] = {
 """Each with its length, as an interval."""
 
 _FARTHEST: Final = 36_525  # days: what is forecast for later than a century is no forecast
-_MEMORY: Final = "128MB"  # for each sort or hash: spilled ones cost a third of the time
+_SETTINGS: Final = {
+    "work_mem": "128MB",
+    "enable_mergejoin": "off",  # the sorts for it cost more than all the rest
+    "enable_nestloop": "off",  # a table that was never analyzed looks as if it had few rows
+    "jit": "off",
+}
+"""How the statements are planned: all that is joined is large, and hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,11 @@ def compute(tx: Transaction, period: Period, today: date, capacities: Mapping[st
     `capacities` are bytes by server. Those that began before the first day that retention left stay
     as they are. Raises StoreError and TimedOut.
     """
+    for setting in _SETTINGS.items():
+        tx.execute("select set_config(%s, %s, true)", setting)
     tx.execute(
-        "select set_config('work_mem', %s, true), pg_advisory_xact_lock(hashtextextended(%s, 0))",
-        (_MEMORY, f"syncd: statistics of {period}"),
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))",
+        (f"syncd: statistics of {period}",),
     )
     # Retention, which moves the horizon, then waits: no month may go between the two statements.
     tx.execute("lock table syncd.db_size, syncd.server_size in access share mode")
@@ -140,14 +148,11 @@ with facts as materialized (
            (f.period_start + %(length)s::interval)::date - f.period_start - f.samples as gaps,
            f.avg_bytes, f.min_bytes, f.max_bytes, f.first_bytes, f.last_bytes,
            f.last_bytes - p.last_bytes as change_bytes,
-           ((f.last_bytes - p.last_bytes) * 100::numeric / nullif(p.last_bytes, 0))::float8
-               as change_percent,
+           change_percent,
            (f.rise / nullif(f.run, 0))::float8 as growth_per_day,
            case when p.last_bytes is null then null
-                when (f.last_bytes - p.last_bytes) * 100::numeric > p.last_bytes * 5::numeric
-                    then 'growing'
-                when (p.last_bytes - f.last_bytes) * 100::numeric > p.last_bytes * 5::numeric
-                    then 'shrinking'
+                when change_percent > 5 or p.last_bytes = 0 and f.last_bytes > 0 then 'growing'
+                when change_percent < -5 then 'shrinking'
                 else 'stable' end as trend,
            case when f.last_bytes >= capacity then f.last_on
                 when f.rise > 0 and days <= %(farthest)s then f.last_on + days::integer
@@ -157,6 +162,9 @@ with facts as materialized (
         on {same_previous} and p.period_start = (f.period_start - %(length)s::interval)::date
     left join unnest(%(servers)s::text[], %(capacities)s::bigint[]) c (server, capacity)
         on c.server = f.server
+    cross join lateral (
+        select (f.last_bytes - p.last_bytes)::float8 * 100 / nullif(p.last_bytes, 0)
+            as change_percent) change
     cross join lateral (
         select div((c.capacity - f.last_bytes)::numeric * f.run + f.rise - 1, nullif(f.rise, 0))
             as days) forecast
