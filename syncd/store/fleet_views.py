@@ -4,6 +4,7 @@ Bounded as all views are. Of sizes and statistics only what stands is told, each
 newest row, so that one that could not be read shows a day older than its server's.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from psycopg.sql import SQL, Composable
@@ -63,6 +64,12 @@ def sizes(tx: Transaction, query: SizeQuery) -> dict[str, Rows]:
         "databases": select_all(tx, _SIZES, named | {"limit": query.limit}),
         "servers": select_all(tx, _SERVER_SIZES, named | {"limit": MOST}),
     }
+
+
+def newest_sizes(tx: Transaction, servers: Iterable[str]) -> dict[tuple[str, str], int]:
+    """Return the bytes of the databases of some servers, of the largest, by (server, database)."""
+    rows = select_all(tx, _NEWEST_SIZES, {"servers": list(servers), "limit": MOST})
+    return {(row["server"], row["database"]): row["size_bytes"] for row in rows}
 
 
 def size_stats(tx: Transaction, query: SizeStatQuery) -> dict[str, Rows]:
@@ -132,6 +139,18 @@ left join lateral (
 left join syncd.server_size w on w.server = n.server and w.collected_on = s.collected_on - 7
 where %(database)s::text is null
 order by s.size_bytes desc nulls last, n.server
+limit %(limit)s"""
+
+_NEWEST_SIZES: Final = """
+select c.server, c.database, s.size_bytes
+from syncd.db_catalog c
+cross join lateral (
+    select d.size_bytes from syncd.db_size d
+    where d.server = c.server and d.database = c.database
+    order by d.collected_on desc limit 1
+) s
+where c.gone_at is null and c.server = any(%(servers)s)
+order by s.size_bytes desc, c.server, c.database
 limit %(limit)s"""
 
 _SIZE_STATS: Final = """
