@@ -27,7 +27,7 @@ from syncd.model.queries import Capability, DbAccountChangeQuery, DbAccountQuery
 
 Json = dict[str, Any]
 PAGE: Final = 1_000
-_LARGE_PAGE: Final = 100  # of rows with all privileges
+LARGE_PAGE: Final = 100  # of rows with all privileges
 _MOST_CHANGES: Final = 10_000
 _CHANGES: Final = 100  # unless --limit says
 _PARTS_TOLD: Final = 3
@@ -180,7 +180,7 @@ def _after_gap(text: str) -> str:
 
 def _all(reads: Reads, query: DbAccountQuery, limit: int | None) -> Iterator[Json]:
     """Yield the rows of page after page."""
-    size, left = _LARGE_PAGE if query.privileges else PAGE, limit
+    size, left = LARGE_PAGE if query.privileges else PAGE, limit
     while left is None or left > 0:
         wanted = size if left is None else min(size, left)
         page = reads.db_accounts(replace(query, limit=wanted))

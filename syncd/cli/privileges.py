@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from syncd.cli.cells import Cell, before_and_after, cell
-from syncd.model.privilege import Privilege, describe
+from syncd.model.privilege import describe
 
 Line = Sequence[Cell]
 Documents = Iterable[Mapping[str, Any]]
@@ -14,7 +14,7 @@ REVOKED: Final = "revoked"
 
 def in_words(privileges: Documents) -> list[str]:
     """Return privileges of the records as people read them, in their order."""
-    return [describe(Privilege.of(each)) for each in privileges]
+    return [describe(each) for each in privileges]
 
 
 def changed_lines(granted: Iterable[str], revoked: Iterable[str]) -> list[Line]:

@@ -55,14 +55,11 @@ def sizes(
     if as_json:
         print_json(found)
         return
-    parts = ("server", "database"), ("server",)
-    for names, rows in zip(parts, (found["databases"], found["servers"]), strict=True):
-        if period is None:
-            _print_sizes(names, rows)
-        else:
-            _print_statistics(names, rows)
-        if names == parts[0] and found["servers"]:
-            print_line()
+    show = _print_sizes if period is None else _print_statistics
+    show(("server", "database"), found["databases"])
+    if found["servers"]:
+        print_line()
+        show(("server",), found["servers"])
     if len(found["databases"]) == top:
         tell(f"the largest {top} databases; there may be more: --top")
 
@@ -82,7 +79,7 @@ def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
         ]
         for row in rows
     ]
-    print_table(headers, table, "" if of_servers else "no databases")
+    print_table(headers, table, "no databases")
 
 
 def _print_statistics(names: Sequence[str], rows: Iterable[Json]) -> None:
@@ -103,7 +100,7 @@ def _print_statistics(names: Sequence[str], rows: Iterable[Json]) -> None:
         ]
         for row in rows
     ]  # fmt: skip
-    print_table(headers, table, "no statistics" if "database" in names else "")
+    print_table(headers, table, "no statistics")
 
 
 def _since(size: int | None, before: int | None) -> int | None:
@@ -121,9 +118,9 @@ def _percent(row: Mapping[str, Any]) -> Cell:
 
 
 def _day(day: object, newest: object) -> Cell:
-    """Return the day of a row, marked when its server has a newer one."""
+    """Return the day of a row, marked when there is none, or its server has a newer one."""
     told = cell(_text(day))
-    return told if _text(day) == _text(newest) else Cell(f"! {told.text}", "yellow")
+    return told if day and _text(day) == _text(newest) else Cell(f"! {told.text}", "yellow")
 
 
 def _text(day: object) -> str | None:

@@ -76,8 +76,12 @@ class Privilege:
         )
 
 
-def describe(privilege: Privilege) -> str:
-    """Return a privilege in words: `SELECT on column shop.public.orders.price, grantable`."""
+def describe(given: Privilege | Mapping[str, Any]) -> str:
+    """Return a privilege, or the document of one, in words.
+
+    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`.
+    """
+    privilege = given if isinstance(given, Privilege) else Privilege.of(given)
     if privilege.on == "role":
         text = f"member of {_dotted(privilege.name)}"
         told = ["with admin option"] if privilege.grantable else []
