@@ -381,8 +381,11 @@ def check_records(site: Site) -> None:
            left join (select run_id, count(*) filter (where change in ('added', 'restored')) a,
                              count(*) filter (where change = 'updated') u,
                              count(*) filter (where change = 'deleted') d
-                      from syncd.resource_change group by 1) c on c.run_id = r.id
-           where r.status <> 'running' and (r.added, r.updated, r.deleted)
+                      from (select run_id, change from syncd.resource_change union all
+                            select run_id, change from syncd.db_account_change) told
+                      group by 1) c on c.run_id = r.id
+           where r.status <> 'running' and r.kind in ('cloud', 'db_accounts')
+             and (r.added, r.updated, r.deleted)
              is distinct from (coalesce(c.a, 0), coalesce(c.u, 0), coalesce(c.d, 0))"""
     )
     assert changes == []

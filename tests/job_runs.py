@@ -178,7 +178,12 @@ class JobRuns:
 
 
 def _warnings() -> Any:
-    """Return a logger that leaves out the thousands of lines that name each added host."""
+    """Return a logger that leaves out the thousands of lines that name each added host.
+
+    It is the same whatever the commands under test make of all others.
+    """
     return structlog.wrap_logger(
-        structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger("warning")
+        structlog.PrintLogger(),
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
     )

@@ -21,6 +21,7 @@ def place(migrated_dsn) -> Iterator[Site]:
     """Give a site on a store of the shared server, without clouds."""
     with site(migrated_dsn, hosts=1, providers=("aliyun",)) as made:
         yield made
+        print(*(process.text for process in made.processes), sep="\n")
 
 
 @pytest.fixture
