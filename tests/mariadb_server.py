@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +127,15 @@ class MariaDbServer:
                 pass
             else:
                 return False
-            try:
-                self.connect().close()
-            except pymysql.OperationalError:
-                continue
-            return True
+            if self._listens():
+                return True
         self.stop(signal.SIGKILL)
+        return False
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(self.socket)
+            return True
         return False
 
 

@@ -51,9 +51,7 @@ def _list(session: Session) -> list[Listed]:
     try:
         return sorted(listed(session), key=lambda one: one.account)
     except Permission as error:
-        raise Permission(
-            f"the accounts may not be read: GRANT SELECT ON mysql.* is missing: {error}"
-        ) from error
+        raise Permission(f"{_MISSING}: {error}") from error
 
 
 def _granted(

@@ -1,25 +1,29 @@
 """A session with a server: read-only, UTC, its dialect known, every step of it limited."""
 
 import re
-import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pymysql
-from pymysql.connections import Connection
-
-from syncd.context import RunContext
+from syncd.context import CancelToken, Deadline, RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
+from syncd.engines.mysql.driver import Connection, unconnected
 from syncd.engines.mysql.failures import errors_mapped
-from syncd.engines.mysql.tls import tls_context
-from syncd.engines.mysql.wire import Limit, dialled, limit_tls
-from syncd.errors import Authentication, BadData, ConfigurationError, Permission
+from syncd.engines.mysql.wire import Limit, dialled
+from syncd.errors import (
+    BadData,
+    ConfigurationError,
+    Interrupted,
+    Permission,
+    SyncdError,
+    TimedOut,
+)
 
 Row = tuple[Any, ...]
 
 _GRACE: Final = 5.0  # seconds for the server to end a statement by itself
+_LAST: Final = 1.0  # seconds to end a session that was broken off
 _OLDEST: Final = {"mysql": (5, 7), "mariadb": (10, 5)}
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -47,7 +51,7 @@ class Session:
     """An open connection; its methods raise the errors of `syncd.errors` alone."""
 
     def __init__(
-        self, ctx: RunContext, access: ServerAccess, limit: Limit, connection: "Connection"
+        self, ctx: RunContext, access: ServerAccess, limit: Limit, connection: Connection
     ) -> None:
         self._ctx = ctx
         self._access = access
@@ -62,14 +66,13 @@ class Session:
         return self._rows(query, *parameters)
 
     def _rows(self, query: str, *parameters: object) -> list[Row]:
-        with errors_mapped(self._ctx, self._limit), self._connection.cursor() as cursor:
+        with errors_mapped(self._limit), self._connection.cursor() as cursor:
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
     def _identify(self) -> tuple[ServerIdentity, Dialect]:
-        version, comment, user = self._rows("SELECT version(), @@version_comment, current_user()")[
-            0
-        ]
+        who = self._rows("SELECT version(), @@version_comment, current_user()")
+        version, comment, user = who[0]
         dialect = _dialect(version, comment)
         tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
         return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
@@ -112,17 +115,28 @@ def connected(access: ServerAccess, ctx: RunContext) -> Iterator[Session]:
     ctx.check()
     password = (access.password() or "").encode()
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
-    connection = _driver(access, password, limit)
+    with _logged_in(access, password, limit) as connection:
+        try:
+            yield Session(ctx, access, limit, connection)
+        except (Interrupted, TimedOut):
+            if not connection.open:  # broken off while the server was at work
+                with suppress(SyncdError):
+                    _end(access, password, connection.thread_id())
+            raise
+
+
+@contextmanager
+def _logged_in(access: ServerAccess, password: bytes, limit: Limit) -> Iterator[Connection]:
+    connection = unconnected(access, password, limit)
     with ExitStack() as stack:
-        with errors_mapped(ctx, limit):
-            sock = stack.enter_context(dialled(access.host, access.port, limit, ctx.cancel))
+        with errors_mapped(limit):
+            sock = stack.enter_context(dialled(access.host, access.port, limit))
             stack.callback(_close, connection, limit)
             connection.connect(sock)
-            session = Session(ctx, access, limit, connection)
-        yield session
+        yield connection
 
 
-def _close(connection: "Connection", limit: Limit) -> None:
+def _close(connection: Connection, limit: Limit) -> None:
     """Say good-bye where that costs nothing."""
     if connection.open and not limit.over:
         connection.close()
@@ -130,46 +144,11 @@ def _close(connection: "Connection", limit: Limit) -> None:
         connection._force_close()
 
 
-class _InTheClear:
-    """Refuses to send a password unencrypted to whoever asks for that."""
-
-    def __init__(self, connection: "Connection") -> None:
-        pass
-
-    def authenticate(self, packet: object) -> object:  # noqa: ARG002 - as PyMySQL calls it
-        """Raise Authentication."""
-        raise Authentication(
-            "the server asks for the password in the clear: only with tls = verify-ca or -full"
-        )
-
-
-def _driver(access: ServerAccess, password: bytes, limit: Limit) -> "Connection":
-    """Return a connection of PyMySQL that is not connected yet; it reads no option file."""
-    local, mode = access.host.startswith("/"), access.tls.mode
-    encrypted = mode != "disable" and not local
-    connection = pymysql.connect(
-        defer_connect=True,
-        host="localhost" if local else access.host,
-        user=access.user,
-        password=password,
-        charset="utf8mb4",
-        autocommit=None,
-        program_name="syncd",
-        ssl=_limited(access, limit) if encrypted else None,
-        ssl_disabled=not encrypted,
-        auth_plugin_map=(
-            {} if local or mode.startswith("verify") else {b"mysql_clear_password": _InTheClear}
-        ),
-    )
-    if mode == "prefer":
-        connection._ssl_required = False  # what PyMySQL does itself when it is given no context
-    return connection
-
-
-def _limited(access: ServerAccess, limit: Limit) -> ssl.SSLContext:
-    context = tls_context(access.tls)
-    limit_tls(context, limit)
-    return context
+def _end(access: ServerAccess, password: bytes, thread: int) -> None:
+    """End a session over another one: by itself it notices nothing until its statement is done."""
+    limit = Limit(Deadline.after(_LAST), CancelToken())
+    with _logged_in(access, password, limit) as connection, errors_mapped(limit):
+        connection.kill(thread)
 
 
 def _dialect(version: str, comment: str) -> Dialect:

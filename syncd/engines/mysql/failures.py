@@ -13,7 +13,6 @@ from typing import Final
 
 import pymysql
 
-from syncd.context import RunContext
 from syncd.engines.mysql.wire import Limit
 from syncd.errors import (
     Authentication,
@@ -67,12 +66,12 @@ _GARBAGE: Final = (struct.error, LookupError, ValueError, AttributeError, TypeEr
 
 
 @contextmanager
-def errors_mapped(ctx: RunContext, limit: Limit) -> Iterator[None]:
+def errors_mapped(limit: Limit) -> Iterator[None]:
     """Raise what goes wrong in the block as an error of syncd, or what the run is stopped with."""
     try:
         yield
     except (pymysql.Error, OSError, RuntimeError, *_GARBAGE) as error:
-        ctx.cancel.check()
+        limit.cancel.check()
         if limit.over or isinstance(error, TimeoutError):
             raise TimedOut("the server gave no answer within the time limit") from error
         raise mapped(error) from error

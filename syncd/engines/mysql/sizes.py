@@ -125,11 +125,12 @@ def _problem(
 
 
 def _sized(table: Table, files: Files) -> TableSize:
+    """Return the size of a table; what is free within its file counts as data."""
     kept = table.engine not in _ELSEWHERE
     data, index = (table.data or 0, table.index or 0) if kept else (0, 0)
-    own = files.tables.get((table.database, table.name))
-    total = data + index if own is None else own
-    return TableSize(table.database, "", table.name, total, data, index, table.rows)
+    total = files.tables.get((table.database, table.name), data + index)
+    index = min(index, total)  # it is an estimate, the file's size is none
+    return TableSize(table.database, "", table.name, total, total - index, index, table.rows)
 
 
 def _size(name: str, database: _Database, sized: Iterable[TableSize], files: Files) -> DatabaseSize:

@@ -26,7 +26,7 @@ class Limit:
 
     def __init__(self, until: Deadline, cancel: CancelToken) -> None:
         self.until = until
-        self._cancel = cancel
+        self.cancel = cancel
 
     @property
     def over(self) -> bool:
@@ -35,7 +35,7 @@ class Limit:
 
     def check(self) -> None:
         """Raise what the run is stopped with, or TimeoutError once the time has passed."""
-        self._cancel.check()
+        self.cancel.check()
         if self.until.remaining() <= 0:
             raise TimeoutError("the time limit passed")
 
@@ -46,7 +46,7 @@ class Limit:
 
 
 class TimedSocket(socket.socket):
-    """A socket whose steps share one limit."""
+    """A socket whose steps share one limit; with TLS, too."""
 
     limit: Limit
 
@@ -61,35 +61,21 @@ class TimedSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
-class _TimedTlsSocket(ssl.SSLSocket):
-    """The same with TLS."""
-
-    limit: Limit
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed through
-        self.settimeout(self.limit.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
-        self.settimeout(self.limit.left())
-        super().sendall(*args, **kwargs)
-
-
 def limit_tls(context: ssl.SSLContext, limit: Limit) -> None:
     """Let the sockets of a context obey a limit; the handshake has what is left when it begins."""
-    context.sslsocket_class = type("TimedTlsSocket", (_TimedTlsSocket,), {"limit": limit})
+    context.sslsocket_class = type("TimedTls", (TimedSocket, ssl.SSLSocket), {"limit": limit})
 
 
 @contextmanager
-def dialled(host: str, port: int, limit: Limit, cancel: CancelToken) -> Iterator[TimedSocket]:
+def dialled(host: str, port: int, limit: Limit) -> Iterator[TimedSocket]:
     """Give a connected socket, shut down when the run is cancelled inside the block.
 
     A host that begins with "/" is a Unix socket. Raises OSError, TimeoutError among it, Network
     for a name that can't be resolved, and what the run is stopped with.
     """
-    dialled = _connect_any(_addresses(host, port, limit), limit, cancel)
+    dialled = _connect_any(_addresses(host, port, limit), limit)
     # TLS takes the socket itself apart: what wakes its reader is a copy
-    with dialled, dialled.dup() as copy, cancel.watch(lambda: _shut(copy)):
+    with dialled, dialled.dup() as copy, limit.cancel.watch(lambda: _shut(copy)):
         yield dialled
 
 
@@ -98,24 +84,24 @@ def _shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _connect_any(addresses: Sequence[Address], limit: Limit, cancel: CancelToken) -> TimedSocket:
+def _connect_any(addresses: Sequence[Address], limit: Limit) -> TimedSocket:
     """Connect to the first address that answers; each is given its share of the time."""
     failure: OSError = OSError("the name of the host has no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         try:
-            return _connect(address, limit, cancel, limit.left() / left)
+            return _connect(address, limit, limit.left() / left)
         except OSError as error:
             failure = error
     raise failure
 
 
-def _connect(address: Address, limit: Limit, cancel: CancelToken, seconds: float) -> TimedSocket:
+def _connect(address: Address, limit: Limit, seconds: float) -> TimedSocket:
     family, kind, protocol, _, place = address
     made = TimedSocket(family, kind, protocol)
     made.limit = limit
     try:
         made.settimeout(max(seconds, _LEAST))
-        with cancel.watch(lambda: _shut(made)):
+        with limit.cancel.watch(lambda: _shut(made)):
             made.connect(place)
         if family != socket.AF_UNIX:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
