@@ -1,6 +1,7 @@
 """What becomes of the sizes that servers tell, day after day, and of those that they can't tell."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -125,6 +126,20 @@ def test_one_that_can_not_be_read_stands_and_leaves_the_day_without_a_total(benc
     fleet.clock.wall += DAY
     assert fleet.run(a=reading({"x": 11, "y": 20, "new": 1}))["a"][2] == (3, 0, 1, 0, 2, 0)
     assert sizes(bench, "2026-03-03") == {"x": 11, "y": 20, "new": 1, None: 32}
+
+
+def test_one_whose_tables_alone_can_not_be_read_has_its_size_and_an_error(bench, fleet):
+    fleet.largest_tables = 2
+    fleet.run(a=reading({"x": 10, "y": 20}, {("x", "t"): 1, ("y", "t"): 2}))
+    fleet.clock.wall += DAY
+    found = reading({"x": 11, "y": DatabaseSize("", 21)}, {("x", "t"): 3})
+    found = replace(found, unread=(("y", DENIED),))
+    assert fleet.run(a=found) == {"a": ("success", None, (2, 0, 1, 0, 0, 1))}
+    assert sizes(bench, "2026-03-02") == {"x": 11, "y": 21, None: 32}
+    assert bench.execute(
+        "select database from syncd.db_table_size where collected_on = '2026-03-02'"
+    ) == [("x",)]
+    assert bench.one("select resource_id from syncd.run_error") == "y"
 
 
 def test_a_total_of_earlier_on_the_day_stays_when_a_later_reading_has_none(bench, fleet):
