@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from dispatch_helpers import SECONDS, Bench, spec
+from shared_bench import emptied, shared_bench
 from sized_servers import Fleet, ScriptedEngine, reading
 
 from syncd.context import Clock
@@ -18,6 +19,17 @@ from syncd.model.run import Selection
 
 DENIED = Permission("not allowed")
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def shared(databases, tmp_path_factory):
+    with shared_bench(databases, tmp_path_factory.mktemp("bench")) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(shared):
+    return emptied(shared)
 
 
 @pytest.fixture
@@ -272,7 +284,7 @@ def test_two_readings_of_a_server_at_once_are_never_mixed(bench, fleet):
 
 def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     fleet.run(a=reading({"x": 10, "y": 20, "z": 30}))
-    fleet.clock.wall = datetime(2031, 8, 31, 12, tzinfo=UTC)
+    fleet.clock.wall = datetime(2032, 8, 31, 12, tzinfo=UTC)
     fleet.engines = {"a": ScriptedEngine(reading({"x": 10, "y": 21, "new": 1}))}
     of = spec("j", fleet.job())
     done = plan(bench.store, of, rehearsal(of, Selection(), Clock(), bench.log), RunProgress())
@@ -284,7 +296,7 @@ def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     ]  # fmt: skip
     assert standing(bench) == {"x": True, "y": True, "z": True}
     assert bench.one("select count(*) from syncd.db_size") == 3
-    assert bench.one("select to_regclass('syncd.db_size_2031_08')") is None
+    assert bench.one("select to_regclass('syncd.db_size_2032_08')") is None
 
 
 def test_a_run_for_one_server_asks_no_other(bench, fleet):
