@@ -37,14 +37,16 @@ class DbSizesSettings:
 
 @dataclass(slots=True)
 class Measured:
-    """What a server's reading found that the store can hold, and what of it there is not.
+    """What a server's reading found that the store can hold, and what could not be read.
 
-    `seen` is what differed, once applied.
+    An error may be of a database whose size is known, and only its tables are not. `complete` tells
+    whether all sizes are known. `seen` is what differed, once applied.
     """
 
     sample: Sample
     reading: SizeReading
-    errors: list[tuple[str, SyncdError]]
+    errors: Mapping[str, SyncdError]
+    complete: bool
     seen: list[Seen] = field(default_factory=list)
 
     def discard(self) -> None:
@@ -91,9 +93,9 @@ class DbSizesJob:
         if self._settings.largest_tables:
             looked_into = [each.database for each in reading.databases if each.tables is not None]
             sizes.write_tables(tx, sample, looked_into, reading.tables)
-        if not staged.errors:
+        if staged.complete:
             sizes.write_server(tx, sample, reading.databases, reading.log_bytes)
-        failure = None if reading.databases else staged.errors[0][1]
+        failure = None if reading.databases else next(iter(staged.errors.values()))
         return Applied(_counts(staged), failure)
 
     def changes(
@@ -111,16 +113,18 @@ class DbSizesJob:
 
 
 def _counts(staged: Measured) -> Counts:
-    read, errors = len(staged.reading.databases), len(staged.errors)
-    kinds = [each.change for each in staged.seen]
+    """Count each database once: one with an error as that, whatever else is known of it."""
+    errors = staged.errors
+    whole = sum(each.database not in errors for each in staged.reading.databases)
+    kinds = [each.change for each in staged.seen if each.database not in errors]
     added, updated = kinds.count("added"), kinds.count("updated")
     return Counts(
-        total=read + errors,
+        total=whole + len(errors),
         added=added,
         updated=updated,
         deleted=kinds.count("deleted"),
-        unchanged=read - added - updated,
-        errors=errors,
+        unchanged=whole - added - updated,
+        errors=len(errors),
     )
 
 
@@ -131,17 +135,18 @@ def _staged(ctx: RunContext, sample: Sample, reading: SizeReading) -> Measured:
     """
     errors, bad_tables = list(reading.unread), list[tuple[str, SyncdError]]()
     databases = tuple(_good(reading.databases, errors))
-    known = {each.database for each in databases}
     tables = tuple(_good(reading.tables, bad_tables))
     for name, error in [*errors, *bad_tables]:
         ctx.report.error(storable(name), error)
+    known = {each.database for each in databases}
+    without_size = [(name, error) for name, error in errors if name not in known]
     held = replace(
         reading,
         databases=databases,
-        unread=tuple((name, error) for name, error in errors if storable(name) == name),
+        unread=tuple(each for each in without_size if storable(each[0]) == each[0]),
         tables=tuple(each for each in tables if each.database in known),
     )
-    return Measured(sample, held, errors)
+    return Measured(sample, held, dict(errors), complete=not without_size)
 
 
 def _good(

@@ -1,10 +1,12 @@
 """What becomes of the sizes that servers tell, day after day, and of those that they can't tell."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from dispatch_helpers import SECONDS, Bench, spec
+from shared_bench import emptied, shared_bench
 from sized_servers import Fleet, ScriptedEngine, reading
 
 from syncd.context import Clock
@@ -17,6 +19,17 @@ from syncd.model.run import Selection
 
 DENIED = Permission("not allowed")
 DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def shared(databases, tmp_path_factory):
+    with shared_bench(databases, tmp_path_factory.mktemp("bench")) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(shared):
+    return emptied(shared)
 
 
 @pytest.fixture
@@ -125,6 +138,20 @@ def test_one_that_can_not_be_read_stands_and_leaves_the_day_without_a_total(benc
     fleet.clock.wall += DAY
     assert fleet.run(a=reading({"x": 11, "y": 20, "new": 1}))["a"][2] == (3, 0, 1, 0, 2, 0)
     assert sizes(bench, "2026-03-03") == {"x": 11, "y": 20, "new": 1, None: 32}
+
+
+def test_one_whose_tables_alone_can_not_be_read_has_its_size_and_an_error(bench, fleet):
+    fleet.largest_tables = 2
+    fleet.run(a=reading({"x": 10, "y": 20}, {("x", "t"): 1, ("y", "t"): 2}))
+    fleet.clock.wall += DAY
+    found = reading({"x": 11, "y": DatabaseSize("", 21)}, {("x", "t"): 3})
+    found = replace(found, unread=(("y", DENIED),))
+    assert fleet.run(a=found) == {"a": ("success", None, (2, 0, 1, 0, 0, 1))}
+    assert sizes(bench, "2026-03-02") == {"x": 11, "y": 21, None: 32}
+    assert bench.execute(
+        "select database from syncd.db_table_size where collected_on = '2026-03-02'"
+    ) == [("x",)]
+    assert bench.one("select resource_id from syncd.run_error") == "y"
 
 
 def test_a_total_of_earlier_on_the_day_stays_when_a_later_reading_has_none(bench, fleet):
@@ -257,7 +284,7 @@ def test_two_readings_of_a_server_at_once_are_never_mixed(bench, fleet):
 
 def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     fleet.run(a=reading({"x": 10, "y": 20, "z": 30}))
-    fleet.clock.wall = datetime(2031, 8, 31, 12, tzinfo=UTC)
+    fleet.clock.wall = datetime(2032, 8, 31, 12, tzinfo=UTC)
     fleet.engines = {"a": ScriptedEngine(reading({"x": 10, "y": 21, "new": 1}))}
     of = spec("j", fleet.job())
     done = plan(bench.store, of, rehearsal(of, Selection(), Clock(), bench.log), RunProgress())
@@ -269,7 +296,7 @@ def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     ]  # fmt: skip
     assert standing(bench) == {"x": True, "y": True, "z": True}
     assert bench.one("select count(*) from syncd.db_size") == 3
-    assert bench.one("select to_regclass('syncd.db_size_2031_08')") is None
+    assert bench.one("select to_regclass('syncd.db_size_2032_08')") is None
 
 
 def test_a_run_for_one_server_asks_no_other(bench, fleet):

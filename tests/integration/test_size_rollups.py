@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from dispatch_helpers import Bench, HandClock
+from shared_bench import emptied, shared_bench
 from size_oracle import PERIODS, World, differences, store_samples, stored
 
 from syncd.jobs.size_rollups import SizeRollupsJob, SizeRollupsSettings
@@ -13,6 +14,17 @@ from syncd.store.retention import START
 from syncd.store.size_partitions import OldMonths
 
 ROUNDS = 6
+
+
+@pytest.fixture(scope="module")
+def shared(databases, tmp_path_factory):
+    with shared_bench(databases, tmp_path_factory.mktemp("bench")) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(shared):
+    return emptied(shared)
 
 
 def roll(bench: Bench, world: World, today: date) -> dict[str, tuple[int, ...]]:
