@@ -116,28 +116,14 @@ class DbAccountsJob:
                 for account in accounts
             ]
             differences = list(comparison.offer(entries))
-            self._stage(ctx, read, {entry.key: entry.account for entry in entries}, differences)
+            unasked = {each.row.key for each in differences}.difference(doubtful)
+            stored |= self._stored(ctx, read.server, unasked)
+            now = {entry.key: entry.account for entry in entries}
+            staged = [_with_changes(each, stored, now, read) for each in differences]
+            read.bad += read.reconcile.stage(ctx, staged)
             done += len(accounts)
             ctx.report.progress(done, len(read.reading.accounts))
         read.bad += comparison.bad
-
-    def _stage(
-        self,
-        ctx: RunContext,
-        read: ServerAccounts,
-        accounts: Mapping[str, DbAccount],
-        differences: Sequence[Difference],
-    ) -> None:
-        """Stage rows, with what changed of those that the store holds."""
-        stored = self._stored(ctx, read.server, [each.row.key for each in differences])
-        staged = []
-        for each in differences:
-            row, before = each.row, stored.get(each.row.key)
-            if before:
-                told = changes(before, accounts[row.key], read.objects_before, read.objects)
-                row = replace(row, values={**row.values, **told})
-            staged.append(Difference(row, each.digest))
-        read.bad += read.reconcile.stage(ctx, staged)
 
     def _stored(self, ctx: RunContext, server: str, names: Collection[str]) -> dict[str, DbAccount]:
         """Return what the store holds of living accounts."""
@@ -206,6 +192,21 @@ class DbAccountsJob:
         """Return the changes of the server's accounts that this run wrote, privileges in words."""
         rows = staged.reconcile.changes(tx, ctx.run_id, limit)
         return [Change(change, key, "", _in_words(fields)) for change, key, _, fields in rows]
+
+
+def _with_changes(
+    difference: Difference,
+    stored: Mapping[str, DbAccount],
+    now: Mapping[str, DbAccount],
+    read: ServerAccounts,
+) -> Difference:
+    """Return a row to be staged with what changed of it, if the store holds a living one."""
+    row = difference.row
+    before = stored.get(row.key)
+    if before is None:
+        return difference
+    told = changes(before, now[row.key], read.objects_before, read.objects)
+    return replace(difference, row=replace(row, values={**row.values, **told}))
 
 
 def _in_words(fields: Mapping[str, Any]) -> dict[str, object]:
