@@ -11,8 +11,8 @@ from syncd.errors import ConfigurationError, Network
 from syncd.model.privilege import Privilege
 from syncd.model.run import Selection
 from syncd.store import resources
-from syncd.store.db_accounts import DB_ACCOUNTS
 from syncd.store.reconcile import clear_stages
+from syncd.store.shapes import RECONCILED
 
 LOGIN = Privilege("database", ("shop",), "CONNECT", grantable=True)
 WHOLE = {
@@ -277,11 +277,14 @@ def test_ten_thousand_accounts_are_quick(fleet, server):
     assert time.monotonic() - started < 30  # about 2.5 s on two cores of 2020
 
 
-def test_what_a_killed_process_staged_is_dropped_by_the_next_daemon(fleet):
+def test_every_stage_is_cleared_of_what_killed_processes_left(fleet):
+    query = "select tablename from pg_tables where schemaname = 'syncd' and tablename ~ '_stage$'"
+    stages = {row["tablename"] for row in fleet.rows(query)}
+    assert stages == {shape.stage for shape in RECONCILED}
     fleet.rows(
         """insert into syncd.db_account_stage (stage, account, digest)
            values (gen_random_uuid(), 'app', '') returning 1"""
     )
     with fleet.store.transaction() as tx:
-        clear_stages(tx, [DB_ACCOUNTS])
+        clear_stages(tx, RECONCILED)
     assert fleet.rows("select 1 from syncd.db_account_stage") == []
