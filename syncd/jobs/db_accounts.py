@@ -27,9 +27,13 @@ _BATCH: Final = 1_000  # accounts compared and staged at once
 
 @dataclass(frozen=True, slots=True)
 class DbAccountsSettings:
-    """What a job of this kind is told by its configuration: its servers, and when to stop."""
+    """What a job of this kind is told by its configuration: its servers, and when to stop.
+
+    `excluded` are the databases of each server that nobody looks into.
+    """
 
     servers: Mapping[str, Callable[[], Engine]]
+    excluded: Mapping[str, Collection[str]]
     policy: DeletionPolicy
 
 
@@ -116,28 +120,33 @@ class DbAccountsJob:
                 for account in accounts
             ]
             differences = list(comparison.offer(entries))
-            self._stage(ctx, read, {entry.key: entry.account for entry in entries}, differences)
+            unasked = {each.row.key for each in differences}.difference(doubtful)
+            stored |= self._stored(ctx, read.server, unasked)
+            now = {entry.key: entry.account for entry in entries}
+            staged = [self._with_changes(each, stored, now, read) for each in differences]
+            read.bad += read.reconcile.stage(ctx, staged)
             done += len(accounts)
             ctx.report.progress(done, len(read.reading.accounts))
         read.bad += comparison.bad
 
-    def _stage(
+    def _with_changes(
         self,
-        ctx: RunContext,
+        difference: Difference,
+        stored: Mapping[str, DbAccount],
+        now: Mapping[str, DbAccount],
         read: ServerAccounts,
-        accounts: Mapping[str, DbAccount],
-        differences: Sequence[Difference],
-    ) -> None:
-        """Stage rows, with what changed of those that the store holds."""
-        stored = self._stored(ctx, read.server, [each.row.key for each in differences])
-        staged = []
-        for each in differences:
-            row, before = each.row, stored.get(each.row.key)
-            if before:
-                told = changes(before, accounts[row.key], read.objects_before, read.objects)
-                row = replace(row, values={**row.values, **told})
-            staged.append(Difference(row, each.digest))
-        read.bad += read.reconcile.stage(ctx, staged)
+    ) -> Difference:
+        """Return a row to be staged with what changed of it, if the store holds a living one.
+
+        What is in a database that nobody looks into any more was not revoked.
+        """
+        row, excluded = difference.row, self._settings.excluded[read.server]
+        before = stored.get(row.key)
+        if before is None:
+            return difference
+        was, has = (_without(account, excluded) for account in (before, now[row.key]))
+        told = changes(was, has, read.objects_before, read.objects)
+        return replace(difference, row=replace(row, values={**row.values, **told}))
 
     def _stored(self, ctx: RunContext, server: str, names: Collection[str]) -> dict[str, DbAccount]:
         """Return what the store holds of living accounts."""
@@ -206,6 +215,14 @@ class DbAccountsJob:
         """Return the changes of the server's accounts that this run wrote, privileges in words."""
         rows = staged.reconcile.changes(tx, ctx.run_id, limit)
         return [Change(change, key, "", _in_words(fields)) for change, key, _, fields in rows]
+
+
+def _without(account: DbAccount, databases: Collection[str]) -> DbAccount:
+    """Return an account without what it may do inside of some databases."""
+    if not databases:
+        return account
+    privileges = (each for each in account.privileges if each.database not in databases)
+    return replace(account, privileges=tuple(privileges))
 
 
 def _in_words(fields: Mapping[str, Any]) -> dict[str, object]:

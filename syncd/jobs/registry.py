@@ -70,12 +70,19 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
 def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
     """Build a `db_accounts` job."""
     of_job = cast(config.DbAccountsJob, job)
-    servers = of_job.enabled_servers(services.configured.servers)
+    servers = {
+        name: services.configured.servers[name]
+        for name in of_job.enabled_servers(services.configured.servers)
+    }
     policy = DeletionPolicy(
         max_percent=of_job.max_delete_percent, max_count=of_job.max_delete_count
     )
-    engines = {name: partial(services.engine, name) for name in servers}
-    return DbAccountsJob(services.store, DbAccountsSettings(engines, policy))
+    settings = DbAccountsSettings(
+        {name: partial(services.engine, name) for name in servers},
+        {name: frozenset(server.exclude_databases) for name, server in servers.items()},
+        policy,
+    )
+    return DbAccountsJob(services.store, settings)
 
 
 def _db_sizes(job: config.Job, services: Services) -> DbSizesJob:

@@ -1,5 +1,6 @@
 """The accounts of servers in the store: what is added, changes, goes and comes back."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from syncd.errors import ConfigurationError, Network
 from syncd.model.privilege import Privilege
 from syncd.model.run import Selection
 from syncd.store import resources
+from syncd.store.reconcile import clear_stages
+from syncd.store.shapes import RECONCILED
 
 LOGIN = Privilege("database", ("shop",), "CONNECT", grantable=True)
 WHOLE = {
@@ -258,3 +261,30 @@ def test_accounts_of_a_server_that_no_job_has_are_unmanaged(fleet, server):
     assert manage() is False
     fleet.scripted("db2")
     assert manage() is True
+
+
+def test_ten_thousand_accounts_are_quick(fleet, server):
+    own = [table(f"t{n:02}") for n in range(18)]
+    server.accounts_now = [account(f"user-{n:05}", LOGIN, tables(), *own) for n in range(10_000)]
+    server.objects = named(*(f"t{n:03}" for n in range(500)))
+    started = time.monotonic()
+    assert fleet.run()["added"] == 10_000
+    before = fleet.versions("db_account", "db_account_change", "db_object")
+    assert fleet.run()["unchanged"] == 10_000
+    assert fleet.versions("db_account", "db_account_change", "db_object") == before
+    server.accounts_now[::100] = [account(f"user-{n:05}", *own) for n in range(0, 10_000, 100)]
+    assert fleet.run()["updated"] == 100
+    assert time.monotonic() - started < 30  # about 2.5 s on two cores of 2020
+
+
+def test_every_stage_is_cleared_of_what_killed_processes_left(fleet):
+    query = "select tablename from pg_tables where schemaname = 'syncd' and tablename ~ '_stage$'"
+    stages = {row["tablename"] for row in fleet.rows(query)}
+    assert stages == {shape.stage for shape in RECONCILED}
+    fleet.rows(
+        """insert into syncd.db_account_stage (stage, account, digest)
+           values (gen_random_uuid(), 'app', '') returning 1"""
+    )
+    with fleet.store.transaction() as tx:
+        clear_stages(tx, RECONCILED)
+    assert fleet.rows("select 1 from syncd.db_account_stage") == []

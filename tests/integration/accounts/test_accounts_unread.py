@@ -164,3 +164,15 @@ def test_objects_of_a_database_that_is_gone_are_removed(fleet, known):
     assert (fleet.changes(run), run["unchanged"]) == ({}, 2)
     (only,) = fleet.rows("select * from syncd.db_object")
     assert (only["database"], only["names"]) == ("shop", ["a", "b", "c"])
+
+
+def test_a_database_that_is_excluded_from_now_on_was_not_revoked(fleet, known):
+    server = {"engine": "postgresql", "host": "h", "user": "u", "exclude_databases": ["shop"]}
+    fleet.configure({"db1": server}, lambda _: known)
+    lose(known)
+    known.unread = ()
+    run = fleet.run()
+    assert (fleet.changes(run), run["updated"], run["unchanged"]) == ({}, 0, 2)
+    assert told(fleet) == {("database", "shop", "CONNECT"), ("all_tables", "books", "SELECT")}
+    known.accounts_now = [account("app", CONNECT), account("rest")]
+    assert fleet.changes(fleet.run())["app"]["revoked"] == [BOOKS.document()]
