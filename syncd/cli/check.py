@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,6 +14,8 @@ from syncd.cli.settings import Settings
 
 if TYPE_CHECKING:
     from syncd.config.configuration import Config
+
+_SERVERS: Final = 3  # named of each job
 
 
 @click.command
@@ -60,7 +62,7 @@ def check(
     elif not quiet:
         rows = [
             [
-                cell(each.name), cell(each.kind),
+                cell(each.name), cell(_kind(each.kind, each.servers)),
                 cell(_schedule(each.schedule, each.priority, each.overlap)),
                 cell(each.timezone),
                 cell(_due_times(each.next_runs, each.waits_until, each.given_up)),
@@ -79,6 +81,14 @@ def _tell_unread(config: "Config") -> None:
     unread = {str(s) for s in secret_references(config).values() if for_service_alone(s)}
     if unread:
         tell(f"not read, since systemd gives it to the service alone: {', '.join(sorted(unread))}")
+
+
+def _kind(kind: str, servers: Sequence[str]) -> str:
+    """Return what a job does, and on which servers: the first, where they are many."""
+    if not servers:
+        return kind
+    more = f" and {len(servers) - _SERVERS:,} more" if len(servers) > _SERVERS else ""
+    return f"{kind} of {', '.join(servers[:_SERVERS])}{more}"
 
 
 def _schedule(schedule: str, priority: str, overlap: str) -> str:

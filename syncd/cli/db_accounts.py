@@ -47,7 +47,7 @@ _PARTS_TOLD: Final = 3
 @click.option(
     "--changed-since",
     metavar="TIME",
-    help="Show what changed instead: since 1d ago, or since a time.",
+    help="Show what changed instead, since: 1d ago, or a time.",
 )
 @click.option(
     "--limit",
@@ -69,7 +69,7 @@ def db_accounts(  # noqa: PLR0913 - the options
 ) -> None:
     """List the accounts of database servers, with what they may do.
 
-    A ! stands where something could not be read last time, and is shown as it was before.
+    What could not be read last time is shown as it was before, and marked (!).
     """
     if changed_since is None:
         query = DbAccountQuery(server, account, capabilities, privileges=grants or as_json)

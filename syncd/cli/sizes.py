@@ -45,7 +45,7 @@ def sizes(
 ) -> None:
     """List the largest databases, and the servers, with their newest sizes.
 
-    A ! stands where the newest day of the server, or its last period, has none.
+    A day, or with --period a first day, that is older than the newest of its server is marked (!).
     """
     with reading(settings) as reads:
         if period is None:
