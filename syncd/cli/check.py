@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from syncd.cli.cells import cell
+from syncd.cli.cells import cell, some
 from syncd.cli.moments import parse_moment
 from syncd.cli.names import JOB
 from syncd.cli.screen import print_json, print_table, tell
@@ -14,8 +14,6 @@ from syncd.cli.settings import Settings
 
 if TYPE_CHECKING:
     from syncd.config.configuration import Config
-
-_SERVERS: Final = 3  # named of each job
 
 
 @click.command
@@ -84,11 +82,8 @@ def _tell_unread(config: "Config") -> None:
 
 
 def _kind(kind: str, servers: Sequence[str]) -> str:
-    """Return what a job does, and on which servers: the first, where they are many."""
-    if not servers:
-        return kind
-    more = f" and {len(servers) - _SERVERS:,} more" if len(servers) > _SERVERS else ""
-    return f"{kind} of {', '.join(servers[:_SERVERS])}{more}"
+    """Return what a job does, and on which servers."""
+    return f"{kind} of {some(servers)}" if servers else kind
 
 
 def _schedule(schedule: str, priority: str, overlap: str) -> str:

@@ -1,6 +1,6 @@
 """`syncd db-accounts`: the accounts of database servers, what they may do and how that changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final, get_args
@@ -163,7 +163,7 @@ def _print_grants(rows: Iterator[Json]) -> None:
 def _print_changes(rows: list[Json], zone: tzinfo) -> None:
     """Print what accounts gained and lost, each under its account."""
     for row in rows:
-        attributes: Mapping[str, Any] = row["attributes_changed"]
+        attributes = {} if row["change"] in ("added", "deleted") else row["attributes_changed"]
         print_line(
             moment_cell(row["changed_at"], zone), Cell("  "), mark(row["change"]), Cell(" "),
             cell(row["server"], "bold"), Cell(" "), cell(row["account"], "bold"),

@@ -71,7 +71,7 @@ def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
     headers = [*names, "size", "data", "index", "log", *count, "week", "as of"]
     table = [
         [
-            *(cell(row[name]) for name in names),
+            *(cell(row[name], "dim" if row.get("system") else "") for name in names),
             *(size_cell(row[f"{part}_bytes"]) for part in ("size", "data", "index", "log")),
             _count(row["database_count" if of_servers else "tables"]),
             size_cell(_since(row["size_bytes"], row["week_before_bytes"]), signed=True),
