@@ -61,6 +61,12 @@ def size_cell(size: float | None, *, signed: bool = False) -> Cell:
     return Cell(f"{sign}{shown:,.{min(power, 1)}f} {_UNITS[power]}", right=True)
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names in a row, of many the first: `a, b, c and 47 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def word(value: object) -> Cell:
     """Return one of our words (a status, a change) in its colour."""
     return cell(value, _STYLES.get(str(value), ""))

@@ -1,6 +1,6 @@
 """`syncd db-accounts`: the accounts of database servers, what they may do and how that changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any, Final, get_args
@@ -47,7 +47,7 @@ _PARTS_TOLD: Final = 3
 @click.option(
     "--changed-since",
     metavar="TIME",
-    help="Show what changed instead: since 1d ago, or since a time.",
+    help="Show what changed instead, since: 1d ago, or a time.",
 )
 @click.option(
     "--limit",
@@ -69,7 +69,7 @@ def db_accounts(  # noqa: PLR0913 - the options
 ) -> None:
     """List the accounts of database servers, with what they may do.
 
-    A ! stands where something could not be read last time, and is shown as it was before.
+    What could not be read last time is shown as it was before, and marked (!).
     """
     if changed_since is None:
         query = DbAccountQuery(server, account, capabilities, privileges=grants or as_json)
@@ -163,7 +163,7 @@ def _print_grants(rows: Iterator[Json]) -> None:
 def _print_changes(rows: list[Json], zone: tzinfo) -> None:
     """Print what accounts gained and lost, each under its account."""
     for row in rows:
-        attributes: Mapping[str, Any] = row["attributes_changed"]
+        attributes = {} if row["change"] in ("added", "deleted") else row["attributes_changed"]
         print_line(
             moment_cell(row["changed_at"], zone), Cell("  "), mark(row["change"]), Cell(" "),
             cell(row["server"], "bold"), Cell(" "), cell(row["account"], "bold"),

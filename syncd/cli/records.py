@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from syncd.cli.cells import Cell, cell, word
+from syncd.cli.cells import Cell, cell, some, word
 from syncd.cli.moments import moment_cell
 from syncd.cli.screen import print_line, print_table
 
@@ -114,7 +114,7 @@ def _changes(run: Json) -> str:
 def _trigger(run: Json) -> str:
     """Return what made a run, and which part of the job it is for: `manual (orders-db)`."""
     chosen = [name for names in run["selection"].values() for name in names]
-    return f"{run['trigger']} ({', '.join(chosen)})" if chosen else str(run["trigger"])
+    return f"{run['trigger']} ({some(chosen)})" if chosen else str(run["trigger"])
 
 
 def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:

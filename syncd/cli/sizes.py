@@ -45,7 +45,7 @@ def sizes(
 ) -> None:
     """List the largest databases, and the servers, with their newest sizes.
 
-    A ! stands where the newest day of the server, or its last period, has none.
+    A day, or with --period a first day, that is older than the newest of its server is marked (!).
     """
     with reading(settings) as reads:
         if period is None:
@@ -71,7 +71,7 @@ def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
     headers = [*names, "size", "data", "index", "log", *count, "week", "as of"]
     table = [
         [
-            *(cell(row[name]) for name in names),
+            *(cell(row[name], "dim" if row.get("system") else "") for name in names),
             *(size_cell(row[f"{part}_bytes"]) for part in ("size", "data", "index", "log")),
             _count(row["database_count" if of_servers else "tables"]),
             size_cell(_since(row["size_bytes"], row["week_before_bytes"]), signed=True),

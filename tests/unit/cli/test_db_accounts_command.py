@@ -118,7 +118,7 @@ def test_an_empty_list_says_so(served):
 def test_the_history_tells_what_was_granted_and_revoked(served):
     served.reads.db_change_rows = [
         change_row(granted=[SELECT], revoked=[INSERT], locked=[True, False]),
-        change_row("deleted", revoked=[INSERT]),
+        change_row("deleted", revoked=[INSERT], locked=[False, None]),
     ]
     since = ["--changed-since", "2026-03-01T20:00"]
     result = syncd(served, "db-accounts", *since, "--server", "orders-db", "--with", "superuser")

@@ -73,6 +73,12 @@ def test_a_run_tells_which_servers_it_is_for(served):
     assert json.loads(syncd(served, "runs", "--json").stdout)[0]["selection"] == chosen
 
 
+def test_of_many_servers_the_first_are_named(served):
+    chosen = {"servers": [f"db{number}" for number in range(50)]}
+    served.reads.runs = lambda _: [run_row(selection=chosen)]
+    assert "manual (db0, db1, db2 and 47 more)" in syncd(served, "runs").stdout
+
+
 def test_deletions_of_accounts_that_are_held_back_are_told_by_their_server(served):
     held = {
         "job": "db-accounts", "account": "orders-db", "region": "", "type": "db_account",
