@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg.abc import PQGen
+from psycopg.errors import ConnectionTimeout
 from psycopg.rows import TupleRow
 from psycopg.waiting import Wait
 
@@ -61,7 +62,7 @@ class BoundedConnection(Connection[TupleRow]):
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:  # noqa: ANN401 - handed on
         """Drive a generator of the driver's: whatever it sends or receives comes through here.
 
-        Raises OperationalError when the server does not answer; the connection is closed then.
+        Raises ConnectionTimeout when the server does not answer; the connection is closed then.
         """
         try:
             wanted = next(gen)
@@ -81,7 +82,7 @@ class BoundedConnection(Connection[TupleRow]):
                     continue
                 if cancelled or not self._cancel():
                     self.close()
-                    gen.throw(psycopg.OperationalError("the server does not answer"))
+                    gen.throw(ConnectionTimeout("the server does not answer"))
                 until, cancelled = Deadline.after(LAST_WAIT), True
         except StopIteration as end:
             result: T = end.value

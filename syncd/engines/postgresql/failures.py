@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
+from psycopg.errors import ConnectionTimeout
 
 from syncd.context import RunContext
 from syncd.errors import (
@@ -45,6 +46,8 @@ def mapped(error: psycopg.Error, sqlstate: str | None) -> SyncdError:
     for beginning, kind in _KINDS:
         if sqlstate and sqlstate.startswith(beginning):
             return kind(words(error))
+    if isinstance(error, ConnectionTimeout):  # also of a statement that the server does not end
+        return TimedOut(words(error))
     if isinstance(error, psycopg.OperationalError) and sqlstate != "3D000":
         return Network(words(error))
     return BadData(words(error))
