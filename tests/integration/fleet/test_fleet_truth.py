@@ -9,7 +9,10 @@ from random import Random
 
 import pytest
 from facts import Fact, check_told, facts
+from facts import Path as Name
 from fleet_helpers import Fleet
+from my_world import DATABASES as DATABASES_OF_MARIADB
+from my_world import TABLES, Held, MyWorld, quoted
 from pg_world import DATABASES, FLAGS, PUBLIC, ROLES, SCHEMAS, PgWorld, effective
 
 ROUNDS = 12
@@ -127,3 +130,84 @@ def test_sizes_are_those_of_postgresql(fleet, pg, pg_world):
         assert fleet.sizes("pg") == truth
         (server,) = fleet.rows("select size_bytes, database_count from syncd.server_size")
         assert server == {"size_bytes": sum(truth.values()), "database_count": len(truth)}
+
+
+@pytest.fixture
+def my_world(my, rng):
+    """Give three databases, with users and roles that may have privileges in them."""
+    made = MyWorld(my, rng)
+    yield made
+    made.put_away()
+
+
+def test_accounts_and_their_changes_are_those_of_mariadb(fleet, my, my_world, rng):
+    fleet.configure({"my": my.table()})
+    before: Held = {}
+    for number in range(ROUNDS):
+        print(f"round {number}")
+        known = {my_world.name(who) for who in (*my_world.users, *my_world.roles)}
+        locked = {my_world.name(who) for who in my_world.locked}
+        for _ in range(1 if number % 3 else STEPS):
+            print("  ", my_world.step())
+        result = fleet.run()
+        assert (result.run["status"], result.counts["errors"]) == ("success", 0)
+        after = my_world.catalogue()
+        compare_accounts(fleet, my_world, after)
+        if number:
+            moved = locked ^ {my_world.name(who) for who in my_world.locked}
+            compare_told(fleet, my_world, result.run["id"], before, after, known, moved)
+        again = fleet.run()
+        assert again.counts["unchanged"] == again.counts["total"]
+        before = after
+
+
+def compare_accounts(fleet: Fleet, world: MyWorld, truth: Held) -> None:
+    """Compare what stands in the store with the server's tables."""
+    rows = fleet.accounts("my")
+    listed = {f"{user}@{host}" if host else user for user, host in world._listed()}
+    assert rows.keys() == listed
+    for name, row in rows.items():
+        if row["attributes"].get("ignored"):  # of a host that is a name, which it does not resolve
+            continue
+        held = world.expanded(facts(row["privileges"], no_sets))
+        assert {f for f in held if f.flag in ("", "grantable")} == truth.get(name, set()), name
+    locked = {name for name, row in rows.items() if row["attributes"].get("locked")}
+    assert locked >= {world.name(who) for who in world.locked}
+    assert not locked & {world.name(who) for who in world.users - world.locked}
+
+
+def no_sets(kind: str, schema: Name) -> list[str]:
+    """Return the objects of a set, of which this engine has none."""
+    raise AssertionError((kind, schema))
+
+
+def compare_told(fleet: Fleet, world: MyWorld, run_id, before, after, known, moved) -> None:
+    """Compare the changes of a run with what the tables showed before it and after."""
+    changes = {account: row for (_, account), row in fleet.changes(run_id).items()}
+    living = {world.name(who) for who in (*world.users, *world.roles)}
+    for name in known | living | before.keys() | after.keys():
+        had, has = before.get(name, set()), after.get(name, set())
+        row = changes.pop(name, {"granted": [], "revoked": [], "attributes_changed": {}})
+        granted = world.expanded(facts(row["granted"], no_sets))
+        revoked = world.expanded(facts(row["revoked"], no_sets))
+        if name in moved | (known ^ living):
+            assert "change" in row, name
+        assert granted - had == has - had
+        assert revoked - has == had - has
+        assert granted <= has
+        assert revoked <= had
+    assert changes == {}
+
+
+def test_sizes_are_those_of_the_files_of_mariadb(fleet, my, my_world):
+    fleet.configure({"my": my.table()})
+    for number, database in enumerate(DATABASES_OF_MARIADB):
+        for table in TABLES:
+            place = f"{quoted(database)}.{quoted(table)}"
+            rows = f"select seq, seq from {quoted(database)}.seq_1_to_{1 + number}0000"
+            my.execute(f"insert into {place} {rows}", f"flush tables {place}")
+        assert fleet.run("sizes").run["status"] == "success"
+        sizes = fleet.sizes("my")
+        assert {name: sizes[name] for name in DATABASES_OF_MARIADB} == my_world.files()
+    listed = {name for (name,) in my.rows("show databases")}
+    assert sizes.keys() == listed
