@@ -1,8 +1,8 @@
 """Accounts of a MariaDB that change at random, and what its information schema says of them.
 
 The tables are USER_PRIVILEGES, SCHEMA_PRIVILEGES, TABLE_PRIVILEGES and COLUMN_PRIVILEGES of
-information_schema, and those of mysql for what these leave out: routines, roles, proxies
-and what is granted to roles on the whole server.
+information_schema, and those of mysql for what these leave out: routines, proxies,
+and what roles may do by themselves.
 """
 
 import os
@@ -27,6 +27,11 @@ PRIVILEGES = {
     "routine": ("EXECUTE", "ALTER ROUTINE"),
 }
 ALL = "ALL PRIVILEGES"
+_SPELT = {
+    "CREATE TMP TABLE": "CREATE TEMPORARY TABLES",
+    "DELETE VERSIONING ROWS": "DELETE HISTORY",
+}
+"""How the tables of mysql call privileges, and everybody else."""
 _ROUTINE_USER = "convert(cast(convert(User using latin1) as binary) using utf8mb4)"
 """MariaDB 10.11 writes names in UTF-8 into that table as if they were in Latin-1."""
 _LISTED = "select User, Host from mysql.user"
@@ -47,43 +52,55 @@ class MyWorld:
     """Changes a server by single statements."""
 
     def __init__(self, server: FleetMariaDb, rng: Random) -> None:
-        self.server, self.rng = server, rng
+        self.data, self.rng = server.server.data, rng
+        self._connection = server.server.connect()
         self.users: set[tuple[str, str]] = set()
         self.roles: set[str] = set()
         self.locked: set[tuple[str, str]] = set()
         for database in DATABASES:
-            server.execute(f"create database {quoted(database)}")
+            self._execute(f"create database {quoted(database)}")
             columns = ", ".join(f"{quoted(column)} integer" for column in COLUMNS)
             for table in TABLES:
                 engine = "myisam" if table == TABLES[1] else "innodb"
                 place = f"{quoted(database)}.{quoted(table)}"
-                server.execute(f"create table {place} ({columns}) engine = {engine}")
-            server.execute(
+                self._execute(f"create table {place} ({columns}) engine = {engine}")
+            self._execute(
                 f"create procedure {quoted(database)}.routine() select 1",
                 f"create function {quoted(database)}.routine() returns integer return 1",
             )
-        server.execute("create user probe", "grant all on probe.* to probe",
+        self._execute("create user probe", "grant all on probe.* to probe",
                        "grant all on probe.t to probe")  # fmt: skip
         self._all = {on: self._everything(on) for on in ("server", "database", "table")}
-        server.execute("drop user probe")
+        self._execute("drop user probe")
 
     def _everything(self, on: str) -> set[str]:
         """Return what ALL PRIVILEGES stands for."""
         table = {"server": "USER", "database": "SCHEMA", "table": "TABLE"}[on]
         who = "'root'@'localhost'" if on == "server" else "'probe'@'%'"
-        rows = self.server.rows(
+        rows = self._rows_of(
             f"select privilege_type from information_schema.{table}_PRIVILEGES"
             f' where grantee = "{who}"'
         )
         return {name for (name,) in rows}
 
+    def _execute(self, *statements: str) -> None:
+        with self._connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def _rows_of(self, query: str) -> list[tuple]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
     def put_away(self) -> None:
         for user in sorted(self.users):
-            self.server.execute(f"drop user {self._account(user)}")
+            self._execute(f"drop user {self._account(user)}")
         for role in sorted(self.roles):
-            self.server.execute(f"drop role {quoted(role)}")
+            self._execute(f"drop role {quoted(role)}")
         for database in DATABASES:
-            self.server.execute(f"drop database {quoted(database)}")
+            self._execute(f"drop database {quoted(database)}")
+        self._connection.close()
 
     @staticmethod
     def _account(who: tuple[str, str] | str) -> str:
@@ -94,7 +111,7 @@ class MyWorld:
         acts = [self._user] * 2 + [self._role] + [self._grant] * 12 + [self._revoke] * 8
         acts += [self._member] * 3 + [self._leave] + [self._lock] * 2
         statement = self.rng.choice(acts)()
-        self.server.execute(statement)
+        self._execute(statement)
         return statement
 
     def _user(self) -> str:
@@ -176,7 +193,7 @@ class MyWorld:
         return f"grant {quoted(role)} to {self._account(self.rng.choice(others))}{option}"
 
     def _leave(self) -> str:
-        rows = self.server.rows("select User, Host, Role from mysql.roles_mapping")
+        rows = self._rows_of("select User, Host, Role from mysql.roles_mapping")
         mine = [row for row in sorted(rows) if row[0] != "root" and row[2] in ROLES]
         if not mine:
             return self._member()
@@ -206,14 +223,15 @@ class MyWorld:
             ("TABLE", "table", "table_schema, table_name, "),
             ("COLUMN", "column", "table_schema, table_name, column_name, "),
         ]:
-            for grantee, *rest in self.server.rows(
+            for grantee, *rest in self._rows_of(
                 f"select grantee, {columns}privilege_type, is_grantable = 'YES'"
                 f" from information_schema.{table}_PRIVILEGES"
             ):
                 user, host = named[grantee]
-                yield (f"{user}@{host}" if host else user, on, *rest)
+                if host:
+                    yield (f"{user}@{host}", on, *rest)
         yield from self._of_roles()
-        for user, host, database, routine, kind, privileges in self.server.rows(
+        for user, host, database, routine, kind, privileges in self._rows_of(
             f"select {_ROUTINE_USER}, Host, Db, Routine_name, lower(Routine_type), Proc_priv"
             " from mysql.procs_priv"
         ):
@@ -221,30 +239,51 @@ class MyWorld:
             for word in words - {"GRANT"} or {"USAGE"}:
                 who = f"{user}@{host}" if host else user
                 yield who, kind, database, routine, word, "GRANT" in words
-        for user, host, other, place, option in self.server.rows(
+        for user, host, other, place, option in self._rows_of(
             "select User, Host, Proxied_user, Proxied_host, With_grant from mysql.proxies_priv"
         ):
             yield f"{user}@{host}", "proxy", f"{other}@{place or '%'}", "PROXY", option
-        for user, host, role, admin in self.server.rows(
+        for user, host, role, admin in self._rows_of(
             "select User, Host, Role, Admin_option = 'Y' from mysql.roles_mapping"
         ):
             yield f"{user}@{host}" if host else user, "role", role, "MEMBER", admin
 
     def _of_roles(self) -> Iterable[tuple]:
-        """Yield what roles may do on the whole server, which USER_PRIVILEGES has of users only."""
+        """Yield what roles may do by themselves: the information schema adds their roles' to it."""
         columns = [f"{word.replace(' ', '_')}_priv = 'Y'" for word in PRIVILEGES["server"]]
-        for role, grantable, *has in self.server.rows(
+        for role, grantable, *has in self._rows_of(
             f"select User, Grant_priv = 'Y', {', '.join(columns)} from mysql.user"
             " where is_role = 'Y'"
         ):
             words = [word for word, so in zip(PRIVILEGES["server"], has, strict=True) if so]
             for word in words or ["USAGE"]:
                 yield role, "server", word, grantable
+        named = [name for (name, *_) in self._rows_of("show columns from mysql.db")]
+        for database, role, *has in self._rows_of(
+            f"select Db, User, {', '.join(named[3:])} from mysql.db where Host = ''"
+        ):
+            flags = {name for name, flag in zip(named[3:], has, strict=True) if flag == "Y"}
+            for name in flags - {"Grant_priv"} or {"USAGE_priv"}:
+                word = name.removesuffix("_priv").replace("_", " ").upper()
+                yield role, "database", database, _SPELT.get(word, word), "Grant_priv" in flags
+        may_grant = set()
+        for role, database, table, text in self._rows_of(
+            "select User, Db, Table_name, Table_priv from mysql.tables_priv where Host = ''"
+        ):
+            words = set(text.upper().split(",")) - {""}
+            if grantable := "GRANT" in words:
+                may_grant.add((role, database, table))
+            for word in words - {"GRANT"} or {"USAGE"}:
+                yield role, "table", database, table, _SPELT.get(word, word), grantable
+        for role, *path, text in self._rows_of(
+            "select User, Db, Table_name, Column_name, Column_priv from mysql.columns_priv"
+            " where Host = ''"
+        ):
+            for word in text.upper().split(","):
+                yield role, "column", *path, word, (role, *path[:2]) in may_grant
 
     def _listed(self) -> list[tuple[str, str]]:
-        return [
-            (user, host) for user, host in self.server.rows("select User, Host from mysql.user")
-        ]
+        return [(user, host) for user, host in self._rows_of("select User, Host from mysql.user")]
 
     def expanded(self, facts: set[Fact]) -> set[Fact]:
         """Return facts with ALL PRIVILEGES told one by one."""
@@ -258,10 +297,10 @@ class MyWorld:
         """Return the sizes of the databases' files on the disk, by the directories' names."""
         sizes = {}
         for database in DATABASES:
-            ((spelt,),) = self.server.rows(
+            ((spelt,),) = self._rows_of(
                 f"select cast(convert('{database}' using filename) as binary)"
             )
-            directory = self.server.server.data / os.fsdecode(spelt)
+            directory = self.data / os.fsdecode(spelt)
             counted = (".ibd", ".MYD", ".MYI")
             sizes[database] = sum(
                 file.stat().st_size for file in directory.iterdir() if file.suffix in counted

@@ -1,0 +1,222 @@
+"""How long the fleet takes: many servers at once, and the accounts of a large one.
+
+    python -m tests.benchmarks.fleet [--servers 50] [--accounts 10000] [--delay 0.2] [--rounds 3]
+
+Servers at once: proxies in front of one PostgreSQL hold up each connect for `--delay` seconds; the
+floor is what the connects of one server take, which no order of work can save. Each is looked at
+over as many connections as it has databases, and one more; their sizes over a single one.
+
+Accounts of one server, each with a privilege of its own, against a bare program that asks the same
+questions of the server and lets the answers go; all new, unchanged, and with 1% changed. Both are
+done in turns, in the same process, on the same servers.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the helpers of the tests know each other
+
+from fleet_helpers import Fleet, FleetMariaDb, FleetPostgres, fleet_over, fleet_postgres, watched
+from job_runs import Result
+from mariadb_server import private_mariadb
+from proxy import Proxy
+
+from tests.benchmarks._store import store
+
+GOAL_AT_ONCE = 3.0
+GOAL_ACCOUNTS = 4.0
+"""Times the floor, and times the bare program."""
+
+
+@contextmanager
+def fleet() -> Iterator[Fleet]:
+    """Give jobs over a store of its own."""
+    with (
+        store() as opened,
+        TemporaryDirectory() as directory,
+        fleet_over(opened.dsn, Path(directory)) as made,
+    ):
+        yield made
+
+
+def timed(run: Callable[[], Result]) -> tuple[float, Result]:
+    """Return the seconds of a run, which has to succeed."""
+    began = time.perf_counter()
+    result = run()
+    assert result.run["status"] == "success", result.run
+    return time.perf_counter() - began, result
+
+
+def at_once(servers: int, delay: float, rounds: int) -> list[float]:
+    """Look at many servers; return the medians of the ratios to the floor."""
+    medians = []
+    with fleet() as jobs, fleet_postgres() as pg, ExitStack() as stack:
+        proxies = [stack.enter_context(proxy(pg, delay)) for _ in range(servers)]
+        tables = {
+            f"server-{number}": pg.table(host="127.0.0.1", port=each.port)
+            for number, each in enumerate(proxies)
+        }
+        databases = pg.rows("select count(*) from pg_database where datallowconn")[0][0]
+        for job, connects in ("accounts", databases + 1), ("sizes", 1):
+            floor, ratios = connects * delay, []
+            jobs.configure(tables, max_concurrent_items=servers)
+            for _ in range(rounds):
+                seconds, _ = timed(partial(jobs.run, job))
+                ratios.append(seconds / floor)
+                print(f"  {job} of {servers} servers: {seconds:.2f} s, floor {floor:.2f} s")
+            medians.append(statistics.median(ratios))
+            one_by_one = servers * floor
+            print(f"{job} of {servers} servers, of the floor: {medians[-1]:.2f}"
+                  f" (one after the other: {one_by_one / floor:.0f})")  # fmt: skip
+    return medians
+
+
+@contextmanager
+def proxy(pg: FleetPostgres, delay: float) -> Iterator[Proxy]:
+    made = Proxy(pg.connect, delay=delay)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def of_postgresql(pg: FleetPostgres, count: int) -> tuple[Callable[[int], None], Callable[[], int]]:
+    """Make the accounts; return what changes each hundredth, and the bare program."""
+    pg.execute(
+        "create database shop",
+        f"do $$ begin for n in 1..{count} loop execute format('create role %I', 'app-' || n);"
+        " end loop; end $$",
+    )
+    pg.execute(
+        "create table orders (price integer, item text)",
+        f"do $$ begin for n in 1..{count} loop execute format("
+        "'grant select on orders to %I; grant update (price) on orders to %I', 'app-' || n,"
+        " 'app-' || n); end loop; end $$",
+        database="shop",
+    )
+
+    def change(number: int) -> None:
+        verb, word = ("grant", "to") if number % 2 else ("revoke", "from")
+        pg.execute(
+            f"do $$ begin for n in 1..{count} by 100 loop execute format("
+            f"'{verb} insert on orders {word} %I', 'app-' || n); end loop; end $$",
+            database="shop",
+        )
+
+    def bare() -> int:
+        rows = len(pg.rows("select * from pg_roles")) + len(
+            pg.rows("select * from pg_auth_members")
+        )
+        for (database,) in pg.rows("select datname from pg_database where datallowconn"):
+            rows += len(pg.rows(_GRANTED, database=database))
+        return rows
+
+    return change, bare
+
+
+_GRANTED = """
+select 'table', oid::regclass::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+from pg_class, aclexplode(relacl) a
+union all
+select 'column', attrelid::regclass || '.' || attname, a.grantee::regrole::text, a.privilege_type,
+       a.is_grantable
+from pg_attribute, aclexplode(attacl) a
+union all
+select 'function', oid::regprocedure::text, a.grantee::regrole::text, a.privilege_type,
+       a.is_grantable
+from pg_proc, aclexplode(proacl) a
+union all
+select 'schema', nspname, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+from pg_namespace, aclexplode(nspacl) a"""
+
+
+def of_mariadb(my: FleetMariaDb, count: int) -> tuple[Callable[[int], None], Callable[[], int]]:
+    """Make the accounts; return what changes each hundredth, and the bare program."""
+    my.execute("create database shop", "create table shop.orders (price integer, item text)")
+    names = [f"`app-{number}`@localhost" for number in range(count)]
+    my.execute(
+        *(f"create user {name}" for name in names),
+        *(f"grant select, update (price) on shop.orders to {name}" for name in names),
+    )
+
+    def change(number: int) -> None:
+        verb, word = ("grant", "to") if number % 2 else ("revoke", "from")
+        my.execute(*(f"{verb} insert on shop.orders {word} {name}" for name in names[::100]))
+
+    def bare() -> int:
+        connection = my.server.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("select User, Host from mysql.global_priv")
+                accounts = cursor.fetchall()
+                rows = len(accounts)
+                for user, host in accounts:
+                    if (user, host) != ("root", "vm") and user != "PUBLIC":
+                        rows += cursor.execute(f"show grants for `{user}`@`{host}`")
+            return rows
+        finally:
+            connection.close()
+
+    return change, bare
+
+
+def accounts(
+    jobs: Fleet, name: str, table: Mapping[str, Any], change: Callable[[int], None],
+    bare: Callable[[], int], rounds: int,
+) -> list[float]:  # fmt: skip
+    """Read and reconcile the accounts of one server; return the medians of the ratios."""
+    jobs.configure({name: table}, max_delete_percent=100)
+    ratios: dict[str, list[float]] = {"all new": [], "unchanged": [], "1% changed": []}
+    for number in range(1, rounds + 1):
+        jobs.execute("truncate syncd.db_account, syncd.db_account_change, syncd.db_object")
+        for kind, told in ratios.items():
+            if kind == "1% changed":
+                change(number)
+            began = time.perf_counter()
+            rows = bare()
+            limit = time.perf_counter() - began
+            seconds, result = timed(partial(jobs.run, "accounts"))
+            told.append(seconds / limit)
+            counts = {each: n for each, n in result.counts.items() if n and each != "total"}
+            print(f"  {name}, {kind}: {seconds:.2f} s {counts}, bare {limit:.2f} s ({rows} rows)")
+    for kind, told in ratios.items():
+        print(f"accounts of {name}, {kind}, of the bare program: {statistics.median(told):.2f}")
+    return [statistics.median(told) for told in ratios.values()]
+
+
+def main() -> int:
+    """Run all and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=50)
+    parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--delay", type=float, default=0.2)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    print(f"started {datetime.now(UTC):%F %T} UTC")
+    worst = max(at_once(options.servers, options.delay, options.rounds))
+    reached = worst <= GOAL_AT_ONCE
+    print(f"goal {GOAL_AT_ONCE}: {'reached' if reached else 'MISSED'}")
+    with fleet() as jobs:
+        with fleet_postgres() as pg:
+            made = of_postgresql(pg, options.accounts)
+            ratios = accounts(jobs, "postgresql", pg.table(), *made, options.rounds)
+        with private_mariadb() as server:
+            my = watched(server)
+            made = of_mariadb(my, options.accounts)
+            ratios += accounts(jobs, "mariadb", my.table(), *made, options.rounds)
+    good = max(ratios) <= GOAL_ACCOUNTS
+    print(f"goal {GOAL_ACCOUNTS}: {'reached' if good else 'MISSED'}")
+    return 0 if reached and good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
