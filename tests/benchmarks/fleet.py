@@ -174,7 +174,7 @@ def accounts(
     bare: Callable[[], int], rounds: int,
 ) -> list[float]:  # fmt: skip
     """Read and reconcile the accounts of one server; return the medians of the ratios."""
-    jobs.configure({name: table}, max_delete_percent=100)
+    jobs.configure({name: table})
     ratios: dict[str, list[float]] = {"all new": [], "unchanged": [], "1% changed": []}
     for number in range(1, rounds + 1):
         jobs.execute("truncate syncd.db_account, syncd.db_account_change, syncd.db_object")

@@ -8,6 +8,7 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
+import psycopg
 from facts import Fact, Path
 from fleet_helpers import FleetPostgres
 from psycopg import sql
@@ -41,6 +42,7 @@ class PgWorld:
         self.touched: set[Path] = set()
         self.flags: dict[str, set[str]] = {}
         self._number = 0
+        self._open: dict[str, psycopg.Connection[tuple[Any, ...]]] = {}
         self._schemas = [(database, schema) for database in DATABASES for schema in SCHEMAS]
         for database in DATABASES:
             self._run(None, "create database {}", database)
@@ -51,7 +53,18 @@ class PgWorld:
 
     def _run(self, database: str | None, text: str, *names: str) -> None:
         made = sql.SQL(text).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
-        self.server.execute(made, database=database or "postgres")
+        self._in(database or "postgres").execute(made)
+
+    def _in(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return the connection to a database that is kept while the world lasts."""
+        if database not in self._open:
+            dsn = self.server.embedded.conninfo(database)
+            self._open[database] = psycopg.connect(dsn, autocommit=True)
+        return self._open[database]
+
+    def close(self) -> None:
+        for connection in self._open.values():
+            connection.close()
 
     def begin(self) -> Held:
         """Begin a round: return what all roles hold."""
@@ -207,9 +220,8 @@ class PgWorld:
         roles = [*self._living, PUBLIC]
         for database in DATABASES:
             for on, query in _QUESTIONS.items():
-                rows = self.server.rows(
-                    query, roles, list(PRIVILEGES[on]), list(SCHEMAS), database=database
-                )
+                asked = (roles, list(PRIVILEGES[on]), list(SCHEMAS))
+                rows = self._in(database).execute(query.encode(), asked)
                 found |= {
                     (role, Fact(on, (database, *path), privilege, flag))
                     for role, path, privilege, flag in rows

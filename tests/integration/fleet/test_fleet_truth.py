@@ -29,7 +29,9 @@ def rng() -> Random:
 @pytest.fixture
 def pg_world(pg, rng):
     """Give two databases, with roles that may have privileges in them."""
-    yield PgWorld(pg, rng)
+    made = PgWorld(pg, rng)
+    yield made
+    made.close()
     present = {name for (name,) in pg.rows("select rolname from pg_roles")}
     pg.execute(*(f'drop database "{name}"' for name in DATABASES))
     for role in present.intersection(ROLES):
