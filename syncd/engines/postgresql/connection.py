@@ -176,6 +176,8 @@ def _prepare(connection: Session, access: ServerAccess) -> None:
         connection.adapters.register_loader(name, AnyText)
     settings = {name: text for name, text in _SETTINGS.items() if name not in access.options}
     settings["default_transaction_read_only"] = "on"
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        settings["client_encoding"] = "SQL_ASCII"  # it refuses to send what is no UTF-8 as such
     settings["statement_timeout"] = str(math.ceil(access.statement_timeout * 1000))
     connection.execute(
         "select set_config(name, text, false)"
