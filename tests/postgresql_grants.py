@@ -1,6 +1,7 @@
 """Readings of PostgreSQL servers in tests, and privileges turned into statements again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from debian_postgres import PrivateServer
@@ -9,9 +10,14 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from syncd.engines.registry import build
 from syncd.model.db_account import AccountReading, DbAccount
-from syncd.model.privilege import MEMBER, OWNER, Privilege
+from syncd.model.privilege import MEMBER, OWNER, On, Privilege
 
-DEFAULTS: Final = {
+WHOLES: Final[Mapping[On, On]] = {
+    "all_tables": "table",
+    "all_sequences": "sequence",
+    "all_functions": "function",
+}
+DEFAULTS: Final[Mapping[On, str]] = {
     "default_tables": "tables",
     "default_sequences": "sequences",
     "default_functions": "functions",
@@ -44,17 +50,38 @@ def statements(grants: Iterable[tuple[str, Privilege]]) -> Iterator[Composed]:
     pairs = list(grants)
     for name, privilege in pairs:
         if privilege.privilege == OWNER:
-            yield from _owning(name, privilege)
+            yield SQL("alter {} owner to {}").format(_altered(privilege), Identifier(name))
     for name, privilege in pairs:
         if privilege.privilege != OWNER:
             yield _granting(name, privilege)
 
 
-def _owning(name: str, privilege: Privilege) -> Iterator[Composed]:
-    query = SQL("alter {} owner to {}")
-    if privilege.on in ("all_tables", "all_sequences", "all_functions"):
-        raise AssertionError("owners of all are expanded before")
-    yield query.format(_object(privilege), Identifier(name))
+def each(privilege: Privilege, reading: AccountReading) -> list[Privilege]:
+    """Return one privilege for each object that it stands for."""
+    if privilege.on not in WHOLES:
+        return [privilege]
+    on = WHOLES[privilege.on]
+    database, schema = privilege.name
+    names = reading.objects[database, schema, on]
+    return [replace(privilege, on=on, name=(database, schema, name)) for name in names]
+
+
+def revoking(privilege: Privilege, owner: str) -> Iterator[Composed]:
+    """Yield what takes from all and from an owner what they have of an object without a grant."""
+    for name in (SQL("public"), Identifier(owner)):
+        if privilege.on in DEFAULTS:
+            yield SQL("alter default privileges for role {} revoke all on {} from {}").format(
+                Identifier(owner), SQL(DEFAULTS[privilege.on]), name
+            )
+        else:
+            yield SQL("revoke all on {} from {}").format(_object(privilege), name)
+
+
+def _altered(privilege: Privilege) -> Composed:
+    """Return an object as ALTER names it: a server is called foreign in GRANT alone."""
+    if privilege.on == "foreign_server":
+        return SQL("server {}").format(Identifier(privilege.name[1]))
+    return _object(privilege)
 
 
 def _granting(name: str, privilege: Privilege) -> Composed:
@@ -82,7 +109,7 @@ def _membership(to: Composable, privilege: Privilege) -> Composed:
 
 
 def _object(privilege: Privilege) -> Composed:
-    """Return an object as GRANT and ALTER name it."""
+    """Return an object as GRANT names it."""
     path = privilege.name if privilege.on == "database" else privilege.name[1:]
     match privilege.on:
         case "all_tables" | "all_sequences" | "all_functions" as on:

@@ -65,9 +65,9 @@ made as (
 told as materialized (
     select kind, schema, name, given,
            given or kind not in ('table', 'sequence', 'function') as alone,
-           case when given and (acl @> first and acl <@ first
-                                or acl @> published and acl <@ published)
-               then '{}' else acl
+           case when not given or not (acl @> first and acl <@ first
+                                       or coalesce(acl @> published and acl <@ published, false))
+               then acl
            end as acl,
            case when not given or owner not in (10, maker) then owner end as owner
     from made
@@ -76,7 +76,7 @@ alike as (
     select kind, schema, alone, acl, owner, array_agg(name) as names, count(*) as n,
            sum(count(*)) over (partition by kind, schema, alone) as of
     from told
-    where not given or acl <> '{}' or owner is not null
+    where not given or acl is not null or owner is not null
     group by kind, schema, alone, acl, owner
 ),
 granted as (
