@@ -29,7 +29,7 @@ OLDEST: Final = 12
 _SETTINGS: Final = {
     "default_transaction_read_only": "on",
     "timezone": "UTC",
-    "datestyle": "ISO",
+    "datestyle": "ISO, MDY",
     "search_path": "",  # so that names of types come with their schema
     "quote_all_identifiers": "off",
     "lock_timeout": "5s",
