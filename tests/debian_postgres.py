@@ -33,6 +33,7 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "lc_messages": "C",
+    "autovacuum": "off",  # sizes are compared
 }
 _HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.connection import Session, connected
-from syncd.errors import ConfigurationError, Permission, SyncdError
+from syncd.errors import ConfigurationError, Network, Permission, SyncdError
 
 T = TypeVar("T")
 
@@ -48,19 +48,31 @@ def visit(
     server itself can't be reached any more.
     """
     for database in databases:
-        try:
-            if not database.open:
-                raise Permission(f"permission denied for database {database.name}")
-            with connected(access, ctx, database.name) as connection:
-                result = read(connection, database)
-        except SyncdError as error:
-            ctx.check()
-            if isinstance(error, ConfigurationError):
-                raise
-            if isinstance(error, Permission) or _stands(access, ctx, database):
-                yield database, error
-        else:
-            yield database, result
+        found = _look(access, ctx, database, read)
+        if isinstance(found, Network):  # DROP DATABASE (FORCE) breaks connections before it drops
+            found = _look(access, ctx, database, read)
+        if found is not None:
+            yield database, found
+
+
+def _look(
+    access: ServerAccess,
+    ctx: RunContext,
+    database: Database,
+    read: Callable[[Session, Database], T],
+) -> T | SyncdError | None:
+    """Return what is read in a database, or why it can't be; None for one that is gone."""
+    try:
+        if not database.open:
+            raise Permission(f"permission denied for database {database.name}")
+        with connected(access, ctx, database.name) as connection:
+            return read(connection, database)
+    except SyncdError as error:
+        ctx.check()
+        if isinstance(error, ConfigurationError):
+            raise
+        stands = isinstance(error, Permission) or _stands(access, ctx, database)
+        return error if stands else None
 
 
 def _stands(access: ServerAccess, ctx: RunContext, database: Database) -> bool:

@@ -24,7 +24,7 @@ _SIZES: Final = f"""
 """  # noqa: S608 - constants
 _SIZE: Final = f"""
     select {_MAY_ASK}, case when {_MAY_ASK} then pg_database_size(oid) end
-    from pg_database where oid = %s
+    from pg_database where oid = %s and {STANDING}
 """  # noqa: S608
 _GONE: Final = ("3D000", "42704")  # of a database, of an object
 _OF_ALL: Final = ("57014", "57P01", "57P02")  # a statement cancelled, a server that stops

@@ -2,10 +2,11 @@
 
 import psycopg
 import pytest
-from debian_postgres import PrivateServer
+from debian_postgres import PrivateServer, PrivateServers
 from postgresql_grants import account, read
 from psycopg.sql import SQL, Identifier
 
+from syncd.engines.postgresql.roles import effective
 from syncd.model.privilege import MEMBER, Privilege
 
 
@@ -91,7 +92,13 @@ def test_members_of_members_are_resolved(server: PrivateServer) -> None:
     assert "grant" not in account(reading, right).capabilities
 
 
-def test_the_options_of_a_membership_are_told(private_servers) -> None:
+def test_a_circle_of_memberships_would_have_an_end() -> None:
+    assert effective({1: {2}, 2: {3}, 3: {1}, 4: {1}}) == {
+        1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1, 2, 3}, 4: {1, 2, 3},
+    }  # fmt: skip
+
+
+def test_the_options_of_a_membership_are_told(private_servers: PrivateServers) -> None:
     server = private_servers.of("18")
     with server.roles(server.unique("group"), server.unique("member")) as (group, member):
         names = Identifier(group), Identifier(member)
@@ -105,7 +112,7 @@ def test_the_options_of_a_membership_are_told(private_servers) -> None:
             assert privilege == Privilege("role", (group,), MEMBER, options=told)
 
 
-def test_a_membership_of_two_grantors_counts_once(private_servers) -> None:
+def test_a_membership_of_two_grantors_counts_once(private_servers: PrivateServers) -> None:
     server = private_servers.of("18")
     names = [server.unique(stem) for stem in ("group", "grantor", "member")]
     with server.roles(*names) as (group, _, member):
@@ -120,6 +127,20 @@ def test_a_membership_of_two_grantors_counts_once(private_servers) -> None:
         [privilege] = account(read(server, "postgres"), member).privileges
         assert privilege == Privilege("role", (group,), MEMBER, True, ("inherit", "set"))
         server.execute(SQL("revoke {} from {} cascade").format(group_, grantor_))
+
+
+def test_thousands_of_roles_are_read(private_servers: PrivateServers) -> None:
+    server = private_servers.of("18")
+    each = "do $$ begin for n in 1..3000 loop execute format('{}', n); end loop; end $$"
+    server.execute(each.format("create role many_%s login in role pg_monitor"))
+    try:
+        reading = read(server, "postgres")
+    finally:
+        server.execute(each.format("drop role many_%s"))
+    many = [one for one in reading.accounts if one.account.startswith("many_")]
+    assert len(many) == 3000
+    assert {one.attributes["effective_roles"][0] for one in many} == {"pg_monitor"}
+    assert {one.privileges[0].name for one in many} == {("pg_monitor",)}
 
 
 def test_no_password_is_ever_read(server: PrivateServer) -> None:

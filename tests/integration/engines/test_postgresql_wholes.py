@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from debian_postgres import PrivateServer
+from debian_postgres import PrivateServer, PrivateServers
 from postgresql_grants import account, read, within
 from psycopg.sql import SQL, Identifier
 
@@ -82,7 +82,7 @@ def test_owners_are_told_once_too(server: PrivateServer, database: str, role: st
     assert Privilege("all_tables", (database, "public"), "OWNER") in told
 
 
-def test_a_thousand_tables_are_a_few_rows(private_servers) -> None:
+def test_a_thousand_tables_are_a_few_rows(private_servers: PrivateServers) -> None:
     server = private_servers.of("18")
     with server.roles(server.unique("reader")) as (role,), server.database() as database:
         server.execute("create schema many", MANY, database=database)
