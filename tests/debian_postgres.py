@@ -132,11 +132,11 @@ def private_server(version: str) -> Iterator[PrivateServer]:
         data, log = account.own(directory / "data"), directory / "log"
         account.own(directory / "run")
         with log.open("wb") as file:
-            options = "-U postgres -E UTF8 --locale=C.UTF-8 --no-sync -D".split()
+            options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]
             status = account.run([programs / "initdb", *options, data], file, 60)
             assert status == 0, log.read_text()
             (data / "pg_hba.conf").write_text(_HBA)
-            server = _start(account, version, programs, directory, file.fileno())
+            server = _started(account, version, programs, directory, file.fileno())
         try:
             yield server
         finally:
@@ -159,22 +159,30 @@ def _wheel(account: Account, directory: Path) -> Path:
     return usable_by(find_binaries(), account, directory).root / "bin"
 
 
-def _start(
+def _started(
     account: Account, version: str, programs: Path, directory: Path, log: int
 ) -> PrivateServer:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = _SETTINGS | {"port": str(port), "unix_socket_directories": str(directory / "run")}
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    process = account.spawn([programs / "postgres", "-D", directory / "data", *options], log)
-    server = PrivateServer(version, directory, port, directory / "log", process)
-    for _ in range(600):
-        try:
-            psycopg.connect(server.dsn()).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, server.log.read_text()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
-        else:
+    """Start a server; another process may take its port meanwhile, so that it is tried again."""
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        settings = _SETTINGS | {"port": port, "unix_socket_directories": directory / "run"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        process = account.spawn([programs / "postgres", "-D", directory / "data", *options], log)
+        server = PrivateServer(version, directory, port, directory / "log", process)
+        if _answers(server):
             return server
     raise AssertionError(server.log.read_text())
+
+
+def _answers(server: PrivateServer) -> bool:
+    """Wait until a server takes connections; tell whether it did, rather than end."""
+    for _ in range(1200):
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.05)
+            return False
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(server.dsn()).close()
+            return True
+    server.process.kill()
+    return False
