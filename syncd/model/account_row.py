@@ -91,7 +91,7 @@ class AccountEntry:
 
 
 def parts_of(unread: Iterable[Unread]) -> list[tuple[str, SyncdError]]:
-    """Return the parts that could not be read, each once, with why; some hide things of two kinds."""
+    """Return the parts that could not be read, with why: one that hides several things once."""
     found = {(each.part, describe(each.error)): each.error for each in unread}
     return [(part, error) for (part, _), error in found.items()]
 
