@@ -1,8 +1,10 @@
-"""The statistics of sizes, computed by the database: one statement a period and table.
+"""The statistics of sizes, computed by the database, for all servers at once.
 
 They are computed anew from all samples that retention has left, and only rows that differ are
-written: so it does not matter when a sample came, was corrected or went. All sums are exact, in
-whole numbers, so that the same samples give the same rows in whatever order they are read.
+written: so it does not matter when a sample came, was corrected or went. One statement takes a
+quarter of a year of them, so that the memory that it needs does not grow with their history. All
+sums are exact, in whole numbers: the same samples give the same rows in whatever order they are
+read.
 """
 
 from collections.abc import Mapping
@@ -24,11 +26,11 @@ PERIODS: Final[Mapping[Period, tuple[str, str]]] = {
     "month": ("1 month", "3 months"),
     "quarter": ("3 months", "3 months"),
 }
-"""Each with its length, and that of the span that one statement computes, as intervals."""
+"""Each with its length, and that of the spans that one statement each computes, as intervals."""
 
 _FARTHEST: Final = 36_525  # days: what is forecast for later than a century is no forecast
 _SETTINGS: Final = {
-    "work_mem": "128MB",
+    "work_mem": "64MB",
     "enable_mergejoin": "off",  # the sorts for it cost more than all the rest
     "enable_nestloop": "off",  # a table that was never analyzed looks as if it had few rows
     "jit": "off",
@@ -146,7 +148,8 @@ from starts order by start"""
 # `facts` sums each period up; x is the day of it, y the bytes: the slope of the least squares line
 # is (n*sum(xy) - sum(x)*sum(y)) / (n*sum(xx) - sum(x)^2), here kept as `rise` and `run`. Of two
 # arrays the one with the earlier day is the lesser: so a minimum carries the bytes of the first day
-# along, without sorting. `previous` are the periods themselves, and those just before the horizon.
+# along, without sorting. `previous` are these periods, and those just before the first one, which an
+# earlier statement wrote, or an earlier run when retention has removed their samples since.
 _COMPUTE: Final = """
 with facts as materialized (
     select {keys}, period_start,
