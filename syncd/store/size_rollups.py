@@ -148,8 +148,8 @@ from starts order by start"""
 # `facts` sums each period up; x is the day of it, y the bytes: the slope of the least squares line
 # is (n*sum(xy) - sum(x)*sum(y)) / (n*sum(xx) - sum(x)^2), here kept as `rise` and `run`. Of two
 # arrays the one with the earlier day is the lesser: so a minimum carries the bytes of the first day
-# along, without sorting. `previous` are these periods, and those just before the first one, which an
-# earlier statement wrote, or an earlier run when retention has removed their samples since.
+# along, without sorting. `previous` are these periods, and those just before the first one, which
+# an earlier statement wrote, or an earlier run when retention has removed their samples since.
 _COMPUTE: Final = """
 with facts as materialized (
     select {keys}, period_start,

@@ -39,15 +39,15 @@ def bench(shared):
 
 def put(bench: Bench, sizes: dict[str, int], database: str = "db") -> None:
     """Store sizes by day, in place of those that stand."""
-    for day, size in sizes.items():
-        bench.execute("select syncd.make_size_partitions(%s, %s)", day, day)
-        bench.execute(
-            """insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
-               values ('s', %s, %s, now(), %s)
-               on conflict (server, database, collected_on) do update
-               set size_bytes = excluded.size_bytes""",
-            database, day, size,
-        )  # fmt: skip
+    days = sorted(sizes)
+    bench.execute("select syncd.make_size_partitions(%s, %s)", days[0], days[-1])
+    bench.execute(
+        """insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
+           select 's', %s, day, now(), size from unnest(%s::date[], %s::bigint[]) as t (day, size)
+           on conflict (server, database, collected_on) do update
+           set size_bytes = excluded.size_bytes""",
+        database, list(sizes), list(sizes.values()),
+    )  # fmt: skip
 
 
 def compute(bench, period, today=TODAY, room=None):
