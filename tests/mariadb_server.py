@@ -68,7 +68,7 @@ class MariaDbServer:
                 raise RuntimeError(f"MariaDB did not start:\n{self._log.read_text()[-4000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it; SIGKILL ends it as a crash would."""
+        """Stop it, and wait until it has."""
         if (process := self._process) is None:
             return
         self._process = None
@@ -78,6 +78,10 @@ class MariaDbServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.stop(signal.SIGKILL)
 
     def connect(self, user: str = "root", password: str = "", **options: Any) -> Any:
         """Return a connection of PyMySQL over the socket, each statement committed at once."""
@@ -129,7 +133,7 @@ class MariaDbServer:
                 return False
             if self._listens():
                 return True
-        self.stop(signal.SIGKILL)
+        self.kill()
         return False
 
     def _listens(self) -> bool:

@@ -12,7 +12,8 @@ from syncd.errors import Permission
 from syncd.model.db_size import DatabaseSize, SizeReading
 
 NAMES = [
-    "plain", "Mixed_Case", "a-b.c$d@0024", "é ☃ Ж", "We`ird'\"", "#sql", "x#P#y", "a/b", "@", "l" * 64,
+    "plain", "Mixed_Case", "a-b.c$d@0024", "é ☃ Ж", "We`ird'\"", "#sql", "x#P#y", "a/b", "@",
+    "l" * 64,
 ]  # fmt: skip
 
 
