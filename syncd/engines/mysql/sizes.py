@@ -80,7 +80,7 @@ def read_sizes(session: Session, excluded: Collection[str], largest: int) -> Siz
     made: list[DatabaseSize] = []
     unread: list[tuple[str, SyncdError]] = []
     tables: list[TableSize] = []
-    for name in sorted((names | set(files.databases)) - set(excluded)):
+    for name in sorted(names - set(excluded)):
         database = databases.get(name, _Database())
         if problem := _problem(name, database, files, sight, refused):
             unread.append((name, problem))

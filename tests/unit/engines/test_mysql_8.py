@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from pymysql import OperationalError
 
 from syncd.engines.mysql.accounts import read_accounts
 from syncd.engines.mysql.connection import Dialect
@@ -141,6 +142,35 @@ def test_grants_that_are_not_understood_are_those_of_one_account() -> None:
     assert isinstance(part.error, BadData)
     assert accounts["dev1@localhost"].privileges == ()
     assert len(accounts["app_write@%"].privileges) == 3
+
+
+class Changing(Recorded):
+    """A server that has no grants of `gone`, and that lists it so often."""
+
+    def __init__(self, listings: int) -> None:
+        super().__init__(ACCOUNTS)
+        self._listings = listings
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        if "`gone`@`%`" in query:
+            raise BadData("There is no such grant (1141)") from OperationalError(1141, "no grant")
+        rows = super().rows(query, *parameters)
+        if "FROM mysql.user" in query and self._listings:
+            self._listings -= 1
+            rows.append(user("gone"))
+        return rows
+
+
+def test_an_account_that_is_dropped_meanwhile_is_left_out() -> None:
+    reading = read_accounts(Changing(1))  # type: ignore[arg-type]
+    assert reading == read(ACCOUNTS)[0]
+
+
+def test_an_account_that_is_only_in_the_table_is_ignored_by_the_server() -> None:
+    reading = read_accounts(Changing(2))  # type: ignore[arg-type]
+    [gone] = [each for each in reading.accounts if each.account == "gone@%"]
+    assert (gone.active, gone.privileges, gone.attributes["ignored"]) == (False, (), True)
+    assert reading.unread == ()
 
 
 def test_a_server_without_accounts_is_no_answer() -> None:
