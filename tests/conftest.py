@@ -6,6 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from databases import Databases, reachable_directory
+from debian_postgres import VERSIONS, PrivateServer, PrivateServers
+from mariadb_server import MariaDbServer, private_mariadb
 
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
@@ -56,6 +58,26 @@ def migrated_dsn(databases: Databases) -> Iterator[str]:
     made = databases.create(databases.template("migrated", _migrate))
     yield made
     databases.drop(made)
+
+
+@pytest.fixture(scope="session")
+def private_servers() -> Iterator[PrivateServers]:
+    """Give what starts private PostgreSQL servers of this test process, one of each version."""
+    with PrivateServers() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def server(request: pytest.FixtureRequest, private_servers: PrivateServers) -> PrivateServer:
+    """Give a PostgreSQL server to look at, of each version that is there."""
+    return private_servers.of(request.param)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDbServer]:
+    """Give the MariaDB of this test process, with binary logs; skips where there is none."""
+    with private_mariadb({"log-bin": "binlog", "server-id": "1"}) as started:
+        yield started
 
 
 def _migrate(dsn: str) -> None:

@@ -12,7 +12,7 @@ from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.model.run import new_run_id
 from syncd.telemetry.run_logs import RunLogs
 
-KEEP = {"runs": 90, "changes": 400, "deleted_resources": 30, "run_logs": 30}
+KEEP = {"runs": 90, "changes": 400, "deleted_resources": 30, "run_logs": 30, "sizes": 800}
 """Days, as the configuration has them by default."""
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 from syncd.config import jobs as config
 from syncd.config.jobs import Sources
@@ -13,7 +15,10 @@ from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.jobs.db_accounts import DbAccountsJob, DbAccountsSettings
+from syncd.jobs.db_sizes import DbSizesJob, DbSizesSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
+from syncd.jobs.size_rollups import SizeRollupsJob, SizeRollupsSettings
 from syncd.model.deletion import DeletionPolicy
 from syncd.store.database import Store
 
@@ -62,6 +67,44 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
+def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
+    """Build a `db_accounts` job."""
+    of_job = cast(config.DbAccountsJob, job)
+    servers = {
+        name: services.configured.servers[name]
+        for name in of_job.enabled_servers(services.configured.servers)
+    }
+    policy = DeletionPolicy(
+        max_percent=of_job.max_delete_percent, max_count=of_job.max_delete_count
+    )
+    settings = DbAccountsSettings(
+        {name: partial(services.engine, name) for name in servers},
+        {name: frozenset(server.exclude_databases) for name, server in servers.items()},
+        policy,
+    )
+    return DbAccountsJob(services.store, settings)
+
+
+def _db_sizes(job: config.Job, services: Services) -> DbSizesJob:
+    """Build a `db_sizes` job."""
+    of_job = cast(config.DbSizesJob, job)
+    servers = services.configured.servers
+    settings = DbSizesSettings(
+        servers={name: servers[name].exclude_databases for name in of_job.enabled_servers(servers)},
+        engine=services.engine,
+        largest_tables=of_job.largest_tables,
+        zone=ZoneInfo(of_job.timezone),
+    )
+    return DbSizesJob(services.store, settings, Clock())
+
+
+def _size_rollups(job: config.Job, services: Services) -> SizeRollupsJob:
+    """Build a `size_rollups` job; a server that is disabled keeps its capacity."""
+    servers = services.configured.servers.items()
+    capacities = {name: server.capacity for name, server in servers if server.capacity}
+    return SizeRollupsJob(SizeRollupsSettings(ZoneInfo(job.timezone), capacities), Clock())
+
+
 def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
@@ -74,6 +117,9 @@ def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 -
 
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
+    "db_accounts": _db_accounts,
+    "db_sizes": _db_sizes,
+    "size_rollups": _size_rollups,
     "retention": _retention,
     "backup": _backup,
 }

@@ -4,7 +4,7 @@ The work is done in `read`, in batches: each commits by itself, so that no lock 
 what was done stays done when the run is stopped. Each batch is fenced like all that a run writes.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,16 +13,18 @@ from syncd.context import Clock, RunContext
 from syncd.errors import Guarded
 from syncd.jobs.base import Applied, Change
 from syncd.model.run import Counts, Target
-from syncd.store import retention
+from syncd.store import retention, size_partitions
 from syncd.store.accounts import check_attempt
 from syncd.store.database import Store, Transaction
-from syncd.store.retention import Expired
+from syncd.store.retention import Over
 from syncd.telemetry.run_logs import RunLogs
 
 _BATCH_SECONDS: Final = 60.0
 _SAME_TIME: Final = timedelta(days=1)
 _SETTLED: Final = timedelta(days=7)
 _BELIEVED: Final = timedelta(days=14)
+_AHEAD: Final = timedelta(days=92)
+"""For how long there is room for sizes, so that it is made while nobody writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +66,38 @@ class RetentionJob:
         with self._store.transaction(ctx.deadline, ctx.cancel) as tx:
             expired = self._expired(tx, target.name, before)
             if ctx.rehearsal:
-                return Removed(expired.count(tx))
+                return Removed(sum(each.count(tx) for each in expired))
+        if target.name == "sizes":
+            self._make_room(ctx)
         return Removed(self._remove(ctx, expired))
 
-    def _expired(self, tx: Transaction, target: str, before: datetime) -> Expired:
+    def _expired(self, tx: Transaction, target: str, before: datetime) -> Sequence[Over]:
         if target == "runs":
-            return retention.old_runs(tx, before, self._settings.jobs)
-        return _BY_AGE[target](before)
+            return [retention.old_runs(tx, before, self._settings.jobs)]
+        return [kind(before) for kind in _BY_AGE[target]]
 
-    def _remove(self, ctx: RunContext, expired: Expired) -> int:
+    def _make_room(self, ctx: RunContext) -> None:
+        """Make the partitions of the months to come."""
+        today = self._clock.now().date()
+        with self._store.transaction(ctx.deadline, ctx.cancel, limit=_BATCH_SECONDS) as tx:
+            check_attempt(tx, ctx.run_id, ctx.attempt)
+            size_partitions.make(tx, today, today + _AHEAD)
+
+    def _remove(self, ctx: RunContext, expired: Sequence[Over]) -> int:
         """Remove batch after batch; what an end before the last one leaves is told too."""
-        rows, start = 0, retention.START
+        rows = 0
         try:
-            while gone := self._batch(ctx, expired, start):
-                rows, start = rows + gone.rows, gone.last
-                ctx.report.progress(rows)
+            for each in expired:
+                start = retention.START
+                while gone := self._batch(ctx, each, start):
+                    rows, start = rows + gone.rows, gone.last
+                    ctx.report.progress(rows)
         except BaseException:
             ctx.report.detail("removed", rows)
             raise
         return rows
 
-    def _batch(self, ctx: RunContext, expired: Expired, start: datetime) -> retention.Gone | None:
+    def _batch(self, ctx: RunContext, expired: Over, start: datetime) -> retention.Gone | None:
         ctx.check()
         with self._store.transaction(ctx.deadline, ctx.cancel, limit=_BATCH_SECONDS) as tx:
             check_attempt(tx, ctx.run_id, ctx.attempt)
@@ -143,7 +156,10 @@ def believed(now: datetime, newest_settled: datetime | None) -> datetime:
     return now if newest_settled is None else min(now, newest_settled + _BELIEVED)
 
 
-_BY_AGE: Final[Mapping[str, Callable[[datetime], Expired]]] = {
-    "changes": retention.old_changes,
-    "deleted_resources": retention.old_resources,
-}
+_BY_AGE: Final[Mapping[str, Sequence[Callable[[datetime], Over]]]] = {
+    "changes": (retention.old_changes, retention.old_account_changes),
+    "deleted_resources": (
+        retention.old_resources, retention.old_accounts, retention.old_databases
+    ),
+    "sizes": (lambda before: size_partitions.OldMonths(before.date()),),
+}  # fmt: skip

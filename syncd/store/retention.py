@@ -7,7 +7,7 @@ the ones before it removed. Rows that somebody holds are left for the next time.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 
 from syncd.store.database import Transaction
 
@@ -25,9 +25,19 @@ class Gone:
     last: datetime
 
 
+class Over(Protocol):
+    """Records that are over, as of one moment."""
+
+    def count(self, tx: Transaction) -> int:
+        """Return how many there are."""
+
+    def remove(self, tx: Transaction, start: datetime) -> Gone | None:
+        """Remove the oldest ones, from `start` on; None when none is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The records of one kind that are over, as of one moment."""
+    """The rows of one table that are over, as of one moment."""
 
     _over: LiteralString
     _batch: LiteralString
@@ -65,9 +75,24 @@ def old_changes(before: datetime) -> Expired:
     return Expired(_OLD_CHANGES, _CHANGES_BATCH, {"before": before})
 
 
+def old_account_changes(before: datetime) -> Expired:
+    """Return the changes of database accounts that were made before a moment."""
+    return Expired(_OLD_ACCOUNT_CHANGES, _ACCOUNT_CHANGES_BATCH, {"before": before})
+
+
 def old_resources(before: datetime) -> Expired:
     """Return the resources that were marked as deleted before a moment; none that is guarded."""
     return Expired(_OLD_RESOURCES, _RESOURCES_BATCH, {"before": before})
+
+
+def old_accounts(before: datetime) -> Expired:
+    """Return the database accounts that were marked as deleted before a moment."""
+    return Expired(_OLD_ACCOUNTS, _ACCOUNTS_BATCH, {"before": before})
+
+
+def old_databases(before: datetime) -> Expired:
+    """Return the databases that are gone since before a moment; their sizes stay."""
+    return Expired(_OLD_DATABASES, _DATABASES_BATCH, {"before": before})
 
 
 def store_clock(tx: Transaction) -> datetime:
@@ -78,12 +103,19 @@ def store_clock(tx: Transaction) -> datetime:
 
 
 def newest_record(tx: Transaction, before: datetime) -> datetime | None:
-    """Return when the newest run or change of those before a moment was recorded."""
+    """Return when the newest run, change or size of those before a moment was recorded.
+
+    Of sizes those of servers tell, which are few.
+    """
     row = tx.execute(
         """select greatest(
                (select max(created_at) from syncd.run where created_at < %(before)s),
                (select max(changed_at) from syncd.resource_change
-                where changed_at < %(before)s))""",
+                where changed_at < %(before)s),
+               (select max(changed_at) from syncd.db_account_change
+                where changed_at < %(before)s),
+               (select max(collected_at) from syncd.server_size
+                where collected_at < %(before)s))""",
         {"before": before},
     ).fetchone()
     return row[0] if row else None
@@ -112,12 +144,22 @@ where created_at < %(before)s and coalesce(finished_at, created_at) < %(before)s
 
 _OLD_CHANGES: Final = "syncd.resource_change where changed_at < %(before)s"
 
+_OLD_ACCOUNT_CHANGES: Final = "syncd.db_account_change where changed_at < %(before)s"
+
 _OLD_RESOURCES: Final = """syncd.resource r
 where r.deleted_at < %(before)s
   and not exists (
       select from syncd.guarded_deletion g
       where (g.account, g.region, g.type, g.resource_id)
             = (r.account, r.region, r.type, r.resource_id))"""
+
+_OLD_ACCOUNTS: Final = """syncd.db_account r
+where r.deleted_at < %(before)s
+  and not exists (
+      select from syncd.guarded_deletion g
+      where (g.account, g.type, g.resource_id) = (r.server, 'db_account', r.account))"""
+
+_OLD_DATABASES: Final = "syncd.db_catalog r where r.gone_at < %(before)s"
 
 # A run takes its items and errors along (on delete cascade): they count for the size of a batch,
 # of which one run of very many alone may be more than the limit.
@@ -134,21 +176,32 @@ with gone as (
 )
 select count(*), max(created_at) from gone"""  # noqa: S608 - texts of this module
 
-_CHANGES_BATCH: Final = f"""
+
+def _changes_batch(table: LiteralString, over: LiteralString) -> LiteralString:
+    return f"""
 with gone as (
-    delete from syncd.resource_change where ctid = any (array(
-        select ctid from {_OLD_CHANGES} and changed_at >= %(start)s
+    delete from {table} where ctid = any (array(
+        select ctid from {over} and changed_at >= %(start)s
         order by changed_at limit %(rows)s))
     returning changed_at
 )
 select count(*), max(changed_at) from gone"""  # noqa: S608 - texts of this module
 
-# One that comes back just now is held by whoever restores it.
-_RESOURCES_BATCH: Final = f"""
+
+def _ended_batch(table: LiteralString, over: LiteralString, ended: LiteralString) -> LiteralString:
+    """One that comes back just now is held by whoever restores it."""
+    return f"""
 with gone as (
-    delete from syncd.resource where ctid = any (array(
-        select r.ctid from {_OLD_RESOURCES} and r.deleted_at >= %(start)s
-        order by r.deleted_at limit %(rows)s for update of r skip locked))
-    returning deleted_at
+    delete from {table} where ctid = any (array(
+        select r.ctid from {over} and r.{ended} >= %(start)s
+        order by r.{ended} limit %(rows)s for update of r skip locked))
+    returning {ended}
 )
-select count(*), max(deleted_at) from gone"""  # noqa: S608 - texts of this module
+select count(*), max({ended}) from gone"""  # noqa: S608 - texts of this module
+
+
+_CHANGES_BATCH: Final = _changes_batch("syncd.resource_change", _OLD_CHANGES)
+_ACCOUNT_CHANGES_BATCH: Final = _changes_batch("syncd.db_account_change", _OLD_ACCOUNT_CHANGES)
+_RESOURCES_BATCH: Final = _ended_batch("syncd.resource", _OLD_RESOURCES, "deleted_at")
+_ACCOUNTS_BATCH: Final = _ended_batch("syncd.db_account", _OLD_ACCOUNTS, "deleted_at")
+_DATABASES_BATCH: Final = _ended_batch("syncd.db_catalog", _OLD_DATABASES, "gone_at")

@@ -1,0 +1,174 @@
+"""Private PostgreSQL servers to look at: Debian's 15, and the 18 of the wheel."""
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+import pytest
+from databases import reachable_directory
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Composable, Identifier
+
+from syncd.engines.base import ServerAccess
+from syncd.store.embedded.account import Account, choose_account
+from syncd.store.embedded.binaries import find_binaries, usable_by
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+VERSIONS = ("18", "15")
+PASSWORD = "pass 'word'"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "40",
+    "max_locks_per_transaction": "256",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "lc_messages": "C",
+}
+_HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
+@dataclass
+class PrivateServer:
+    """A running server. Its superuser is `postgres`; everybody may come by its socket."""
+
+    version: str
+    directory: Path
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes]
+    _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    @property
+    def socket(self) -> str:
+        return str(self.directory / "run")
+
+    def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
+        return make_conninfo("", host=self.socket, port=self.port, dbname=database, user=user)
+
+    def access(self, **changed: Any) -> ServerAccess:
+        """Return how syncd reaches it: as its superuser by the socket, unless changed."""
+        told: dict[str, Any] = {
+            "name": "looked-at",
+            "engine": "postgresql",
+            "host": self.socket,
+            "port": self.port,
+            "user": "postgres",
+            "password": lambda: None,
+        }
+        return ServerAccess(**told | changed)
+
+    def unique(self, stem: str) -> str:
+        """Return a name that nothing on this server has had."""
+        return f"{stem}_{next(self._numbers)}"
+
+    def execute(self, *queries: str | Composable, database: str = "postgres") -> None:
+        with psycopg.connect(self.dsn(database), autocommit=True) as connection:
+            for query in queries:
+                connection.execute(cast(Any, query))
+
+    def rows(self, query: str, database: str = "postgres", *values: object) -> list[Any]:
+        with psycopg.connect(self.dsn(database), autocommit=True) as connection:
+            return connection.execute(cast(Any, query), values).fetchall()
+
+    @contextmanager
+    def database(self, name: str | None = None, options: str = "") -> Iterator[str]:
+        """Give a new database, dropped after the block."""
+        made = name or self.unique("db")
+        self.execute(SQL("create database {} " + options).format(Identifier(made)))
+        try:
+            yield made
+        finally:
+            self.execute(SQL("drop database if exists {} with (force)").format(Identifier(made)))
+
+    @contextmanager
+    def roles(self, *names: str, options: str = "") -> Iterator[tuple[str, ...]]:
+        """Give new roles, dropped after the block; of what they own nothing may be left then."""
+        for name in names:
+            self.execute(SQL("create role {} " + options).format(Identifier(name)))
+        try:
+            yield names
+        finally:
+            for name in names:
+                role = Identifier(name)
+                self.execute(SQL("drop owned by {}").format(role), SQL("drop role {}").format(role))
+
+
+class PrivateServers(ExitStack):
+    """Starts a server of a version when it is first asked for, and stops all in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: dict[str, PrivateServer] = {}
+
+    def of(self, version: str) -> PrivateServer:
+        if version == "15" and not DEBIAN.is_dir():
+            pytest.skip("Debian's PostgreSQL 15 is not installed")
+        if version not in self._running:
+            self._running[version] = self.enter_context(private_server(version))
+        return self._running[version]
+
+
+@contextmanager
+def private_server(version: str) -> Iterator[PrivateServer]:
+    """Give a new server of a version."""
+    with reachable_directory() as directory:
+        account = choose_account(directory)
+        programs = DEBIAN if version == "15" else _wheel(account, directory)
+        data, log = account.own(directory / "data"), directory / "log"
+        account.own(directory / "run")
+        with log.open("wb") as file:
+            arguments = [
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+                "-D",
+                data,
+            ]
+            status = account.run([programs / "initdb", *arguments], file, 60)
+            assert status == 0, log.read_text()
+            (data / "pg_hba.conf").write_text(_HBA)
+            server = _start(account, version, programs, directory, file.fileno())
+        try:
+            yield server
+        finally:
+            server.process.send_signal(signal.SIGQUIT)
+            server.process.wait(30)
+            shutil.rmtree(data)
+
+
+def _wheel(account: Account, directory: Path) -> Path:
+    return usable_by(find_binaries(), account, directory).root / "bin"
+
+
+def _start(
+    account: Account, version: str, programs: Path, directory: Path, log: int
+) -> PrivateServer:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = _SETTINGS | {"port": str(port), "unix_socket_directories": str(directory / "run")}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    process = account.spawn([programs / "postgres", "-D", directory / "data", *options], log)
+    server = PrivateServer(version, directory, port, directory / "log", process)
+    for _ in range(600):
+        try:
+            psycopg.connect(server.dsn()).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, server.log.read_text()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        else:
+            return server
+    raise AssertionError(server.log.read_text())
