@@ -184,8 +184,8 @@ def _capabilities(one: Listed, privileges: Collection[Privilege]) -> Iterator[st
             yield word
     flags = {
         "grant": any(p.grantable for p in privileges),
-        "locked": one.locked,
-        "password_expired": one.password_expired,
+        "locked": one.locked and one.kind == "user",  # a role of MySQL is so by nature
+        "password_expired": one.password_expired and one.kind == "user",
         "system": one.system,
     }
     yield from (word for word, so in flags.items() if so)

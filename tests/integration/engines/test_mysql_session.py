@@ -1,6 +1,7 @@
 """The session that the engine makes with a real MariaDB."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ from syncd.errors import (
     Throttled,
     TimedOut,
 )
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[MariaDbServer]:
+    """Give a server that takes few connections, and remembers who they are."""
+    with private_mariadb({"max-connections": "10", "performance-schema": "1"}) as server:
+        make_user(server, "app")
+        yield server
 
 
 def test_what_a_session_is_set_to(mariadb: MariaDbServer) -> None:
@@ -110,13 +119,14 @@ def test_too_many_connections(mariadb: MariaDbServer) -> None:
         way_in = access(mariadb, user)
         with connected(way_in, context()), pytest.raises(Throttled, match="max_user_connections"):
             MySQL(way_in).identify(context())
-    with private_mariadb({"max-connections": "10"}) as server:
-        make_user(server, "app")
-        opened = [server.connect() for _ in range(11)]
-        with pytest.raises(Throttled, match="Too many connections"):
-            MySQL(access(server, "app")).identify(context())
-        for one in opened:
-            one.close()
+
+
+def test_a_server_that_is_full(small: MariaDbServer) -> None:
+    opened = [small.connect() for _ in range(11)]
+    with pytest.raises(Throttled, match="Too many connections"):
+        MySQL(access(small, "app")).identify(context())
+    for one in opened:
+        one.close()
 
 
 def test_a_session_that_somebody_ends_is_broken(mariadb: MariaDbServer) -> None:
@@ -167,13 +177,11 @@ def test_a_statement_over_its_limit_is_ended_by_the_server(mariadb: MariaDbServe
         assert session.rows("select 1") == [(1,)]
 
 
-def test_the_login_is_told_apart_by_its_program(mariadb: MariaDbServer) -> None:
-    with private_mariadb({"performance-schema": "1"}) as server:
-        make_user(server, "app")
-        with connected(access(server, "app"), context()) as session:
-            [(number,)] = session.rows("select connection_id()")
-            told = server.execute(
-                "select ATTR_VALUE from performance_schema.session_connect_attrs"
-                f" where PROCESSLIST_ID = {number} and ATTR_NAME = 'program_name'"
-            )
+def test_the_login_is_told_apart_by_its_program(small: MariaDbServer) -> None:
+    with connected(access(small, "app"), context()) as session:
+        [(number,)] = session.rows("select connection_id()")
+        told = small.execute(
+            "select ATTR_VALUE from performance_schema.session_connect_attrs"
+            f" where PROCESSLIST_ID = {number} and ATTR_NAME = 'program_name'"
+        )
     assert told == [("syncd",)]

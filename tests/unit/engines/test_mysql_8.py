@@ -114,7 +114,7 @@ def test_accounts_and_roles() -> None:
     }
     assert (dev.active, dev.capabilities) == (True, ("grant",))
     assert accounts["mysql.sys@localhost"].capabilities == ("locked", "system")
-    assert accounts["app_write@%"].capabilities == ("locked", "password_expired")
+    assert accounts["app_write@%"].capabilities == ()
     assert not accounts["app_write@%"].active
 
 
