@@ -25,7 +25,7 @@ TODAY = date(2026, 3, 1)
 FILL = """
 insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
 select 'server-' || n %% %(servers)s, 'database-' || n, day, now(),
-       1000000000 + n::bigint * 1000000 + (day - %(first)s::date) * 100000 + (random() * 1e7)::bigint
+       n::bigint * 1000000 + (day - %(first)s::date) * 100000 + (random() * 1e7)::bigint
 from generate_series(1, %(databases)s) n,
      lateral (select %(first)s::date + i as day from generate_series(0, %(days)s - 1) i) d
 where random() < 0.97
