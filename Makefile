@@ -23,7 +23,16 @@ help:
 run: .venv/run.stamp
 	@$(BIN)/python -m syncd demo $(ARGS)
 
+# What the tests run servers of their own from. These packages bring programs and no service, so
+# nothing of the machine is started or changed; who is not root, or has no apt, skips those tests.
+TEST_TOOLS := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 test: .venv/dev.stamp
+	@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { missing=; \
+		for each in $(TEST_TOOLS); do \
+			command -v $${each%:*} >/dev/null || missing="$$missing $${each#*:}"; done; \
+		test -z "$$missing" || { echo "installing$$missing ..."; apt-get -qq update \
+			&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends --no-remove $$missing >/dev/null \
+			|| echo 'not installed: their tests are skipped'; }; }
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # A machine of systemd-nspawn: only root can boot one.

@@ -224,14 +224,23 @@ def limits(config: Config) -> Limits:
 
 def managed(config: Config) -> list[Managed]:
     """Return what the enabled jobs look after."""
+    return [each for name in config.enabled_jobs() for each in _managed_by(config, name)]
+
+
+def _managed_by(config: Config, name: str) -> list[Managed]:
+    """Return what a job looks after: resources of accounts, or the accounts of servers."""
+    job = config.jobs[name]
+    if isinstance(job, config_jobs.DbAccountsJob):
+        servers = job.enabled_servers(config.servers)
+        return [Managed(name, server, "db_account", None, []) for server in servers]
+    if not isinstance(job, config_jobs.CloudJob):
+        return []
     return [
         Managed(
             name, account, kind,
             None if (of := config.account(account)).regions == "all" else list(of.regions),
             list(of.exclude_regions),
         )
-        for name, job in config.enabled_jobs().items()
-        if isinstance(job, config_jobs.CloudJob)
         for account in job.enabled_accounts(config.accounts)
         for kind in job.resources
     ]  # fmt: skip

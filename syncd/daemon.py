@@ -25,8 +25,8 @@ from syncd.errors import (
 )
 from syncd.history import History
 from syncd.status import StatusLine
-from syncd.store import resources, views
-from syncd.store.database import Store
+from syncd.store import fleet_views, resources, views
+from syncd.store.database import Store, Transaction
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 from syncd.store.runs import RunEnd
@@ -211,7 +211,7 @@ class Daemon:
             for s in specs.values()
         )
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
-            self._metrics.set_resources(resources.counts_by_state(tx))
+            self._measure(tx)
             for last in views.last_outcomes(tx):
                 self._metrics.preload(
                     last["job"], last["last_success_at"], last["last_completion_at"]
@@ -356,7 +356,15 @@ class Daemon:
         if self._stopping.is_set():
             return
         with suppress(StoreError, TimedOut), self._store.transaction(limit=_COUNTING) as tx:
-            self._metrics.set_resources(resources.counts_by_state(tx))
+            self._measure(tx)
+
+    def _measure(self, tx: Transaction) -> None:
+        """Show what stands, of databases where it is asked for."""
+        self._metrics.set_resources(resources.counts_by_state(tx))
+        config = self.config
+        servers = [name for name, server in config.servers.items() if server.enabled]
+        sizes = fleet_views.newest_sizes(tx, servers) if config.metrics.database_sizes else {}
+        self._metrics.set_database_sizes(sizes)
 
     def ticked(self, ailment: str | None = None) -> None:
         """Tell that the timetable turned: the sign of life of the whole.

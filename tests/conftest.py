@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from databases import Databases, reachable_directory
 from debian_postgres import VERSIONS, PrivateServer, PrivateServers
+from mariadb_server import MariaDbServer, private_mariadb
 
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
@@ -70,6 +71,13 @@ def private_servers() -> Iterator[PrivateServers]:
 def server(request: pytest.FixtureRequest, private_servers: PrivateServers) -> PrivateServer:
     """Give a PostgreSQL server to look at, of each version that is there."""
     return private_servers.of(request.param)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDbServer]:
+    """Give the MariaDB of this test process, with binary logs; skips where there is none."""
+    with private_mariadb({"log-bin": "binlog", "server-id": "1"}) as started:
+        yield started
 
 
 def _migrate(dsn: str) -> None:

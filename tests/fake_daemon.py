@@ -18,7 +18,15 @@ from syncd.control.reads import Rows
 from syncd.control.routes import Offer
 from syncd.control.server import ControlServer
 from syncd.errors import Conflict, NotFound, StoreError
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
 from syncd.model.run import Priority, Selection
 from syncd.telemetry.health import Check, Health
 from syncd.telemetry.logging import get_logger
@@ -38,6 +46,7 @@ def run_row(**changed: Any) -> Json:
         "started_at": MOMENT, "finished_at": MOMENT, "next_attempt_at": None,
         "duration_seconds": 1.5, "items_total": 1, "items_failed": 0, **counts, "errors": 0,
         "error_class": None, "error": None, "requested_by": "root", "priority": "normal",
+        "selection": {},
     } | changed  # fmt: skip
 
 
@@ -209,6 +218,9 @@ class FakeReads:
     )
     resource_rows: Rows = field(default_factory=list)
     change_rows: Rows = field(default_factory=list)
+    db_account_rows: Rows = field(default_factory=list)
+    db_change_rows: Rows = field(default_factory=list)
+    size_rows: dict[str, Rows] = field(default_factory=lambda: {"databases": [], "servers": []})
     store_is_gone: bool = False
 
     def _note(self, question: Any) -> None:
@@ -235,6 +247,25 @@ class FakeReads:
     def changes(self, query: ChangeQuery) -> Rows:
         self._note(query)
         return self.change_rows[: query.limit]
+
+    def db_accounts(self, query: DbAccountQuery) -> Rows:
+        self._note(query)
+        rows = [
+            r for r in self.db_account_rows if (r["server"], r["account"]) > (query.after or ())
+        ]
+        return rows[: query.limit]
+
+    def db_account_changes(self, query: DbAccountChangeQuery) -> Rows:
+        self._note(query)
+        return self.db_change_rows[: query.limit]
+
+    def sizes(self, query: SizeQuery) -> dict[str, Rows]:
+        self._note(query)
+        return self.size_rows
+
+    def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
+        self._note(query)
+        return self.size_rows
 
     def overview(self) -> dict[str, Rows]:
         self._note("overview")

@@ -25,6 +25,7 @@ FILLED: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "whole file": keys.whole_file,
     "tables": keys.tables,
     "account": keys.account,
+    "server": keys.server,
     "job": keys.job,
     "kinds": keys.kinds,
     "metrics": metrics.metrics,

@@ -84,7 +84,8 @@ def _tag(option: click.Option, context: click.Context) -> str:
 def _value(option: click.Parameter, context: click.Context) -> str:
     """Return the placeholder of an option's value, or the words that it may be."""
     if isinstance(option.type, click.Choice):
-        return "|".join(roff.bold(str(each)) for each in option.type.choices)
+        # a line may be broken behind each, where they are many
+        return r"|\:".join(roff.bold(str(each)) for each in option.type.choices)
     metavar = option.metavar or option.make_metavar(context).split(" ")[0]
     return roff.italic(metavar.strip("[]"))
 

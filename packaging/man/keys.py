@@ -14,7 +14,7 @@ from syncd.config import fields
 from syncd.config.configuration import Tables
 from syncd.config.durations import format_duration
 from syncd.config.jobs import KINDS, Job
-from syncd.config.schema import Account, Defaults
+from syncd.config.schema import Account, Defaults, Server
 from syncd.config.secrets import Secret
 from syncd.config.sizes import parse_size
 from syncd.triggers.windows import Windows
@@ -37,6 +37,11 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (fields.Regions, '"all" or a list of regions'),
     (fields.RegionList, "list of regions"),
     (fields.Names, "list of names"),
+    (fields.Tags, "list of words"),
+    (fields.Servers, '"all", a list of names, or `{ tags = ["..."] }`'),
+    (fields.ServerHost, "host name, IP address or absolute path"),
+    (fields.DatabaseNames, "list of names of databases"),
+    (fields.SessionOptions, "table of strings"),
 )
 """What a key may hold, in words, by the type that checks it."""
 
@@ -48,7 +53,7 @@ _SIZES: Final = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "K
 
 
 def tables() -> Iterator[str]:
-    """Yield the lines that describe every table and key, but for those of jobs and accounts."""
+    """Yield the lines of every table and key, but for those of accounts, servers and jobs."""
     for name, info in Tables.model_fields.items():
         if model := _table(info.annotation):
             yield f".SS [{roff.literal(name)}]"
@@ -60,13 +65,18 @@ def whole_file() -> Iterator[str]:
     """Yield the keys that stand before all tables."""
     for name, info in Tables.model_fields.items():
         hint = _hints(Tables)[name]
-        if name not in ("accounts", "jobs") and not _table(hint):
+        if name not in ("accounts", "servers", "jobs") and not _table(hint):
             yield from _key(name, info, hint)
 
 
 def account() -> Iterator[str]:
     """Yield the keys of an account."""
     yield from _keys(Account)
+
+
+def server() -> Iterator[str]:
+    """Yield the keys of a database server."""
+    yield from _keys(Server)
 
 
 def job() -> Iterator[str]:
@@ -186,6 +196,8 @@ def _written(value: object, info: FieldInfo) -> str:  # noqa: PLR0911 - a table 
             return _quoted(format_duration(value))
         case Secret(source="inline"):
             return _quoted(value.inline.get_secret_value())
+        case dict() if not value:
+            return "{}"
         case tuple():
             return f"[{', '.join(_written(each, info) for each in value)}]"
         case Windows() if value == Windows():

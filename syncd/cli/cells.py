@@ -11,6 +11,7 @@ _STYLES: Final = {
     "cancelled": "magenta", "stopped": "dim", "added": "green", "updated": "yellow",
     "deleted": "red", "restored": "green",
 }  # fmt: skip
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-"}
 
 
@@ -46,6 +47,24 @@ def cell(value: object, style: str = "") -> Cell:  # noqa: PLR0911 - a table of 
         case list() | tuple() if all(isinstance(each, str) for each in value):
             return Cell(clean(", ".join(value)), style)
     return Cell(clean(json.dumps(value, ensure_ascii=False)), style)
+
+
+def size_cell(size: float | None, *, signed: bool = False) -> Cell:
+    """Return a number of bytes as people read it: `1.5 GiB`, or how it changed: `+1.5 GiB`."""
+    if size is None:
+        return Cell("-", "dim", right=True)
+    power = 0
+    while round(abs(size), min(power, 1)) >= 1024 and power < len(_UNITS) - 1:
+        size, power = size / 1024, power + 1
+    shown = round(size, min(power, 1)) or 0  # no negative zero
+    sign = "+" if signed and shown > 0 else ""
+    return Cell(f"{sign}{shown:,.{min(power, 1)}f} {_UNITS[power]}", right=True)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names in a row, of many the first: `a, b, c and 47 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def word(value: object) -> Cell:

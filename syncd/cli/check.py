@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncd.cli.cells import cell
+from syncd.cli.cells import cell, some
 from syncd.cli.moments import parse_moment
 from syncd.cli.names import JOB
 from syncd.cli.screen import print_json, print_table, tell
@@ -60,7 +60,7 @@ def check(
     elif not quiet:
         rows = [
             [
-                cell(each.name), cell(each.kind),
+                cell(each.name), cell(_kind(each.kind, each.servers)),
                 cell(_schedule(each.schedule, each.priority, each.overlap)),
                 cell(each.timezone),
                 cell(_due_times(each.next_runs, each.waits_until, each.given_up)),
@@ -79,6 +79,11 @@ def _tell_unread(config: "Config") -> None:
     unread = {str(s) for s in secret_references(config).values() if for_service_alone(s)}
     if unread:
         tell(f"not read, since systemd gives it to the service alone: {', '.join(sorted(unread))}")
+
+
+def _kind(kind: str, servers: Sequence[str]) -> str:
+    """Return what a job does, and on which servers."""
+    return f"{kind} of {some(servers)}" if servers else kind
 
 
 def _schedule(schedule: str, priority: str, overlap: str) -> str:

@@ -159,7 +159,7 @@ def _print_inventory(rows: list[Json]) -> None:
 
 
 def _print_guarded(held: Json) -> None:
-    where = f"{held['account']}/{held['region']}/{held['type']}"
+    where = "/".join(part for part in map(held.get, ("account", "region", "type")) if part)
     told = f"{held['count']} deletions of {where} are held back for {how_long(held['guarded_at'])}"
     after = "approved for the next run" if held["approved"] else f"syncd approve {held['job']}"
     print_line(Cell("! ", "red"), cell(f"{told}: {after}"))

@@ -37,6 +37,8 @@ _MODULES: Final = {
     "act": ("trigger", "cancel", "approve", "reload"),
     "steer": ("priority", "pause", "resume"),
     "inventory": ("resources", "changes"),
+    "db_accounts": ("db-accounts",),
+    "sizes": ("sizes",),
     "backup": ("backup",),
     "doctor": ("doctor",),
 }
@@ -54,7 +56,8 @@ class _Commands(click.Group):
         """Return a command by its name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"syncd.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        module = import_module(f"syncd.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as the library says

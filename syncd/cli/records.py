@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from syncd.cli.cells import Cell, cell, word
+from syncd.cli.cells import Cell, cell, some, word
 from syncd.cli.moments import moment_cell
 from syncd.cli.screen import print_line, print_table
 
@@ -31,7 +31,7 @@ def print_runs(runs: Sequence[Json], zone: tzinfo) -> None:
     ]  # fmt: skip
     rows = [
         [
-            cell(run["id"]), cell(run["job"]), cell(run["trigger"]), word(run["status"]),
+            cell(run["id"]), cell(run["job"]), cell(_trigger(run)), word(run["status"]),
             cell(f"{run['attempt']}/{run['max_attempts']}"), moment_cell(run["started_at"], zone),
             cell(run["duration_seconds"]), cell(run["total"]), cell(_changes(run)),
             cell(error_text(run), "red"),
@@ -111,6 +111,12 @@ def _changes(run: Json) -> str:
     return " ".join(f"{sign}{run[name]:,}" for sign, name in signs if run[name])
 
 
+def _trigger(run: Json) -> str:
+    """Return what made a run, and which part of the job it is for: `manual (orders-db)`."""
+    chosen = [name for names in run["selection"].values() for name in names]
+    return f"{run['trigger']} ({some(chosen)})" if chosen else str(run["trigger"])
+
+
 def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
     return [
         ("run", cell(run["id"])),
@@ -118,6 +124,7 @@ def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
         ("status", word(run["status"])),
         ("trigger", cell(run["trigger"])),
         ("asked by", cell(run["requested_by"])),
+        *((f"of {part}", cell(names)) for part, names in run["selection"].items()),
         ("attempt", cell(f"{run['attempt']} of {run['max_attempts']}")),
         ("due", moment_cell(run["scheduled_for"], zone)),
         ("started", moment_cell(run["started_at"], zone)),

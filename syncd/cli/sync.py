@@ -6,10 +6,11 @@ from uuid import UUID
 
 import click
 
-from syncd.cli.cells import Cell, before_and_after, cell, mark
+from syncd.cli.cells import Cell, cell, mark
 from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, SERVER
+from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
 from syncd.cli.records import count_cells, error_text, print_items, summary
-from syncd.cli.screen import complain, print_json, print_line
+from syncd.cli.screen import complain, print_json, print_line, print_lines
 from syncd.cli.session import Session, working
 from syncd.cli.settings import Settings
 from syncd.cli.watch import ended_well, tell_failure, watch
@@ -111,14 +112,22 @@ def _print_item(item: Json) -> None:
         unchanged, Cell(" unchanged, "), errors, Cell(" errors"),
     )  # fmt: skip
     for change in item["changes"]:
-        print_line(
-            Cell("  "), mark(change["change"]), Cell(" "), cell(change["resource_id"]),
-            Cell("  "), cell(change["name"]), Cell("  "), Cell(_fields(change), "dim"),
-        )  # fmt: skip
+        _print_change(change)
+
+
+def _print_change(change: Mapping[str, Any]) -> None:
+    """Print a change; of a database account each privilege that comes or goes on its own line."""
+    fields = change["fields"]
+    name = (Cell("  "), cell(change["name"])) if change["name"] else ()
+    print_line(
+        Cell("  "), mark(change["change"]), Cell(" "), cell(change["resource_id"]), *name,
+        Cell("  "), Cell(_fields(change), "dim"),
+    )  # fmt: skip
+    print_lines(changed_lines(fields.get(GRANTED, ()), fields.get(REVOKED, ())))
 
 
 def _fields(change: Mapping[str, Any]) -> str:
     """Return what an update changes; what is added or deleted has its name already."""
     if change["change"] in ("added", "deleted"):
         return ""
-    return before_and_after(change["fields"])
+    return other_fields(change["fields"])

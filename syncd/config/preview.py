@@ -18,12 +18,14 @@ from syncd.triggers.catch_up import first_due
 class Upcoming:
     """A job and its next due times, in the job's own zone; none for a job run by hand only.
 
+    `servers` are those that it looks at, by whatever they are chosen.
     `waits_until` tells, for each due time, when the window ends in which it falls, None without;
     `given_up`, whether its run does not wait so long.
     """
 
     name: str
     kind: str
+    servers: tuple[str, ...]
     schedule: str
     timezone: str
     priority: Priority
@@ -42,7 +44,7 @@ def upcoming(
     `job` names one of them, which gives an empty list when it is not there or not enabled.
     """
     return [
-        _of_job(name, each, now.replace(microsecond=0), count)
+        _of_job(config, name, each, now.replace(microsecond=0), count)
         for name, each in config.enabled_jobs().items()
         if job in (None, name)
     ]
@@ -67,6 +69,8 @@ def _job_as_json(job: Upcoming) -> dict[str, Any]:
         "timezone": job.timezone,
         "next_runs": [moment.isoformat() for moment in job.next_runs],
     }
+    if job.servers:
+        document["servers"] = job.servers
     if job.windows:
         document["windows"] = job.windows
         document["waits_until"] = [until and until.isoformat() for until in job.waits_until]
@@ -74,7 +78,7 @@ def _job_as_json(job: Upcoming) -> dict[str, Any]:
     return document
 
 
-def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
+def _of_job(config: Config, name: str, job: Job, now: datetime, count: int) -> Upcoming:
     zone = ZoneInfo(job.timezone)
     dues = _next_dues(name, job, now, count + 1)
     runs, following = dues[:count], [*dues[1:], None]
@@ -82,6 +86,7 @@ def _of_job(name: str, job: Job, now: datetime, count: int) -> Upcoming:
     return Upcoming(
         name=name,
         kind=job.kind,
+        servers=job.enabled_servers(config.servers),
         schedule=job.schedule or job.schedule_text,
         timezone=job.timezone,
         priority=job.priority,

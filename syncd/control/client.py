@@ -23,7 +23,15 @@ from syncd.control.wire import (
     write_body,
 )
 from syncd.errors import Unreachable
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
 from syncd.model.run import Priority, Selection
 
 T = TypeVar("T")
@@ -142,6 +150,22 @@ class Client:
     def changes(self, query: ChangeQuery) -> Rows:
         """Return changes, the newest first."""
         return _rows(self._get("/changes", query_parameters(query)))
+
+    def db_accounts(self, query: DbAccountQuery) -> Rows:
+        """Return one page of the living accounts of database servers."""
+        return _rows(self._get("/db-accounts", query_parameters(query)))
+
+    def db_account_changes(self, query: DbAccountChangeQuery) -> Rows:
+        """Return changes of accounts, the newest first."""
+        return _rows(self._get("/db-account-changes", query_parameters(query)))
+
+    def sizes(self, query: SizeQuery) -> dict[str, Rows]:
+        """Return the newest sizes of databases and servers."""
+        return _object(self._get("/sizes", query_parameters(query)))
+
+    def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
+        """Return the statistics of databases and servers."""
+        return _object(self._get("/size-stats", query_parameters(query)))
 
     def overview(self) -> dict[str, Rows]:
         """Return how the jobs went, what stands, and what is held back."""

@@ -6,13 +6,21 @@ answer is the same with and without a daemon.
 
 from typing import Any, Protocol
 
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
 
 Rows = list[dict[str, Any]]
 
 
 class Reads(Protocol):
-    """The questions about runs and inventory; rows have the columns of their tables.
+    """The questions about runs, inventory and fleet; rows have the columns of their tables.
 
     All raise StoreError when the store is out of reach.
     """
@@ -31,6 +39,18 @@ class Reads(Protocol):
 
     def changes(self, query: ChangeQuery) -> Rows:
         """Return changes, the newest first."""
+
+    def db_accounts(self, query: DbAccountQuery) -> Rows:
+        """Return one page of the living accounts of database servers."""
+
+    def db_account_changes(self, query: DbAccountChangeQuery) -> Rows:
+        """Return changes of accounts, the newest first."""
+
+    def sizes(self, query: SizeQuery) -> dict[str, Rows]:
+        """Return the newest sizes: {"databases", the largest first, "servers"}."""
+
+    def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
+        """Return the statistics of the last completed period: {"databases", "servers"}."""
 
     def overview(self) -> dict[str, Rows]:
         """Return {"outcomes" of each job, "resources" counted, "guarded" deletions}."""

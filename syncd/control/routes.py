@@ -24,7 +24,15 @@ from syncd.control.wire import (
     parse_query,
 )
 from syncd.errors import BadRequest, Conflict, StoreError
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
 from syncd.model.run import FINAL, Selection
 from syncd.telemetry.health import Health
 
@@ -138,6 +146,26 @@ def resources(offer: Offer, request: Request) -> Rows:
 def changes(offer: Offer, request: Request) -> Rows:
     """List the changes that the parameters ask for."""
     return offer.reads.changes(parse_query(ChangeQuery, request.args.to_dict()))
+
+
+def db_accounts(offer: Offer, request: Request) -> Rows:
+    """List one page of the accounts of database servers."""
+    return offer.reads.db_accounts(parse_query(DbAccountQuery, request.args.to_dict()))
+
+
+def db_account_changes(offer: Offer, request: Request) -> Rows:
+    """List the changes of accounts that the parameters ask for."""
+    return offer.reads.db_account_changes(parse_query(DbAccountChangeQuery, request.args.to_dict()))
+
+
+def sizes(offer: Offer, request: Request) -> dict[str, Rows]:
+    """Give the newest sizes of databases and servers."""
+    return offer.reads.sizes(parse_query(SizeQuery, request.args.to_dict()))
+
+
+def size_stats(offer: Offer, request: Request) -> dict[str, Rows]:
+    """Give the statistics of databases and servers."""
+    return offer.reads.size_stats(parse_query(SizeStatQuery, request.args.to_dict()))
 
 
 def overview(offer: Offer, _request: Request) -> dict[str, Rows]:
@@ -255,6 +283,10 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "GET /progress": progress,
     "GET /resources": resources,
     "GET /changes": changes,
+    "GET /db-accounts": db_accounts,
+    "GET /db-account-changes": db_account_changes,
+    "GET /sizes": sizes,
+    "GET /size-stats": size_stats,
     "POST /jobs/<job>/run": trigger,
     "POST /jobs/<job>/plan": plan,
     "POST /jobs/<job>/approve": approve,

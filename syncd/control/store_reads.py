@@ -5,8 +5,16 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from syncd.control.reads import Rows
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
-from syncd.store import views
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
+from syncd.store import fleet_views, views
 from syncd.store.database import Transaction
 
 
@@ -35,6 +43,26 @@ class StoreReads:
         """Return changes, the newest first."""
         with self._transaction() as tx:
             return views.changes(tx, query)
+
+    def db_accounts(self, query: DbAccountQuery) -> Rows:
+        """Return one page of the living accounts of database servers."""
+        with self._transaction() as tx:
+            return fleet_views.db_accounts(tx, query)
+
+    def db_account_changes(self, query: DbAccountChangeQuery) -> Rows:
+        """Return changes of accounts, the newest first."""
+        with self._transaction() as tx:
+            return fleet_views.db_account_changes(tx, query)
+
+    def sizes(self, query: SizeQuery) -> dict[str, Rows]:
+        """Return the newest sizes of databases and servers."""
+        with self._transaction() as tx:
+            return fleet_views.sizes(tx, query)
+
+    def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
+        """Return the statistics of databases and servers."""
+        with self._transaction() as tx:
+            return fleet_views.size_stats(tx, query)
 
     def overview(self) -> dict[str, Rows]:
         """Return how the jobs went, what stands, and what is held back."""

@@ -1,8 +1,18 @@
 """How questions and errors travel: the same table read by the server and by the client."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
@@ -105,6 +115,10 @@ def parse_query(kind: type[Q], given: Mapping[str, str]) -> Q:
     types = get_type_hints(kind, include_extras=True)
     if unknown := sorted(given.keys() - types.keys()):
         raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed: {', '.join(types)}")
+    for each in fields(cast(Any, kind)):
+        if each.default is MISSING and each.name not in given:
+            words = _allowed(_words(types[each.name]))
+            raise BadRequest(f"the parameter {each.name!r} is required{words}")
     return kind(**{name: _parse(name, types[name], text) for name, text in given.items()})
 
 
@@ -144,7 +158,7 @@ def _converted(given: Json, kind: type[Q]) -> Q:
 def _parse(name: str, kind: Any, text: str) -> Any:  # noqa: ANN401 - a type, and a value of it
     """Read one parameter; a list is written as JSON."""
     try:
-        is_list = any(get_origin(each) is tuple for each in get_args(kind))
+        is_list = any(get_origin(each) is tuple for each in (kind, *get_args(kind)))
         value = msgspec.json.decode(text.encode()) if is_list else text
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.DecodeError, RecursionError) as error:  # ValidationError is a DecodeError

@@ -34,7 +34,7 @@ def plan(
     job = spec.build()
     targets = [target for target in job.targets(ctx) if ctx.selection.wants(target)]
     if not targets and ctx.selection != Selection():
-        raise ConfigurationError("the job has no target in what was asked for")
+        raise ConfigurationError(f"the job has no target in what was asked for: {ctx.selection}")
     progress.open([target.name for target in targets])
     planned = []
     for target in targets:

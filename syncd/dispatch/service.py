@@ -34,7 +34,7 @@ from syncd.store.job_state import JobState, Pause
 from syncd.store.leader import Lease
 from syncd.store.outbox import Outbox
 from syncd.store.reconcile import clear_stages
-from syncd.store.resources import RESOURCES
+from syncd.store.shapes import RECONCILED
 from syncd.triggers.base import Memory
 
 _REMEMBERING: Final = 20.0
@@ -134,7 +134,7 @@ class Dispatch:
         """Drop what dead processes staged; what is in use now can wait for the next start."""
         try:
             with self._store.transaction() as tx:
-                clear_stages(tx, [RESOURCES])
+                clear_stages(tx, RECONCILED)
         except (StoreError, TimedOut) as error:
             self._log.info("staged rows are left for later", error=describe(error))
 

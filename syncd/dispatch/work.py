@@ -85,8 +85,8 @@ class Items:
         job = spec.build()
         targets = {t.name: t for t in job.targets(ctx) if ctx.selection.wants(t)}
         if not targets:
-            if ctx.selection != Selection():
-                raise ConfigurationError("the job has no target in what was asked for")
+            if (asked := ctx.selection) != Selection():
+                raise ConfigurationError(f"the job has no target in what was asked for: {asked}")
             ctx.log.warning("the job has no target")
         with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
             opened, given_up = items.open_items(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.jobs.db_accounts import DbAccountsJob, DbAccountsSettings
 from syncd.jobs.db_sizes import DbSizesJob, DbSizesSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.jobs.size_rollups import SizeRollupsJob, SizeRollupsSettings
@@ -65,6 +67,24 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
+def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
+    """Build a `db_accounts` job."""
+    of_job = cast(config.DbAccountsJob, job)
+    servers = {
+        name: services.configured.servers[name]
+        for name in of_job.enabled_servers(services.configured.servers)
+    }
+    policy = DeletionPolicy(
+        max_percent=of_job.max_delete_percent, max_count=of_job.max_delete_count
+    )
+    settings = DbAccountsSettings(
+        {name: partial(services.engine, name) for name in servers},
+        {name: frozenset(server.exclude_databases) for name, server in servers.items()},
+        policy,
+    )
+    return DbAccountsJob(services.store, settings)
+
+
 def _db_sizes(job: config.Job, services: Services) -> DbSizesJob:
     """Build a `db_sizes` job."""
     of_job = cast(config.DbSizesJob, job)
@@ -97,6 +117,7 @@ def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 -
 
 _KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
+    "db_accounts": _db_accounts,
     "db_sizes": _db_sizes,
     "size_rollups": _size_rollups,
     "retention": _retention,

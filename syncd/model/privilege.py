@@ -1,5 +1,6 @@
 """A privilege in a database, in one shape for every engine, and which part of a server it is in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
@@ -19,6 +20,9 @@ OWNER: Final = "OWNER"
 MEMBER: Final = "MEMBER"
 """The privilege of the members of a role; grantable is the admin option."""
 
+_PLAIN: Final = re.compile(r"""[^\s.,"'`]+""")
+_PLAIN_ALONE: Final = re.compile(r"""[^\s,"'`]+""")
+"""A name that needs no quotes; a dot is no doubt in one that stands alone."""
 _OF_SERVER: Final = frozenset({"server", "database", "tablespace", "parameter", "role", "proxy"})
 """What is read for a server as a whole, not in one database of it."""
 
@@ -70,3 +74,41 @@ class Privilege:
             tuple(document.get("options", ())),
             document.get("restricts", False),
         )
+
+
+def describe(given: Privilege | Mapping[str, Any]) -> str:
+    """Return a privilege, or the document of one, in words.
+
+    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`.
+    """
+    privilege = given if isinstance(given, Privilege) else Privilege.of(given)
+    if privilege.on == "role":
+        text = f"member of {_dotted(privilege.name)}"
+        told = ["with admin option"] if privilege.grantable else []
+    else:
+        text = f"{privilege.privilege} on {_object(privilege)}"
+        told = ["grantable"] if privilege.grantable else []
+    without = "without " if privilege.restricts else ""
+    return without + ", ".join([text, *told, *privilege.options])
+
+
+def _object(privilege: Privilege) -> str:
+    """Return what a privilege is on: `the server`, `all tables of shop.public`."""
+    group, _, rest = privilege.on.partition("_")
+    match group, privilege.name:
+        case "server", _:
+            return "the server"
+        case "proxy", name:
+            return f"account {_dotted(name)}"
+        case "all", name:
+            return f"all {rest} of {_dotted(name)}"
+        case "default", (database, creator, schema):
+            place = (database, schema) if schema else (database,)
+            return f"{rest.replace('_', ' ')} that {_dotted((creator,))} makes in {_dotted(place)}"
+    return f"{privilege.on.replace('_', ' ')} {_dotted(privilege.name)}"
+
+
+def _dotted(name: tuple[str, ...]) -> str:
+    """Return a path with those of its names in quotes that are not plain."""
+    plain = _PLAIN if len(name) > 1 else _PLAIN_ALONE
+    return ".".join(n if plain.fullmatch(n) else '"{}"'.format(n.replace('"', '""')) for n in name)

@@ -1,8 +1,8 @@
-"""The questions about runs and inventory that people and programs may ask, each with a limit."""
+"""The questions about records that people and programs may ask, each with a limit."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta
@@ -23,6 +23,14 @@ RUN_COLUMNS: Final = (
 RunKey = tuple[Moment, UUID]
 RUN_START: Final[RunKey] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 RESOURCE_KEY: Final = ("account", "region", "type", "resource_id")
+DB_ACCOUNT_KEY: Final = ("server", "account")
+
+Capability = Literal[
+    "superuser", "grant", "create_user", "create_database", "replication", "bypass_rls", "locked",
+    "password_expired", "system",
+]  # fmt: skip
+"""What an account of a database server may do or is, in the words that all engines share."""
+Period = Literal["day", "week", "month", "quarter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +74,53 @@ class ChangeQuery:
     since: Moment | None = None
     job: str | None = None
     account: str | None = None
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DbAccountQuery:
+    """Which living accounts of database servers, in the order of their keys.
+
+    `capabilities`: those that have all of these. `privileges` adds all that each may do, which can
+    be thousands. `after` is the key of the last row already seen: server, account.
+    """
+
+    server: str | None = None
+    account: str | None = None
+    capabilities: tuple[Capability, ...] = ()
+    privileges: bool = False
+    after: tuple[str, str] | None = None
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DbAccountChangeQuery:
+    """Which changes of accounts: the newest first.
+
+    `capabilities`: of accounts that have all of these now, or had when they were deleted.
+    """
+
+    since: Moment | None = None
+    server: str | None = None
+    account: str | None = None
+    capabilities: tuple[Capability, ...] = ()
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SizeQuery:
+    """Which of the databases that stand, the largest first; all servers that are asked for."""
+
+    server: str | None = None
+    database: str | None = None
+    limit: Limit = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SizeStatQuery:
+    """Which statistics: of each database that stands, and each server, its last period."""
+
+    period: Period
+    server: str | None = None
+    database: str | None = None
     limit: Limit = 1_000

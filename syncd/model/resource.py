@@ -10,6 +10,7 @@ import msgspec
 
 from syncd.errors import BadData
 from syncd.model.diff import Digest, Row, short_hash
+from syncd.model.document import LONGEST_KEY, encode, has_nul
 
 ResourceType = Literal["host"]
 ScopeType = ResourceType | Literal["db_account"]
@@ -18,7 +19,6 @@ State = Literal["running", "stopped", "transient", "isolated", "failed", "unknow
 OPTIONAL: Final = ("data_disks",)
 CARRIED: Final = ("attributes",)
 _MAX_INT: Final = 2**31 - 1
-_LONGEST_ID: Final = 512  # characters: an index holds 2,700 bytes of a whole key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return the row for the store, checked; raises BadData for what no table can hold."""
         values = msgspec.structs.asdict(self)
         del values["resource_id"]
-        compared = _encode(_compared(values))
-        disks = None if self.data_disks is None else _encode(self.data_disks)
+        compared = encode(_compared(values))
+        disks = None if self.data_disks is None else encode(self.data_disks)
         values["data_disks"] = disks
         _refuse_unstorable(self, compared)
         return Row(
@@ -87,15 +87,6 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 COLUMNS: Final = tuple(name for name in Resource.__struct_fields__ if name != "resource_id")
 COMPARED: Final = tuple(name for name in COLUMNS if name not in OPTIONAL + CARRIED)
 _compared: Final = itemgetter(*COMPARED)
-_json: Final = msgspec.json.Encoder(order="deterministic")
-
-
-def _encode(value: object) -> bytes:
-    """Encode a value so that equal ones give equal bytes; raises BadData for a lone surrogate."""
-    try:
-        return _json.encode(value)
-    except UnicodeEncodeError as error:
-        raise BadData("a text is not valid Unicode") from error
 
 
 def _refuse_unstorable(resource: Resource, compared: bytes) -> None:
@@ -103,17 +94,10 @@ def _refuse_unstorable(resource: Resource, compared: bytes) -> None:
 
     https://www.postgresql.org/docs/current/datatype-json.html
     """
-    if len(resource.resource_id) > _LONGEST_ID:
+    if len(resource.resource_id) > LONGEST_KEY:
         raise BadData("the id is too long")
-    if _has_nul(compared) or _has_nul(resource.attributes):
+    if has_nul(compared) or has_nul(resource.attributes):
         raise BadData("a text holds NUL, which PostgreSQL refuses")
     for number in (resource.cpu, resource.memory_mib):
         if number is not None and not 0 <= number <= _MAX_INT:
             raise BadData(f"the number {number} is out of range")
-
-
-def _has_nul(document: bytes) -> bool:
-    """Tell whether a JSON document holds NUL for real, not an escaped backslash before `u0000`."""
-    if b"\\" not in document:  # the usual case, and by far the quickest test
-        return False
-    return rb"\u0000" in document.replace(rb"\\", b"")

@@ -123,6 +123,12 @@ class Selection:
     regions: frozenset[str] = frozenset()
     servers: frozenset[str] = frozenset()
 
+    def __str__(self) -> str:
+        """Return what is selected: `regions cn-a; servers orders-db, stock-db`, or `all`."""
+        parts = {name: sorted(getattr(self, name)) for name in self.PARTS}
+        told = [f"{name} {', '.join(chosen)}" for name, chosen in parts.items() if chosen]
+        return "; ".join(told) or "all"
+
     def wants(self, target: Target) -> bool:
         """Tell whether the selection holds a target; one of no region counts for every region."""
         return (

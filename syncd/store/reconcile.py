@@ -103,7 +103,7 @@ class Reconcile:
 
     def _copy(self, tx: Transaction, differences: Iterable[Difference]) -> None:
         """COPY rows into the staging table."""
-        columns = self.shape.columns
+        columns = self.shape.staged
         with tx.cursor().copy(self._sql.copy) as copy:
             for difference in differences:
                 values = difference.row.values

@@ -4,20 +4,17 @@ Every question has a limit; the inventory, which can be long, is read in pages, 
 after the last key of the one before.
 """
 
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg.sql import SQL, Composable
 
 from syncd.errors import Conflict, NotFound
 from syncd.model.queries import RESOURCE_KEY, RUN_COLUMNS, ChangeQuery, ResourceQuery, RunQuery
+from syncd.store.bounded import MOST, Condition, Rows, select, select_all, table
 from syncd.store.database import Transaction
 from syncd.store.resources import counts_by_state
 
-Rows = list[dict[str, Any]]
-MOST: Final = 10_000
 PARTS_SHOWN: Final = 1_000  # items, and errors, of one run
 
 ITEM_COLUMNS: Final = (
@@ -48,9 +45,9 @@ def runs(tx: Transaction, query: RunQuery) -> Rows:
         ("created_at < %s", query.until),
         ("(created_at, id) > (%s, %s)", query.after),
     )
-    where: list[_Condition] = [(text, value) for text, value in given if value]
+    where: list[Condition] = [(text, value) for text, value in given if value]
     order = SQL("created_at, id" if query.after else "created_at desc, id desc")
-    return _select(tx, RUN_COLUMNS, _table("run"), where, order, query.limit)
+    return select(tx, RUN_COLUMNS, table("run"), where, order, query.limit)
 
 
 def find_run(tx: Transaction, text: str) -> UUID:
@@ -76,19 +73,19 @@ def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
 
     The column `errors`, a number, gives way to the list and stands as `error_count`.
     """
-    found = _select(tx, RUN_COLUMNS, _table("run"), [("id = %s", run_id)], SQL("id"), 1)
+    found = select(tx, RUN_COLUMNS, table("run"), [("id = %s", run_id)], SQL("id"), 1)
     if not found:
         raise NotFound(f"there is no run '{run_id}'")
     of_run = [("run_id = %s", run_id)]
-    items = _select(tx, ITEM_COLUMNS, _table("run_item"), of_run, SQL("target"), PARTS_SHOWN)
-    errors = _select(tx, ERROR_COLUMNS, _table("run_error"), of_run, SQL("id"), PARTS_SHOWN)
+    items = select(tx, ITEM_COLUMNS, table("run_item"), of_run, SQL("target"), PARTS_SHOWN)
+    errors = select(tx, ERROR_COLUMNS, table("run_error"), of_run, SQL("id"), PARTS_SHOWN)
     return found[0] | {"error_count": found[0]["errors"], "items": items, "errors": errors}
 
 
 def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     """Return `id`, `job`, `status` and `owner` of a run; raises NotFound."""
     columns = ("id", "job", "status", "owner")
-    found = _select(tx, columns, _table("run"), [("id = %s", run_id)], SQL("id"), 1)
+    found = select(tx, columns, table("run"), [("id = %s", run_id)], SQL("id"), 1)
     if not found:
         raise NotFound(f"there is no run '{run_id}'")
     return found[0]
@@ -96,8 +93,8 @@ def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:
 
 def resources(tx: Transaction, query: ResourceQuery) -> Rows:
     """Return one page of the living resources, in the order of their keys."""
-    source: Composable = _table("resource")
-    where: list[_Condition] = [
+    source: Composable = table("resource")
+    where: list[Condition] = [
         (f"{name} = %s", value)
         for name in ("type", "account", "region", "state")
         if (value := getattr(query, name)) is not None
@@ -109,12 +106,12 @@ def resources(tx: Transaction, query: ResourceQuery) -> Rows:
     if query.after:
         where.append((f"({', '.join(RESOURCE_KEY)}) > (%s, %s, %s, %s)", query.after))
     columns = RESOURCE_COLUMNS + (("attributes",) if query.attributes else ())
-    return _select(tx, columns, source, where, SQL(", ".join(RESOURCE_KEY)), query.limit)
+    return select(tx, columns, source, where, SQL(", ".join(RESOURCE_KEY)), query.limit)
 
 
 def changes(tx: Transaction, query: ChangeQuery) -> Rows:
     """Return changes of resources, the newest first; a job's are those of its recorded runs."""
-    where: list[_Condition] = []
+    where: list[Condition] = []
     if query.since:
         where.append(("changed_at >= %s", query.since))
     if query.account is not None:
@@ -122,7 +119,7 @@ def changes(tx: Transaction, query: ChangeQuery) -> Rows:
     if query.job is not None:
         where.append(("run_id in (select id from syncd.run where job = %s)", query.job))
     order = SQL("changed_at desc, id desc")
-    return _select(tx, CHANGE_COLUMNS, _table("resource_change"), where, order, query.limit)
+    return select(tx, CHANGE_COLUMNS, table("resource_change"), where, order, query.limit)
 
 
 def last_outcomes(tx: Transaction) -> Rows:
@@ -132,7 +129,7 @@ def last_outcomes(tx: Transaction) -> Rows:
     started_at, finished_at, duration_seconds, the counts, items_total, items_failed, error_class,
     error; all null for a job whose first run has not ended.
     """
-    return _rows(tx, _LAST_OUTCOMES, (MOST,))
+    return select_all(tx, _LAST_OUTCOMES, (MOST,))
 
 
 def resource_counts(tx: Transaction) -> Rows:
@@ -146,7 +143,7 @@ def resource_counts(tx: Transaction) -> Rows:
 
 def guarded(tx: Transaction) -> Rows:
     """Return the deletions held back: job, account, region, type, count, guarded_at, approved."""
-    return _rows(tx, _GUARDED, (MOST,))
+    return select_all(tx, _GUARDED, (MOST,))
 
 
 # The distinct jobs are found by skipping through the index, not by reading all runs.
@@ -184,40 +181,3 @@ from syncd.guarded_deletion
 group by job, account, region, type
 order by job, account, region, type
 limit %s"""
-
-_Condition = tuple[str, object]
-
-
-def _table(name: str) -> Composable:
-    return Identifier("syncd", name)
-
-
-def _select(
-    tx: Transaction,
-    columns: Iterable[str],
-    source: Composable,
-    where: Iterable[_Condition],
-    order: Composable,
-    limit: int,
-) -> Rows:
-    """Return the columns of the rows for which all conditions hold; each has at most a value."""
-    conditions = list(where)
-    statement = SQL("select {} from {} where {} order by {} limit {}").format(
-        SQL(", ").join(map(Identifier, columns)),
-        source,
-        SQL(" and ").join([SQL("true"), *(SQL(text) for text, _ in conditions)]),
-        order,
-        limit,
-    )
-    values: list[object] = []
-    for text, value in conditions:
-        if "%s" in text:
-            values += value if isinstance(value, tuple) else (value,)
-    return _rows(tx, statement, values)
-
-
-def _rows(tx: Transaction, statement: str | Composed, values: Sequence[object]) -> Rows:
-    """Execute a statement and return its rows."""
-    text = statement.encode() if isinstance(statement, str) else statement
-    with tx.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(text, values).fetchall()

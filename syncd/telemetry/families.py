@@ -34,6 +34,9 @@ class Families:
         )
         self.leader = one("leader", "1 when this daemon makes the runs, 0 when it stands by.")
         self.resources = one("resources", "Resources in the inventory.", "account", "type", "state")
+        self.database_size = one(
+            "db_size_bytes", "Newest size, where metrics.database_sizes asks.", "server", "database"
+        )
         self.info = one("job_info", "1 for each configured job.", "job_name", "kind")
         self.last_success = job("last_success", "When a run last succeeded; 0 if never.")
         self.last_completion = job("last_completion", "When a run last ended; 0 if never.")

@@ -32,6 +32,7 @@ class Metrics:
         self._jobs: dict[str, JobSeries] = {}
         self._gone = JobSeries(Families(CollectorRegistry()), "gone")
         self._resources: frozenset[tuple[str, str, str]] = frozenset()
+        self._databases: frozenset[tuple[str, str]] = frozenset()
         self._lock = threading.Lock()
         self._families.build.labels(version).set(1)
         self._families.start.set(started.timestamp())
@@ -127,6 +128,15 @@ class Metrics:
             for labels, count in counts.items():
                 self._families.resources.labels(*labels).set(count)
             self._resources = frozenset(counts)
+
+    def set_database_sizes(self, sizes: Mapping[tuple[str, str], int]) -> None:
+        """Show the bytes of databases by server and name; what is not named is gone."""
+        with self._lock:
+            for labels in self._databases - sizes.keys():
+                self._families.database_size.remove(*labels)
+            for labels, size in sizes.items():
+                self._families.database_size.labels(*labels).set(size)
+            self._databases = frozenset(sizes)
 
     def observe_api(self, provider: str, api: str, outcome: str, seconds: float) -> None:
         """Count a request to a cloud; `outcome` is `ok` or an error class."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 from debian_postgres import PASSWORD, PrivateServer, PrivateServers
+from mariadb_subject import MariaDbSubject
 from psycopg.sql import SQL, Identifier, Literal
 
 from syncd.context import RunContext
@@ -121,7 +122,12 @@ def _postgres(version: str) -> Callable[[pytest.FixtureRequest], Subject]:
     return subject
 
 
+def _mariadb(request: pytest.FixtureRequest) -> Subject:
+    return MariaDbSubject(request.getfixturevalue("mariadb"))
+
+
 SUBJECTS: Mapping[str, Callable[[pytest.FixtureRequest], Subject]] = {
     "postgresql-18": _postgres("18"),
     "postgresql-15": _postgres("15"),
+    "mariadb": _mariadb,
 }

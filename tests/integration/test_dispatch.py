@@ -141,11 +141,14 @@ def test_a_target_with_a_problem_fails_untried(bench: Bench) -> None:
     assert bench.items()["1"] == ("failed", "network", 1)
 
 
-def test_a_selection_that_fits_nothing_fails(bench: Bench) -> None:
-    job = FakeJob({"1": succeed})
-    end = bench.run(job, bench.begun(), selection=Selection(frozenset({"misspelt"})))
+@pytest.mark.parametrize("part", Selection.PARTS)
+def test_a_selection_that_fits_nothing_fails(bench: Bench, part: str) -> None:
+    job = FakeJob({"1": succeed}, {"1": Target("1", region="here")})
+    chosen = Selection(**{part: frozenset({"misspelt"})})
+    end = bench.run(job, bench.begun(), selection=chosen)
     assert end is not None
     assert (end.outcome.status, end.outcome.error_class) == ("failed", "configuration")
+    assert end.outcome.error == f"the job has no target in what was asked for: {part} misspelt"
 
 
 def test_a_selection_runs_a_part_of_the_targets(bench: Bench) -> None:
@@ -153,6 +156,13 @@ def test_a_selection_runs_a_part_of_the_targets(bench: Bench) -> None:
     job = FakeJob({"a": succeed, "b": succeed}, made)
     bench.run(job, bench.begun(), selection=Selection(frozenset({"b"})))
     assert list(bench.items()) == ["b"]
+
+
+def test_a_selection_of_servers_runs_those_alone(bench: Bench) -> None:
+    made = {name: Target(name, server=f"{name}-db") for name in "abc"} | {"d": Target("d")}
+    job = FakeJob(dict.fromkeys("abcd", succeed), made)
+    bench.run(job, bench.begun(), selection=Selection(servers=frozenset({"b-db", "c-db"})))
+    assert set(bench.items()) == {"b", "c"}
 
 
 def test_a_failure_after_the_apply_keeps_rows_and_counts(bench: Bench) -> None:

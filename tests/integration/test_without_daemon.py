@@ -41,6 +41,7 @@ def place(migrated_dsn):
             f" changed_at, fields) values ('{RUN}', 'prod', 'cn-a', 'host', 'i-1', 'updated',"
             """ now(), '{"state": ["stopped", "running"]}')"""
         )
+        tx.execute(_FLEET.encode())
     with tempfile.TemporaryDirectory(prefix="syncd-") as directory:
         file = Path(directory, "syncd.toml")
         file.write_text(
@@ -53,10 +54,38 @@ def place(migrated_dsn):
     store.close()
 
 
+_FLEET = f"""
+create table syncd.db_size_rest partition of syncd.db_size default;
+create table syncd.server_size_rest partition of syncd.server_size default;
+insert into syncd.db_account (server, engine, account, kind, active, attributes, capabilities,
+    privileges, read_errors, first_seen_at, changed_at, run_id, digest)
+values ('orders-db', 'mysql', 'i-1@%', 'user', true, '{{}}', '{{grant}}',
+    '[{{"on": "database", "name": ["shop"], "privilege": "SELECT", "grantable": false}}]',
+    '[{{"part": "database x", "error_class": "permission", "error": "no"}}]', now(), now(),
+    '{RUN}', '');
+insert into syncd.db_account_change (run_id, server, account, change, granted, revoked,
+    attributes_changed, changed_at)
+select run_id, server, account, 'added', privileges, '[]', '{{}}', now() from syncd.db_account;
+insert into syncd.db_catalog (server, database, engine, system, first_seen_at, last_seen_at)
+values ('orders-db', 'i-1', 'mysql', false, now(), now());
+insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
+values ('orders-db', 'i-1', '2026-03-01', now(), {(1 << 62) + 1});
+insert into syncd.server_size (server, collected_on, collected_at, size_bytes, database_count)
+values ('orders-db', '2026-03-01', now(), {(1 << 62) + 1}, 1);
+insert into syncd.db_size_stat (server, database, period, period_start, samples, gaps, avg_bytes,
+    min_bytes, max_bytes, first_bytes, last_bytes, change_percent, growth_per_day, forecast_on,
+    computed_at)
+values ('orders-db', 'i-1', 'month', '2026-02-01', 26, 2, 10.25, 1, 20, 1, 20, 0.1, 1.5,
+    '2027-01-01', now());
+"""
 COMMANDS = [
     ["runs", "--json"], ["runs"], ["show", RUN[:13], "--json"], ["show", RUN],
     ["resources", "--json"], ["resources"], ["resources", "--as-of", "0s", "--json"],
     ["changes", "--json"], ["changes", "--since", "1h"],
+    ["db-accounts", "--json"], ["db-accounts", "--with", "grant"], ["db-accounts", "--grants"],
+    ["db-accounts", "--changed-since", "1h"], ["db-accounts", "--changed-since", "1h", "--json"],
+    ["sizes"], ["sizes", "--json"], ["sizes", "--period", "month"],
+    ["sizes", "--period", "month", "--json"],
 ]  # fmt: skip
 
 

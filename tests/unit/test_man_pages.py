@@ -17,7 +17,7 @@ from syncd.cli.main import cli
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
 from syncd.config.load import load
-from syncd.config.schema import Account
+from syncd.config.schema import Account, Server
 from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
 from syncd.telemetry.probes import Probes
@@ -70,6 +70,7 @@ def keys():
         if hasattr(info.annotation, "model_fields"):
             found += [(f".SS [{name}]", key) for key in info.annotation.model_fields]
     found += [(".SS [accounts.NAME]", key) for key in Account.model_fields]
+    found += [(".SS [servers.NAME]", key) for key in Server.model_fields]
     common = set.intersection(*(set(kind.model_fields) for kind in KINDS.values()))
     defaults = set(Tables.model_fields["defaults"].annotation.model_fields)
     found += [(".SS [jobs.NAME]", key) for key in sorted(common - defaults)]
@@ -131,6 +132,7 @@ def test_each_route_has_its_line():
 def test_each_metric_has_its_line_with_its_labels():
     metrics = Metrics("1.2.3", datetime(2026, 3, 1, tzinfo=UTC))
     metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600)])
+    metrics.set_database_sizes({("orders-db", "shop"): 1})
     lines = {unescaped(line) for line in text_of("syncd-metrics.7").splitlines()}
     shown = {
         line.partition("{")[0]: set(re.findall(r"\w+", line.partition("{")[2]))
@@ -164,7 +166,7 @@ def test_the_example_of_a_configuration_is_valid(tmp_path):
     lines = examples("syncd.toml.5")
     text = "\n".join(lines[next(n for n, line in enumerate(lines) if "timezone" in line) :])
     (tmp_path / "syncd.toml").write_text(text)
-    assert "hosts" in load(tmp_path / "syncd.toml", {}).enabled_jobs()
+    assert {"hosts", "db-accounts"} <= load(tmp_path / "syncd.toml", {}).enabled_jobs().keys()
 
 
 @needs("mandoc")

@@ -62,6 +62,8 @@ create table syncd.db_account_change (
 );
 comment on table syncd.db_account_change is
     'Every change of an account: the privileges that it gained and lost, and {"locked": [before, after]}.';
+comment on column syncd.db_account_change.attributes_changed is
+    'Its fields too, under the names account.kind, account.active and account.capabilities.';
 create index db_account_change_by_time on syncd.db_account_change (changed_at);
 create index db_account_change_by_key on syncd.db_account_change (server, account, changed_at);
 create index db_account_change_by_run on syncd.db_account_change (run_id);
@@ -76,3 +78,15 @@ create table syncd.db_object (
 );
 comment on table syncd.db_object is
     'The tables, sequences and functions of each schema at the last reading: what the all_ kinds of privileges stand for.';
+
+create view syncd.db_accounts as
+select a.server, a.engine, a.account, a.kind, a.active, a.capabilities, a.privileges, a.attributes,
+       a.read_errors, a.first_seen_at, a.changed_at, s.last_complete_at as last_seen_at,
+       not exists (
+           select from syncd.managed m where m.account = a.server and m.type = 'db_account'
+       ) as unmanaged
+from syncd.db_account a
+left join syncd.scope s on (s.account, s.region, s.type) = (a.server, '', 'db_account')
+where a.deleted_at is null;
+comment on view syncd.db_accounts is
+    'The living accounts of database servers; unmanaged ones are on no server of a job any more.';

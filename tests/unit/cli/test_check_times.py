@@ -105,3 +105,17 @@ def test_an_adaptive_job_is_shown_at_its_shortest_interval(check):
     job = document(check, keys, "--next", "2", "--from", "2024-05-01T00:00+02:00")
     assert job["schedule"] == "every 10m to 6h by change rate"
     assert job["next_runs"] == ["2024-05-01T00:00:00+02:00", "2024-05-01T00:10:00+02:00"]
+
+
+def test_the_servers_of_a_job_are_told_however_they_are_chosen(check):
+    servers = "".join(
+        f'[servers.db{number}]\nengine = "mysql"\nhost = "h"\nuser = "u"\ntags = ["{tag}"]\n'
+        for number, tag in enumerate(["a", "b", "a", "a", "a"])
+    )
+    job = 'kind = "db_sizes"\nservers = { tags = ["a"] }\n'
+    off = servers.replace("[servers.db2]", "[servers.db2]\nenabled = false")
+    (told,) = json.loads(check(servers, "--json", job=job))["jobs"]
+    assert told["servers"] == ["db0", "db2", "db3", "db4"]
+    assert "db_sizes of db0, db2, db3 and 1 more  by hand" in check(servers, job=job)
+    assert "db_sizes of db0, db3, db4  by hand" in check(off, job=job)
+    assert "servers" not in document(check, "")

@@ -27,6 +27,15 @@ provider = "tencent"
 access_key_id = "id"
 access_key_secret = { env = "SYNCD_TEST_NO_SUCH_SECRET" }
 enabled = false
+[servers.orders-db]
+engine = "mysql"
+host = "127.0.0.1"
+user = "syncd"
+[servers.retired-db]
+engine = "mysql"
+host = "127.0.0.1"
+user = "syncd"
+enabled = false
 [jobs.hosts]
 kind = "cloud"
 accounts = ["prod-aliyun"]
@@ -129,6 +138,13 @@ def shell(environ):
         (["sync", "hosts", ""], ["retention", "backup"]),
         (["sync", "hosts", "--account", ""], ["prod-aliyun"]),
         (["resources", "--account", "p"], ["prod-aliyun"]),
+        (["sync", "hosts", "--server", ""], ["orders-db"]),
+        (["trigger", "hosts", "--server", "o"], ["orders-db"]),
+        (["db"], ["db-accounts"]),
+        (["db-accounts", "--server", ""], ["orders-db"]),
+        (["db-accounts", "--with", "su"], ["superuser"]),
+        (["sizes", "--server", "o"], ["orders-db"]),
+        (["sizes", "--period", "m"], ["month"]),
         (["runs", "--status", "fa"], ["failed"]),
         (["runs", "--sta"], ["--status"]),
         (["trigger", "hosts", "--priority", "u"], ["urgent"]),

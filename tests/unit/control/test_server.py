@@ -8,6 +8,7 @@ import socket
 import stat
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ from fake_daemon import RUN, FakeDaemon, serving
 from syncd.control import server as control_server
 from syncd.control.client import Client
 from syncd.errors import ConfigurationError, Conflict, Unreachable
-from syncd.model.queries import ResourceQuery, RunQuery
+from syncd.model.queries import (
+    DbAccountChangeQuery,
+    DbAccountQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+    SizeStatQuery,
+)
 from syncd.model.run import Selection
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -109,6 +117,13 @@ def test_who_asks_can_not_be_claimed_by_a_header(served):
         ("GET", "/changes?since=1d", None, 400, "datetime"),
         ("GET", "/resources?as_of=2026-01-01T00:00:00", None, 400, "timezone"),
         ("GET", "/resources?after=" + "[" * 50_000, None, 400, "after="),
+        ("GET", "/db-accounts?capabilities=superuser", None, 400, "capabilities="),
+        ("GET", '/db-accounts?capabilities=["root"]', None, 400, "allowed: superuser, grant"),
+        ("GET", '/db-accounts?after=["s"]', None, 400, "after="),
+        ("GET", "/db-account-changes?since=1d", None, 400, "datetime"),
+        ("GET", "/sizes?limit=0", None, 400, ">= 1"),
+        ("GET", "/size-stats", None, 400, "'period' is required; allowed: day, week"),
+        ("GET", "/size-stats?period=year", None, 400, "allowed: day, week, month, quarter"),
         ("GET", "/runs/zzz", None, 404, "not_found"),
         ("GET", "/runs/0189?wait=long", None, 400, "wait="),
         ("GET", "/runs/0189?wait=nan", None, 400, "wait="),
@@ -194,6 +209,18 @@ def test_queries_arrive_as_they_were_asked(served):
         assert daemon.reads.asked[-1] == query
     client.runs(RunQuery(job="a&b", status="failed"))
     assert daemon.reads.asked[-1] == RunQuery(job="a&b", status="failed")
+    since = datetime(2026, 3, 1, 12, 0, 0, 123, UTC)
+    asked = (
+        (client.db_accounts, DbAccountQuery()),
+        (client.db_accounts, DbAccountQuery("s", "a@%", ("grant", "superuser"), privileges=True,
+                                            after=("s", "a@'% é"), limit=3)),
+        (client.db_account_changes, DbAccountChangeQuery(since, "s", "a", ("locked",), 7)),
+        (client.sizes, SizeQuery("s", "d e&", 5)),
+        (client.size_stats, SizeStatQuery("week", "s", "d", 5)),
+    )  # fmt: skip
+    for ask_client, wanted in asked:
+        ask_client(wanted)
+        assert daemon.reads.asked[-1] == wanted
 
 
 def test_the_port_only_reads(served):
@@ -201,7 +228,7 @@ def test_the_port_only_reads(served):
     assert ask_port(server, "GET", "/api/jobs")[0] == 200
     assert ask_port(server, "GET", "/api/runs?limit=1")[0] == 200
     assert b"/metrics" in ask_port(server, "GET", "/")[2]
-    for target in ("/reload", "/jobs/hosts/run", "/runs/x/cancel", "/jobs", "/resources"):
+    for target in ("/reload", "/jobs/hosts/run", "/runs/x/cancel", "/jobs", "/resources", "/sizes"):
         assert ask_port(server, "POST", target)[0] == 404
     assert ask_port(server, "POST", "/api/jobs")[0] == 405
     assert ask_port(server, "DELETE", "/")[0] == 405

@@ -225,6 +225,20 @@ def test_the_sizes_of_the_inventory_are_replaced_as_a_whole(metrics):
     }
 
 
+def test_the_sizes_of_databases_are_replaced_as_a_whole(metrics):
+    metrics.set_database_sizes({("s", "shop"): 1 << 40, ("s", "gone"): 1})
+    metrics.set_database_sizes({("s", "shop"): 3, ("t", "shop"): 2})
+    found = {
+        key: value for key, value in samples(metrics).items() if key[0] == "syncd_db_size_bytes"
+    }
+    assert found == {
+        ("syncd_db_size_bytes", "shop", "s"): 3,
+        ("syncd_db_size_bytes", "shop", "t"): 2,
+    }
+    metrics.set_database_sizes({})
+    assert not [key for key in samples(metrics) if key[0] == "syncd_db_size_bytes"]
+
+
 def test_requests_to_clouds_and_statements_are_observed(metrics):
     metrics.observe_api("aliyun", "DescribeInstances", "success", 0.3)
     assert samples(metrics)["syncd_api_throttled_total", "DescribeInstances", "aliyun"] == 0

@@ -1,0 +1,128 @@
+"""`syncd sizes`: how large databases and servers are, and with `--period` how they grow."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, get_args
+
+import click
+
+from syncd.cli.cells import Cell, cell, size_cell
+from syncd.cli.names import SERVER, TEXT
+from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.session import reading
+from syncd.cli.settings import Settings
+from syncd.model.queries import Period, SizeQuery, SizeStatQuery
+
+Json = dict[str, Any]
+_TOP: Final = 20
+_TREND_STYLES: Final = {"growing": "yellow", "shrinking": "cyan"}
+
+
+@click.command
+@click.option("--server", type=SERVER, help="Only of this database server.")
+@click.option("--database", type=TEXT, metavar="DATABASE", help="Only databases of this name.")
+@click.option(
+    "--period",
+    type=click.Choice(get_args(Period)),
+    help="Show the statistics of the last whole one instead.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1, 10_000),
+    default=_TOP,
+    show_default=True,
+    help="So many databases, the largest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def sizes(
+    settings: Settings,
+    *,
+    server: str | None,
+    database: str | None,
+    period: Period | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """List the largest databases, and the servers, with their newest sizes.
+
+    A day, or with --period a first day, that is older than the newest of its server is marked (!).
+    """
+    with reading(settings) as reads:
+        if period is None:
+            found = reads.sizes(SizeQuery(server, database, top))
+        else:
+            found = reads.size_stats(SizeStatQuery(period, server, database, top))
+    if as_json:
+        print_json(found)
+        return
+    show = _print_sizes if period is None else _print_statistics
+    show(("server", "database"), found["databases"])
+    if found["servers"]:
+        print_line()
+        show(("server",), found["servers"])
+    if len(found["databases"]) == top:
+        tell(f"the largest {top} databases; there may be more: --top")
+
+
+def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
+    """Print what stands; servers with how many databases their sums are of."""
+    of_servers = "database" not in names
+    count = ["databases"] if of_servers else ["tables"]
+    headers = [*names, "size", "data", "index", "log", *count, "week", "as of"]
+    table = [
+        [
+            *(cell(row[name], "dim" if row.get("system") else "") for name in names),
+            *(size_cell(row[f"{part}_bytes"]) for part in ("size", "data", "index", "log")),
+            _count(row["database_count" if of_servers else "tables"]),
+            size_cell(_since(row["size_bytes"], row["week_before_bytes"]), signed=True),
+            _day(row["collected_on"], row["newest_on"]),
+        ]
+        for row in rows
+    ]
+    print_table(headers, table, "no databases")
+
+
+def _print_statistics(names: Sequence[str], rows: Iterable[Json]) -> None:
+    """Print how large each was in its last period, and how it grew."""
+    headers = [
+        *names, "from", "average", "least", "most", "change", "percent", "a day", "trend", "gaps",
+        "full on",
+    ]  # fmt: skip
+    table = [
+        [
+            *(cell(row[name]) for name in names),
+            _day(row["period_start"], row.get("newest_start", row["period_start"])),
+            size_cell(row["avg_bytes"]), size_cell(row["min_bytes"]), size_cell(row["max_bytes"]),
+            size_cell(row["change_bytes"], signed=True), _percent(row),
+            size_cell(row["growth_per_day"], signed=True),
+            cell(row["trend"], _TREND_STYLES.get(row["trend"], "")),
+            cell(row["gaps"], "yellow" if row["gaps"] else ""), cell(_text(row["forecast_on"])),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    print_table(headers, table, "no statistics")
+
+
+def _since(size: int | None, before: int | None) -> int | None:
+    return None if size is None or before is None else size - before
+
+
+def _count(number: int | None) -> Cell:
+    """Return a number that stands to the right also where there is none."""
+    return Cell(cell(number).text, right=True)
+
+
+def _percent(row: Mapping[str, Any]) -> Cell:
+    value = row["change_percent"]
+    return _count(None) if value is None else Cell(f"{value:+,.1f}%", right=True)
+
+
+def _day(day: object, newest: object) -> Cell:
+    """Return the day of a row, marked when there is none, or its server has a newer one."""
+    told = cell(_text(day))
+    return told if day and _text(day) == _text(newest) else Cell(f"! {told.text}", "yellow")
+
+
+def _text(day: object) -> str | None:
+    """Return a date, which a daemon tells as text, as text."""
+    return None if day is None else str(day)

@@ -1,0 +1,168 @@
+"""A session with a server: read-only, UTC, its dialect known, every step of it limited."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from syncd.context import CancelToken, Deadline, RunContext
+from syncd.engines.base import ServerAccess, ServerIdentity
+from syncd.engines.mysql.driver import Connection, unconnected
+from syncd.engines.mysql.failures import errors_mapped
+from syncd.engines.mysql.wire import Limit, dialled
+from syncd.errors import (
+    BadData,
+    ConfigurationError,
+    Interrupted,
+    Permission,
+    SyncdError,
+    TimedOut,
+)
+
+Row = tuple[Any, ...]
+
+_GRACE: Final = 5.0  # seconds for the server to end a statement by itself
+_LAST: Final = 1.0  # seconds to end a session that was broken off
+_OLDEST: Final = {"mysql": (5, 7), "mariadb": (10, 5)}
+_SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Which of the two answers: `engine` is mysql or mariadb, `version` such as (10, 11)."""
+
+    engine: str
+    version: tuple[int, int]
+
+    @property
+    def mariadb(self) -> bool:
+        """Tell whether it is MariaDB."""
+        return self.engine == "mariadb"
+
+    @property
+    def mysql8(self) -> bool:
+        """Tell whether it is MySQL 8 or later: with roles, and a data dictionary."""
+        return not self.mariadb and self.version >= (8, 0)
+
+
+class Session:
+    """An open connection; its methods raise the errors of `syncd.errors` alone."""
+
+    def __init__(
+        self, ctx: RunContext, access: ServerAccess, limit: Limit, connection: Connection
+    ) -> None:
+        self._ctx = ctx
+        self._access = access
+        self._limit = limit
+        self._connection = connection
+        self.identity, self.dialect = self._identify()
+        self._settle()
+
+    def rows(self, query: str, *parameters: object) -> list[Row]:
+        """Return all rows of a statement; `%s` in it stand for the parameters, quoted."""
+        self._limit.until = self._ctx.deadline.sooner(self._access.statement_timeout + _GRACE)
+        return self._rows(query, *parameters)
+
+    def _rows(self, query: str, *parameters: object) -> list[Row]:
+        with errors_mapped(self._limit), self._connection.cursor() as cursor:
+            cursor.execute(query, parameters or None)
+            return list(cursor.fetchall())
+
+    def _identify(self) -> tuple[ServerIdentity, Dialect]:
+        who = self._rows("SELECT version(), @@version_comment, current_user()")
+        version, comment, user = who[0]
+        dialect = _dialect(version, comment)
+        tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
+        return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
+
+    def _settle(self) -> None:
+        """Make the session what the rest relies on; settings of the configuration come first."""
+        for name, value in self._access.options.items():
+            self._option(name, value)
+        settings = {"time_zone": "'+00:00'", "sql_mode": "''", "sql_quote_show_create": "1"}
+        for name, value in (settings | self._statement_limit()).items():
+            self._rows(f"SET SESSION {name} = {value}")
+        self._rows("SET SESSION TRANSACTION READ ONLY")
+
+    def _option(self, name: str, value: str) -> None:
+        if not _SETTING.fullmatch(name):
+            raise ConfigurationError(f"options: {name!r} is no name of a system variable")
+        try:
+            if _NUMBER.fullmatch(value):
+                self._rows(f"SET SESSION {name} = {value}")
+            else:
+                self._rows(f"SET SESSION {name} = %s", value)
+        except (BadData, Permission) as error:
+            raise ConfigurationError(f"options: {name} can't be set: {error}") from error
+
+    def _statement_limit(self) -> dict[str, str]:
+        seconds = self._access.statement_timeout
+        if self.dialect.mariadb:
+            return {"max_statement_time": f"{seconds:.3f}"}
+        return {"max_execution_time": str(max(int(seconds * 1000), 1))}
+
+
+@contextmanager
+def connected(access: ServerAccess, ctx: RunContext) -> Iterator[Session]:
+    """Give a session, closed after the block.
+
+    Raises Network, Throttled, Authentication, Permission, TimedOut, BadData for a server that is
+    too old, ConfigurationError for options and files that can't be used, and what the run is
+    stopped with.
+    """
+    ctx.check()
+    password = (access.password() or "").encode()
+    limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
+    with _logged_in(access, password, limit) as connection:
+        try:
+            yield Session(ctx, access, limit, connection)
+        except (Interrupted, TimedOut):
+            if not connection.open:  # broken off while the server was at work
+                with suppress(SyncdError):
+                    _end(access, password, connection.thread_id())
+            raise
+
+
+@contextmanager
+def _logged_in(access: ServerAccess, password: bytes, limit: Limit) -> Iterator[Connection]:
+    connection = unconnected(access, password, limit)
+    with ExitStack() as stack:
+        with errors_mapped(limit):
+            sock = stack.enter_context(dialled(access.host, access.port, limit))
+            stack.callback(_close, connection, limit)
+            connection.connect(sock)
+        yield connection
+
+
+def _close(connection: Connection, limit: Limit) -> None:
+    """Say good-bye where that costs nothing."""
+    if connection.open and not limit.over:
+        connection.close()
+    else:
+        connection._force_close()
+
+
+def _end(access: ServerAccess, password: bytes, thread: int) -> None:
+    """End a session over another one: by itself it notices nothing until its statement is done."""
+    limit = Limit(Deadline.after(_LAST), CancelToken())
+    with _logged_in(access, password, limit) as connection, errors_mapped(limit):
+        connection.kill(thread)
+
+
+def _dialect(version: str, comment: str) -> Dialect:
+    """Tell MySQL and MariaDB apart, and whether they are recent enough.
+
+    MariaDB has its name in one of the two texts; versions read `8.4.3`, `26.10`,
+    `10.11.6-MariaDB`, `5.5.5-10.11.6-MariaDB` and `8.0.mysql_aurora.3.04.0`.
+    """
+    engine = "mariadb" if "mariadb" in f"{version} {comment}".lower() else "mysql"
+    found = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", version)
+    if found is None:
+        raise BadData(f"the server's version can't be read: {version[:40]}")
+    dialect = Dialect(engine, (int(found[1]), int(found[2])))
+    if dialect.version < _OLDEST[engine]:
+        name, oldest = ("MariaDB", "10.5") if dialect.mariadb else ("MySQL", "5.7")
+        raise BadData(f"{name} {version[:40]} is too old: {oldest} is the oldest that is read")
+    return dialect

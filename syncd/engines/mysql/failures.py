@@ -1,0 +1,124 @@
+"""What the errors of MySQL, MariaDB and their driver mean, in one line and without a secret.
+
+Numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, the client's
+https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html, and
+https://mariadb.com/docs/server/reference/error-codes for those of MariaDB.
+"""
+
+import ssl
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pymysql
+
+from syncd.engines.mysql.wire import Limit
+from syncd.errors import (
+    Authentication,
+    BadData,
+    Network,
+    Permission,
+    SyncdError,
+    Throttled,
+    TimedOut,
+)
+
+NO_SUCH_GRANT: Final = frozenset({1141, 1396, 1959, 3162, 3523})
+"""The account, or the role, does not exist."""
+
+_TEXT: Final = 300
+_CODES: Final[dict[type[SyncdError], frozenset[int]]] = {
+    # 1129: this host made too many failed connections; 1862, 1820: the password is expired
+    Authentication: frozenset(
+        {
+            1045,
+            1129,
+            1130,
+            1251,
+            1275,
+            1449,
+            1524,
+            1698,
+            1820,
+            1862,
+            3118,
+            3159,
+            3955,
+            4151,
+            2059,
+            2061,
+        }
+    ),
+    Permission: frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 4031}),
+    Throttled: frozenset({1040, 1041, 1203, 1226}),
+    # 1205: a lock was waited for too long
+    TimedOut: frozenset({1205, 1907, 1969, 3024, 3572}),
+    # 1317, 1927: somebody killed the statement, the connection
+    Network: frozenset(
+        {1042, 1043, 1053, 1077, 1079, 1081, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927}
+    ),
+}
+_CLIENT: Final = range(2000, 3000)
+
+# what the driver makes of an answer that is none of MySQL's
+_GARBAGE: Final = (struct.error, LookupError, ValueError, AttributeError, TypeError, AssertionError)
+
+
+@contextmanager
+def errors_mapped(limit: Limit) -> Iterator[None]:
+    """Raise what goes wrong in the block as an error of syncd, or what the run is stopped with."""
+    try:
+        yield
+    except (pymysql.Error, OSError, RuntimeError, *_GARBAGE) as error:
+        limit.cancel.check()
+        if limit.over or isinstance(error, TimeoutError):
+            raise TimedOut("the server gave no answer within the time limit") from error
+        raise mapped(error) from error
+
+
+def code_of(error: BaseException | None) -> int | None:
+    """Return the number of an error of the server or the driver, None where it has none."""
+    number = error.args[0] if isinstance(error, pymysql.Error) and error.args else None
+    return number if isinstance(number, int) else None
+
+
+def mapped(error: Exception) -> SyncdError:
+    """Return an error of syncd for one of the driver or the socket."""
+    if isinstance(error, RuntimeError):  # a package that PyMySQL wants for a plugin
+        return Authentication(f"the log-in can't be made: {_line(str(error))}")
+    if isinstance(error, pymysql.MySQLError):
+        return _of_server(error)
+    if isinstance(error, OSError):
+        return Network(_line(_system_text(error)))
+    return Network("what answers is no MySQL or MariaDB")
+
+
+def _of_server(error: pymysql.MySQLError) -> SyncdError:
+    number = code_of(error)
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, OSError):
+        return Network(_line(_system_text(cause)))
+    text = _line(" ".join(str(part) for part in error.args[1:] or error.args))
+    if number is None:
+        return (
+            Authentication(text) if "auth" in text else Network(text or "the connection is closed")
+        )
+    for kind, numbers in _CODES.items():
+        if number in numbers:
+            return kind(f"{text} ({number})")
+    if number < 1000 or number in _CLIENT:
+        return Network(text or "the connection is closed")
+    return BadData(f"{text} ({number})")
+
+
+def _system_text(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS: {error.reason or error}"
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_TEXT]

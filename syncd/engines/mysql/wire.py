@@ -1,0 +1,142 @@
+"""Sockets whose every step ends: with an answer, at the deadline, or when the run is cancelled.
+
+PyMySQL's own limits are those of one read, so a server that drips keeps it for ever. Here each
+step is given what is left of the time; the driver is handed a socket that is connected already.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from syncd.context import CancelToken, Deadline
+from syncd.errors import Network
+
+Address = tuple[int, int, int, str, Any]
+
+_SLICE: Final = 0.1  # seconds between looks at the token while a name is looked up
+_LEAST: Final = 0.001  # a limit of 0 would not wait at all
+
+
+class Limit:
+    """How long the next steps may take together; moved on from one statement to the next."""
+
+    def __init__(self, until: Deadline, cancel: CancelToken) -> None:
+        self.until = until
+        self.cancel = cancel
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the time has passed, give or take what a timer may be early."""
+        return self.until.remaining() <= 0.01
+
+    def check(self) -> None:
+        """Raise what the run is stopped with, or TimeoutError once the time has passed."""
+        self.cancel.check()
+        if self.until.remaining() <= 0:
+            raise TimeoutError("the time limit passed")
+
+    def left(self) -> float:
+        """Return the seconds that the next step may take, above 0."""
+        self.check()
+        return max(self.until.remaining(), _LEAST)
+
+
+class TimedSocket(socket.socket):
+    """A socket whose steps share one limit; with TLS, too."""
+
+    limit: Limit
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed through
+        """Receive, within the time that is left."""
+        self.settimeout(self.limit.left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
+        """Send, within the time that is left."""
+        self.settimeout(self.limit.left())
+        super().sendall(*args, **kwargs)
+
+
+def limit_tls(context: ssl.SSLContext, limit: Limit) -> None:
+    """Let the sockets of a context obey a limit; the handshake has what is left when it begins."""
+    context.sslsocket_class = type("TimedTls", (TimedSocket, ssl.SSLSocket), {"limit": limit})
+
+
+@contextmanager
+def dialled(host: str, port: int, limit: Limit) -> Iterator[TimedSocket]:
+    """Give a connected socket, shut down when the run is cancelled inside the block.
+
+    A host that begins with "/" is a Unix socket. Raises OSError, TimeoutError among it, Network
+    for a name that can't be resolved, and what the run is stopped with.
+    """
+    dialled = _connect_any(_addresses(host, port, limit), limit)
+    # TLS takes the socket itself apart: what wakes its reader is a copy
+    with dialled, dialled.dup() as copy, limit.cancel.watch(lambda: _shut(copy)):
+        yield dialled
+
+
+def _shut(sock: socket.socket) -> None:
+    with suppress(OSError):  # not connected yet, or not any more
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _connect_any(addresses: Sequence[Address], limit: Limit) -> TimedSocket:
+    """Connect to the first address that answers; each is given its share of the time."""
+    failure: OSError = OSError("the name of the host has no address")
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        try:
+            return _connect(address, limit, limit.left() / left)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _connect(address: Address, limit: Limit, seconds: float) -> TimedSocket:
+    family, kind, protocol, _, place = address
+    made = TimedSocket(family, kind, protocol)
+    made.limit = limit
+    try:
+        made.settimeout(max(seconds, _LEAST))
+        with limit.cancel.watch(lambda: _shut(made)):
+            made.connect(place)
+        if family != socket.AF_UNIX:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _addresses(host: str, port: int, limit: Limit) -> Sequence[Address]:
+    """Return where a host is; the resolver knows no limit, so it gets a thread of its own."""
+    if host.startswith("/"):
+        return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", host)]
+    with suppress(socket.gaierror):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    answers: SimpleQueue[Sequence[Address] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="syncd-dns", daemon=True).start()
+    return _await(answers, limit)
+
+
+def _await(
+    answers: "SimpleQueue[Sequence[Address] | Exception]", limit: Limit
+) -> Sequence[Address]:
+    """Wait for the resolver's thread; one that comes too late ends unheard."""
+    while True:
+        with suppress(Empty):
+            answer = answers.get(timeout=min(_SLICE, limit.left()))
+            if isinstance(answer, Exception):
+                raise Network("the name of the host can't be resolved") from answer
+            return answer

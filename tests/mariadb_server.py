@@ -1,0 +1,175 @@
+"""A MariaDB of the tests' own: new files, a free port, nothing of one that the machine has."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+HOST = "127.0.0.1"
+SECONDS = 60.0
+"""How long a start or a stop may take."""
+
+_SMALL = {
+    "innodb-buffer-pool-size": "24M",
+    "innodb-log-file-size": "16M",
+    "innodb-flush-method": "nosync",
+    "innodb-flush-log-at-trx-commit": "0",
+    "innodb-doublewrite": "0",
+    "key-buffer-size": "1M",
+    "aria-pagecache-buffer-size": "8M",
+    "sync-frm": "0",
+    "skip-name-resolve": "1",
+    "character-set-server": "utf8mb4",
+}
+
+
+class MariaDbServer:
+    """A private server; `root` without a password may do everything, from this machine only."""
+
+    def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
+        self.data = directory / "data"
+        self.socket = str(directory / "mariadb.sock")
+        self.port = 0
+        self._log = directory / "mariadb.log"
+        self._options = _SMALL | dict(options or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the process of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Make the files when there are none, and start; a port that was taken is not insisted on.
+
+        Skips the test where MariaDB is not installed.
+        """
+        daemon = _program("mariadbd")
+        if not self.data.exists():
+            self._install()
+        for last in (False, False, True):
+            self.port = self.port or free_port()
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(self._command(daemon), stdout=log, stderr=log)
+            if self._answers():
+                return
+            self.port = 0
+            if last:
+                raise RuntimeError(f"MariaDB did not start:\n{self._log.read_text()[-4000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it, and wait until it has."""
+        if (process := self._process) is None:
+            return
+        self._process = None
+        process.send_signal(how)
+        try:
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.stop(signal.SIGKILL)
+
+    def connect(self, user: str = "root", password: str = "", **options: Any) -> Any:
+        """Return a connection of PyMySQL over the socket, each statement committed at once."""
+        return pymysql.connect(
+            unix_socket=self.socket, user=user, password=password, autocommit=True, **options
+        )
+
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Execute statements as root and return the rows of the last one."""
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def _install(self) -> None:
+        command = [
+            _program("mariadb-install-db"),
+            "--no-defaults",
+            *_as_user(),
+            f"--datadir={self.data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+            "--innodb-log-file-size=16M",
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+
+    def _command(self, daemon: str) -> list[str]:
+        options = {
+            "datadir": str(self.data),
+            "socket": self.socket,
+            "pid-file": f"{self.socket}.pid",
+            "bind-address": HOST,
+            "port": str(self.port),
+            **self._options,
+        }
+        told = [f"--{name}={value}" for name, value in options.items()]
+        return [daemon, "--no-defaults", *_as_user(), *told]
+
+    def _answers(self) -> bool:
+        """Wait until it takes connections; tell whether it did, rather than end or say nothing."""
+        assert self._process is not None
+        for _ in range(int(SECONDS / 0.02)):
+            try:
+                self._process.wait(0.02)
+            except subprocess.TimeoutExpired:
+                pass
+            else:
+                return False
+            if self._listens():
+                return True
+        self.kill()
+        return False
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(self.socket)
+            return True
+        return False
+
+
+@contextmanager
+def private_mariadb(options: Mapping[str, str] | None = None) -> Iterator[MariaDbServer]:
+    """Give a running server with new files, gone after the block; skips without MariaDB."""
+    directory = Path(tempfile.mkdtemp(prefix="syncd-mariadb-"))
+    server = MariaDbServer(directory, options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _program(name: str) -> str:
+    """Return the path of a program, which for an ordinary user may be beside his PATH."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/libexec")
+    if path is None:
+        pytest.skip(f"MariaDB is not installed: there is no {name}")
+    return path
+
+
+def _as_user() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
