@@ -1,6 +1,5 @@
 """Statistics of sizes whose numbers can be checked by hand, and what happens to them meanwhile."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -9,7 +8,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from dispatch_helpers import Bench, HandClock, spec
-from shared_bench import emptied, shared_bench
+from shared_bench import emptied, shared_bench, wait_for_lock
 
 from syncd.context import Clock
 from syncd.dispatch.planner import plan
@@ -246,19 +245,6 @@ def test_two_that_compute_the_same_at_once_write_it_once(bench):
         counts = list(three.map(lambda _: compute(bench, "day"), range(3)))
     assert sorted(each.added for each in counts) == [0, 0, 31]
     assert sorted(each.unchanged for each in counts) == [0, 31, 31]
-
-
-def wait_for_lock(tx):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        waiting = tx.execute(
-            """select count(*) from pg_stat_activity
-               where datname = current_database() and wait_event_type = 'Lock'"""
-        ).fetchone()
-        if waiting != (0,):
-            return
-        tx.execute("select pg_sleep(0.01)")
-    raise AssertionError("nobody waits")
 
 
 def test_a_sample_that_is_committed_meanwhile_is_in_the_next_ones(bench):
