@@ -47,12 +47,13 @@ TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 OURS: Final = {
     "postgresql": frozenset({
         "application_name", "client_encoding", "datestyle", "default_transaction_read_only",
-        "intervalstyle", "search_path", "statement_timeout", "timezone", "transaction_read_only",
+        "intervalstyle", "quote_all_identifiers", "search_path", "statement_timeout",
+        "timezone", "transaction_read_only",
     }),
     "mysql": frozenset({
         "autocommit", "character_set_client", "character_set_connection", "character_set_results",
         "information_schema_stats_expiry", "max_execution_time", "max_statement_time", "sql_mode",
-        "time_zone", "transaction_read_only", "tx_read_only",
+        "sql_quote_show_create", "time_zone", "transaction_read_only", "tx_read_only",
     }),
 }  # fmt: skip
 """Settings of a session that a reading depends on."""

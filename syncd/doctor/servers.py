@@ -3,7 +3,6 @@
 Nothing here changes anything: the sessions are read-only, and read what a run reads.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from syncd.doctor.finding import (
 from syncd.engines.base import ServerIdentity
 from syncd.errors import (
     Authentication,
+    BadData,
     ConfigurationError,
     Permission,
     SyncdError,
@@ -45,7 +45,6 @@ LIMIT: Final = 60.0
 """Seconds for reading and logging in before."""
 _SLOW: Final = 2.0  # seconds for a log-in
 _NAMES: Final = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
-_OLDEST: Final = {"postgresql": (12,), "mysql": (5, 7), "mariadb": (10, 5)}
 
 OfServer = Callable[[ServerCase], Iterator[Finding]]
 
@@ -74,22 +73,12 @@ def reachable(server: ServerCase) -> Iterator[Finding]:
 
 
 def judge_log_in(found: LogIn) -> Finding:
-    """Judge the version of a server, and how long it took to get in."""
+    """Judge how long it took to get in."""
     who = found.identity
     told = f"{_NAMES[who.engine]} {who.version} takes {who.user} in {span(found.seconds)}"
-    oldest = _OLDEST[who.engine]
-    if _version(who.version)[: len(oldest)] < oldest:
-        least = ".".join(map(str, oldest))
-        advice = f"take it out, or upgrade it: syncd reads {_NAMES[who.engine]} {least} and later"
-        return failed(told, advice)
     slow = found.seconds > _SLOW
     advice = "see the network's way to it, its load, and its look-up of our name"
     return warning(told, advice) if slow else ok(told)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with."""
-    return tuple(map(int, re.findall(r"\d+", text.partition("-")[0].partition(" ")[0])))
 
 
 def refusal(error: SyncdError, name: str) -> Finding:
@@ -110,6 +99,11 @@ def refusal(error: SyncdError, name: str) -> Finding:
             )
         case Permission():
             advice = "let the user connect to it: docs/fleet.md has the statements"
+        case BadData():
+            advice = (
+                f"see engine in {table}; syncd reads PostgreSQL 12, MySQL 5.7, MariaDB 10.5 and"
+                " later ones"
+            )
         case Throttled():
             return warning(told, "it has no connection left: see its max_connections")
         case _:
@@ -208,6 +202,7 @@ def judge_sizes(name: str, who: ServerIdentity, reading: SizeReading, *, tables:
     """Judge a reading of sizes by what it lacks."""
     total = sum(database.size_bytes for database in reading.databases)
     told = f"{many(len(reading.databases), 'database')} of {size(total)}"
+    told += "" if reading.log_bytes is not None else ", its logs not seen"
     unread = [(f"database {database}", error) for database, error in reading.unread]
     databases = [database for database, _ in reading.unread] if tables else []
     return _judge_unread(told, unread, Lacking(name, grants.statements(who, "db_sizes", databases)))

@@ -40,7 +40,9 @@ READING = AccountReading(
         DbAccount("readers", "role", False, {}, (), ()),
     ),
 )  # fmt: skip
-SIZES = SizeReading("postgresql", (DatabaseSize("shop", 3 * 2**30), DatabaseSize("b", 2**30)))
+SIZES = SizeReading(
+    "postgresql", (DatabaseSize("shop", 3 * 2**30), DatabaseSize("b", 2**30)), log_bytes=1
+)
 
 
 class FakeEngine:
@@ -85,21 +87,10 @@ def judged(check, **answers: object) -> Finding:
     return finding
 
 
-@pytest.mark.parametrize(
-    ("engine", "version", "state"),
-    [
-        ("postgresql", "18.1 (Debian 18.1-1)", "ok"), ("postgresql", "12.0", "ok"),
-        ("postgresql", "11.22", "failed"), ("postgresql", "19beta1", "ok"),
-        ("mariadb", "10.11.14-MariaDB-0+deb12u2", "ok"), ("mariadb", "10.5.1", "ok"),
-        ("mariadb", "10.4.99-MariaDB", "failed"), ("mariadb", "12.1.2-MariaDB", "ok"),
-        ("mysql", "8.0.40", "ok"), ("mysql", "5.7.44-log", "ok"), ("mysql", "5.6.51", "failed"),
-        ("mysql", "26.10", "ok"),
-    ],
-)  # fmt: skip
-def test_versions_that_are_read(engine, version, state):
-    finding = servers.judge_log_in(LogIn(ServerIdentity(engine, version, "me", None), 0.02))
-    assert finding.state == state, finding
-    assert version in finding.found
+def test_who_answers_is_told():
+    (finding,) = servers.reachable(server_case(identify=MARIADB))
+    assert finding.state == "ok"
+    assert finding.found.startswith("MariaDB 10.11.14-MariaDB-0+deb12u2 takes it's@10.0.% in ")
 
 
 def test_a_slow_log_in_is_told():
@@ -115,6 +106,7 @@ def test_a_slow_log_in_is_told():
         (Network("SSL error: certificate verify failed"), "failed", "see tls, tls_ca"),
         (Network("connection refused"), "failed", "see host and port in [servers.db]"),
         (TimedOut("no answer within 5 s"), "failed", "see host and port in [servers.db]"),
+        (BadData("PostgreSQL 11 is too old"), "failed", "syncd reads PostgreSQL 12"),
         (Throttled("too many connections"), "warning", "see its max_connections"),
         (Permission("no CONNECT"), "failed", "docs/fleet.md"),
     ],
@@ -156,6 +148,8 @@ def test_readings_are_told_in_short():
         "2 users and 1 role, 1 of them superusers, with 2 privileges, in "
     )
     assert sizes.found.startswith("2 databases of 4.0 GiB, in ")
+    blind = judged(servers.sizes, sizes=replace(SIZES, log_bytes=None))
+    assert (blind.state, "its logs not seen" in blind.found) == ("ok", True)
 
 
 def test_what_is_denied_brings_the_statements_that_grant_it():
