@@ -14,6 +14,7 @@ import pytest
 from daemon_helpers import Site, site
 from debian_postgres import PrivateServer, private_server
 from doctor_report import doctor, found
+from mariadb_server import MariaDbServer, private_mariadb
 from psycopg.rows import dict_row
 from toml_text import toml
 
@@ -133,6 +134,48 @@ def test_the_statements_of_the_page_grant_it_all(server, user) -> None:
     assert {each.table for each in sizes.tables if each.database == "shop"} == {
         "orders", "customers",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDbServer]:
+    """Give a MariaDB with the page's user, who may do nothing yet, and tables of two kinds."""
+    with private_mariadb() as made:
+        made.execute(
+            "create database shop",
+            "create table shop.orders (id int)",
+            "create table shop.old (id int) engine=MyISAM",
+            here(statements("mysql")[0]),
+        )
+        yield made
+
+
+def here(statement: str) -> str:
+    """Return a statement for a user of this machine, whose server has no certificate."""
+    return statement.replace("10.0.0.9", "127.0.0.1").replace("REQUIRE SSL ", "")
+
+
+def test_the_rights_of_the_page_are_those_that_the_doctor_asks_for(mariadb, migrated_dsn) -> None:
+    login = {
+        "engine": "mysql", "host": "127.0.0.1", "port": mariadb.port, "user": "syncd",
+        "password": LONG,
+    }  # fmt: skip
+    with site(migrated_dsn) as place:
+        configure(place, shop=login)
+        report = doctor(place, "--server", "shop", status=1)
+        reachable = found(report, "servers.reachable", "shop")
+        assert (reachable["state"], "MariaDB 10." in reachable["found"]) == ("ok", True)
+        for name in ("servers.accounts", "servers.sizes"):
+            assert found(report, name)["state"] == "failed"
+        (lacking,) = report["grants"]
+        granted = [here(each) for each in statements("mysql")[1:]]
+        assert sorted(lacking["statements"]) == sorted(f"{each};" for each in granted)
+        mariadb.execute(*granted)
+        report = doctor(place, "--server", "shop", status=0)
+        sizes = found(report, "servers.sizes")
+        assert (sizes["state"], found(report, "servers.accounts")["state"]) == ("ok", "ok")
+        assert "logs" not in sizes["found"]
+        count = mariadb.execute("select count(*) from information_schema.schemata")[0][0]
+        assert sizes["found"].startswith(f"{count} databases of ")
 
 
 def test_a_server_that_does_not_let_us_in_is_told_once(server, migrated_dsn) -> None:
