@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from daemon_helpers import Site, site
+from daemon_helpers import Site, site, until
 from debian_postgres import PrivateServer, private_server
 from doctor_report import doctor, found
 from mariadb_server import MariaDbServer, private_mariadb
@@ -20,6 +20,7 @@ from toml_text import toml
 
 from syncd.doctor import servers
 from syncd.engines.registry import build
+from syncd.model.run import Selection
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()
 QUESTIONS = dict(
@@ -34,7 +35,7 @@ NAMES = [
 LONG = "a long one"
 JOBS = {
     "db-accounts": {"kind": "db_accounts"},
-    "db-sizes": {"kind": "db_sizes"},
+    "db-sizes": {"kind": "db_sizes", "retries": []},
     "size-rollups": {"kind": "size_rollups"},
     "retention": {"enabled": False},
 }
@@ -197,6 +198,20 @@ def test_a_server_that_does_not_let_us_in_is_told_once(server, migrated_dsn) -> 
         assert "see host and port" in found(report, "servers.reachable", "closed")["advice"]
         offline = doctor(place, "--offline", "--server", "closed", status=0)
         assert {row["found"] for row in offline["checks"]} == {"not asked, for --offline"}
+
+
+def test_a_server_that_changes_is_used_by_the_next_run_of_a_job_that_did_not(
+    server, user, migrated_dsn
+) -> None:
+    with site(migrated_dsn) as place:
+        configure(place, db=table(server, host="127.0.0.2", port=1))
+        place.up()
+        for outcome in ("failed", "success"):
+            run = place.client.trigger("db-sizes", Selection(), "me")
+            until(lambda run=run: place.client.wait(run, 5), 30, "the run's end")
+            assert [row["status"] for row in place.runs("id = %s", run)] == [outcome]
+            configure(place, db=table(server, exclude_databases=["shop"]))
+            assert place.client.reload("me") == []
 
 
 def test_an_unknown_server_is_refused(server, dsn) -> None:
