@@ -36,9 +36,14 @@ select syncd.make_size_partitions(current_date - 95, current_date);
 insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
 select 'postgresql', datname, d, d, (size * (1 - 0.004 * (current_date - d::date)))::bigint
 from (select datname, pg_database_size(oid) as size from pg_database
-      where datname in ('shop', 'billing')) known,
+      where datallowconn and datname <> 'syncd') known,
      generate_series(current_date - 95, current_date - 1, interval '1 day') d
 where d::date not in (current_date - 40, current_date - 41)
+on conflict do nothing;
+insert into syncd.server_size (server, collected_on, collected_at, size_bytes, database_count)
+select server, collected_on, min(collected_at), sum(size_bytes), count(*) from syncd.db_size
+where server = 'postgresql' and collected_on < current_date
+group by server, collected_on
 on conflict do nothing;
 """
 """Three months of sizes that never were, two days missing, for the statistics to have a past."""

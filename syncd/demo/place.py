@@ -69,6 +69,7 @@ host = {host}
 user = "{user}"
 exclude_databases = ["syncd"]  # the store itself
 connect_timeout = "2s"
+capacity = "100MiB"
 """
 _FLEET_JOBS: Final = """
 [jobs.db-accounts]
