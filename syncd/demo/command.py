@@ -26,6 +26,7 @@ from syncd.errors import StoreError, SyncdError, Unreachable
 _TURN: Final = 0.5  # seconds between two looks
 _START: Final = 90.0  # seconds that the daemon may take until it is ready
 _ANSWER: Final = 5.0
+_RELOAD: Final = 30.0
 _HOSTS: Final = 40  # in each region at the beginning
 
 
@@ -69,7 +70,7 @@ def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
         child = stack.enter_context(Child(place))
         client = Client(place.socket, _ANSWER)
         churn = stack.enter_context(Churn(emulator, seed, lambda: _approve(client)))
-        fleet = stack.enter_context(Fleet(place, client, mariadb))
+        fleet = stack.enter_context(Fleet(place, Client(place.socket, _RELOAD), mariadb))
         if _await_ready(stage, child):
             _introduce(view, place)
             churn.start()

@@ -10,6 +10,7 @@ from syncd.errors import StoreError
 from syncd.store.embedded.binaries import find_binaries
 
 _PATIENCE: Final = 30.0  # seconds for a script
+_KEPT_OUT: Final = ("PG", "MYSQL_", "MARIADB_")
 
 
 def psql() -> str:
@@ -27,7 +28,7 @@ def execute(client: Sequence[str], script: str) -> None:
 
     Nothing of the environment makes them go elsewhere.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}
     try:
         done = subprocess.run(  # noqa: S603 - a client of our choice
             client, input=script, capture_output=True, text=True, timeout=_PATIENCE, check=False,
