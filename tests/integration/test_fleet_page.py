@@ -179,11 +179,15 @@ def test_the_rights_of_the_page_are_those_that_the_doctor_asks_for(mariadb, migr
         assert sizes["found"].startswith(f"{count} databases of ")
 
 
-def test_a_server_that_does_not_let_us_in_is_told_once(server, migrated_dsn) -> None:
+def test_a_server_that_does_not_let_us_in_is_told_once(server, mariadb, migrated_dsn) -> None:
     with site(migrated_dsn) as place:
         refusing = table(server, user="nobody")
         closed = table(server, host="127.0.0.2", port=1)
-        configure(place, refusing=refusing, closed=closed, off=table(server, enabled=False))
+        bare = {
+            "bare": table(server, tls="require"),
+            "bare-mariadb": table(server, engine="mysql", port=mariadb.port, tls="require"),
+        }
+        configure(place, refusing=refusing, closed=closed, off=table(server, enabled=False), **bare)
         report = doctor(place, status=1)
         states = {
             (row["name"].partition(".")[2], row["subject"]): row["state"]
@@ -192,10 +196,12 @@ def test_a_server_that_does_not_let_us_in_is_told_once(server, migrated_dsn) -> 
         assert states == {
             (check, name): "failed" if check == "reachable" else "skipped"
             for check in ("reachable", "tls", "accounts", "sizes")
-            for name in ("refusing", "closed")
+            for name in ("refusing", "closed", "bare", "bare-mariadb")
         }
         assert "see user and password" in found(report, "servers.reachable", "refusing")["advice"]
         assert "see host and port" in found(report, "servers.reachable", "closed")["advice"]
+        for name in ("bare", "bare-mariadb"):
+            assert "see tls" in found(report, "servers.reachable", name)["advice"]
         offline = doctor(place, "--offline", "--server", "closed", status=0)
         assert {row["found"] for row in offline["checks"]} == {"not asked, for --offline"}
 
