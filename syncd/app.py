@@ -122,13 +122,22 @@ def local_store(config: Config) -> Iterator[Store]:
 
 
 def examine(
-    config: Config, file: Path, silence: Finding, accounts: Sequence[str], *, offline: bool
+    config: Config,
+    file: Path,
+    silence: Finding,
+    accounts: Sequence[str],
+    servers: Sequence[str],
+    *,
+    offline: bool,
 ) -> Json:
     """Make every check there is in this process, since no daemon does; `silence` says why.
 
-    Raises NotFound for an account that is not there.
+    Raises NotFound for an account or a server that is not there.
     """
-    make = checkup.case(config, file, silence=silence, accounts=accounts, offline=offline)
+    only = examination.groups(accounts, servers)
+    make = checkup.case(
+        config, file, silence=silence, accounts=accounts, servers=servers, offline=offline
+    )
     with ExitStack() as stack:
         try:
             _check_opens(config)
@@ -139,8 +148,8 @@ def examine(
             def refuse() -> Store:
                 raise failed
 
-            return examination.examine(make(refuse), accounts)
-        return examination.examine(make(lambda: store), accounts)
+            return examination.examine(make(refuse), only)
+        return examination.examine(make(lambda: store), only)
 
 
 def _check_opens(config: Config) -> None:
@@ -300,10 +309,13 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         config: Config,
         daemon: Json,
         accounts: Sequence[str],
+        servers: Sequence[str],
         offline: bool,  # noqa: FBT001
     ) -> Json:
-        make = checkup.case(config, file, daemon=daemon, accounts=accounts, offline=offline)
-        return examination.examine(make(lambda: store), accounts)
+        make = checkup.case(
+            config, file, daemon=daemon, accounts=accounts, servers=servers, offline=offline
+        )
+        return examination.examine(make(lambda: store), examination.groups(accounts, servers))
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:
         operations = Operations(daemon, store, health, clock, examine_inside)

@@ -10,9 +10,11 @@ from syncd import assembly
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.doctor import files
-from syncd.doctor.case import CALL_LIMIT, Case, Json, account_cases, records_of
+from syncd.doctor.case import CALL_LIMIT, Case, Json, account_cases, records_of, server_cases
 from syncd.doctor.finding import Finding
 from syncd.doctor.side_by_side import Once
+from syncd.engines import registry as engines
+from syncd.engines.base import Engine
 from syncd.errors import NotFound
 from syncd.http_client import HttpClient
 from syncd.providers import registry as providers
@@ -32,16 +34,20 @@ def case(
     daemon: Json | None = None,
     silence: Finding | None = None,
     accounts: Sequence[str] = (),
+    servers: Sequence[str] = (),
     offline: bool = False,
 ) -> Callable[[Callable[[], Store]], Case]:
     """Return what makes the case of a configuration, once it is known how the store is opened.
 
     The files are looked at now, since who opens the store may become another user. Raises NotFound
-    for an account that is not there.
+    for an account or a server that is not there.
     """
-    for name in accounts:
-        if name not in config.accounts or not config.accounts[name].enabled:
-            raise NotFound(f"there is no enabled account {name!r}")
+    for kind, names, known in (
+        ("account", accounts, config.accounts), ("server", servers, config.servers)
+    ):  # fmt: skip
+        for name in names:
+            if name not in known or not known[name].enabled:
+                raise NotFound(f"there is no enabled {kind} {name!r}")
     found, user = files.measure(config), files.service_user(Path(config.daemon.state_dir))
 
     def make(open_store: Callable[[], Store]) -> Case:
@@ -57,6 +63,7 @@ def case(
             store=facts,
             records=Once(lambda: records_of(open_store, facts)),
             accounts=account_cases(config, accounts, partial(_provider, config)),
+            servers=server_cases(config, servers, partial(_engine, config)),
             offline=offline,
         )
 
@@ -69,3 +76,7 @@ def _provider(config: Config, name: str, observe: ApiObserver) -> Provider:
     key_id = secrets.resolve(account.access_key_id).get_secret_value()
     access = assembly.access_of(name, account, key_id, CALL_LIMIT)
     return providers.build(access, HttpClient(account.proxy), patience=_PATIENCE, observe=observe)
+
+
+def _engine(config: Config, name: str) -> Engine:
+    return engines.build(assembly.server_access(name, config.server(name)))

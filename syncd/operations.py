@@ -20,8 +20,9 @@ from syncd.store import views
 from syncd.store.database import Store
 from syncd.telemetry.health import Health
 
-Examine = Callable[[Config, Json, Sequence[str], bool], Json]
-"""Makes the checks: of a configuration, what the daemon says of itself, accounts, offline."""
+Examine = Callable[[Config, Json, Sequence[str], Sequence[str], bool], Json]
+"""Makes the checks: of a configuration, what the daemon says of itself, accounts, servers and
+whether nothing is asked over the network."""
 
 
 class Operations:
@@ -107,7 +108,9 @@ class Operations:
         """Let the guarded deletions of a job go in its next run."""
         return self._daemon.dispatch.approve(job, by)
 
-    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+    def examine(
+        self, accounts: Sequence[str], servers: Sequence[str], version: str, *, offline: bool
+    ) -> Json:
         """Make every check there is, one examination at a time."""
         if not self._examining.acquire(blocking=False):
             raise Conflict("another examination is under way")
@@ -122,7 +125,7 @@ class Operations:
                 "watchdog_interval": daemon.notifier.watchdog_interval,
                 "command": version,
             }
-            return self._examine(daemon.config, told, accounts, offline)
+            return self._examine(daemon.config, told, accounts, servers, offline)
         finally:
             self._examining.release()
 

@@ -199,8 +199,10 @@ class FakeCommands:
         self._note("approve", job, by)
         return 12
 
-    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
-        self._note("examine", tuple(accounts), version, offline)
+    def examine(
+        self, accounts: Sequence[str], servers: Sequence[str], version: str, *, offline: bool
+    ) -> Json:
+        self._note("examine", tuple(accounts), tuple(servers), version, offline)
         return self.report
 
     def reload(self, by: str) -> Sequence[str]:

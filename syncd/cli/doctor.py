@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import click
 
 from syncd import __version__
 from syncd.cli.cells import Cell, cell
-from syncd.cli.names import TEXT
+from syncd.cli.names import ACCOUNT, SERVER
 from syncd.cli.screen import print_json, print_line, print_table
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
@@ -27,19 +28,31 @@ _VALID: Final = "configuration.valid"
 
 @click.command
 @click.option(
-    "--account", "accounts", type=TEXT, multiple=True,
+    "--account", "accounts", type=ACCOUNT, multiple=True,
     help="Only the checks of this account; may be repeated.",
 )  # fmt: skip
-@click.option("--offline", is_flag=True, help="Ask no cloud.")
+@click.option(
+    "--server", "servers", type=SERVER, multiple=True,
+    help="Only the checks of this database server; may be repeated.",
+)  # fmt: skip
+@click.option("--offline", is_flag=True, help="Ask no cloud and no database server.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def doctor(ctx: click.Context, *, accounts: tuple[str, ...], offline: bool, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context,
+    *,
+    accounts: tuple[str, ...],
+    servers: tuple[str, ...],
+    offline: bool,
+    as_json: bool,
+) -> None:
     """Make every check there is, and tell what to do about what is not well.
 
     The daemon makes them where one answers, since it has the credentials of its unit. Exit status:
     0 when nothing failed, 1 when something did, 78 when the configuration can't be used.
     """
-    report = _examined(ctx.obj, accounts, offline=offline, as_json=as_json)
+    asked = Asked(accounts, servers, offline, as_json)
+    report = _examined(ctx.obj, asked)
     if as_json:
         print_json(report)
     else:
@@ -49,7 +62,17 @@ def doctor(ctx: click.Context, *, accounts: tuple[str, ...], offline: bool, as_j
     ctx.exit(CONFIGURATION if broken else failed)
 
 
-def _examined(settings: Settings, accounts: Sequence[str], *, offline: bool, as_json: bool) -> Json:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be looked at, and how it is to be told."""
+
+    accounts: Sequence[str]
+    servers: Sequence[str]
+    offline: bool
+    as_json: bool
+
+
+def _examined(settings: Settings, asked: Asked) -> Json:
     """Return the report, of the daemon or made here."""
     client = Client(settings.socket, _PATIENCE)
     try:
@@ -58,10 +81,10 @@ def _examined(settings: Settings, accounts: Sequence[str], *, offline: bool, as_
         silence = Finding(
             "warning", str(error), "systemctl restart syncd, or --config with its file"
         )
-        return _made_here(settings, accounts, silence, offline=offline, as_json=as_json)
+        return _made_here(settings, asked, silence)
     try:
         client.scheduler()  # answers at once, or something is wrong
-        return client.examine(accounts, __version__, offline=offline)
+        return client.examine(asked.accounts, asked.servers, __version__, offline=asked.offline)
     except Unreachable as error:
         silence = Finding("failed", str(error), "it hangs: systemctl restart syncd")
     except NotFound as error:
@@ -69,12 +92,10 @@ def _examined(settings: Settings, accounts: Sequence[str], *, offline: bool, as_
             raise
         found = "the daemon is of a version that can't be asked for its checks"
         silence = Finding("warning", found, "systemctl restart syncd, so that the new one runs")
-    return _made_here(settings, accounts, silence, offline=offline, as_json=as_json)
+    return _made_here(settings, asked, silence)
 
 
-def _made_here(
-    settings: Settings, accounts: Sequence[str], silence: Finding, *, offline: bool, as_json: bool
-) -> Json:
+def _made_here(settings: Settings, asked: Asked, silence: Finding) -> Json:
     """Make the checks in this process; raises ConfigInvalid with all problems."""
     from syncd import app
     from syncd.config import secrets
@@ -84,12 +105,14 @@ def _made_here(
     try:
         config = settings.config
     except ConfigInvalid as error:
-        if as_json:
+        if asked.as_json:
             print_json(_broken(error))
         raise
     with Path(os.devnull).open("w") as nowhere:  # the checks tell what the log would
         configure("auto", "info", secrets.known, nowhere)
-        return app.examine(config, settings.file, silence, accounts, offline=offline)
+        return app.examine(
+            config, settings.file, silence, asked.accounts, asked.servers, offline=asked.offline
+        )
 
 
 def _broken(error: Any) -> Json:  # noqa: ANN401 - ConfigInvalid, imported late
@@ -112,7 +135,7 @@ def _folded(checks: Sequence[Json]) -> list[Json]:
 
 
 def _print(report: Json) -> None:
-    """Print a line for each finding, what to do below it, and the policies whole."""
+    """Print a line for each finding, and below them what is to be pasted elsewhere, whole."""
     rows = [
         [
             Cell(check["state"], _STYLES.get(check["state"], "")),
@@ -127,6 +150,11 @@ def _print(report: Json) -> None:
         print_line(Cell(""))
         print_line(Cell("Policy for account "), cell(each["account"], "bold"), Cell(":"))
         print_line(cell(each["policy"]))
+    for each in report.get("grants", ()):  # a daemon of a version before has none
+        print_line(Cell(""))
+        print_line(Cell("Statements for server "), cell(each["server"], "bold"), Cell(":"))
+        for statement in each["statements"]:
+            print_line(cell(statement))
     counts = [
         f"{count} {state}"
         for state in _STYLES

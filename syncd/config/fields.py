@@ -17,7 +17,7 @@ from pydantic import PlainSerializer, PlainValidator
 from syncd.config.durations import parse_duration
 from syncd.config.secrets import Secret, parse_secret
 from syncd.config.sizes import parse_size
-from syncd.config.spelling import hint
+from syncd.config.spelling import hint, quoted
 from syncd.triggers.calendars import Calendar
 from syncd.triggers.windows import Windows
 
@@ -27,7 +27,10 @@ NAME_RULE: Final = (
 )
 SOCKET_PATH_BYTES: Final = 107  # sun_path of unix(7), less its NUL
 
-_HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]+)?")
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?",
+    re.IGNORECASE | re.ASCII,
+)
 _OPTION: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", re.ASCII)
 _REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 
@@ -71,6 +74,13 @@ def _positive(value: object) -> timedelta:
     if not duration:
         raise ValueError("must be longer than 0s")
     return duration
+
+
+def _positive_size(value: object) -> int:
+    size = parse_size(value)
+    if not size:
+        raise ValueError("must be more than 0B")
+    return size
 
 
 def _label(value: object) -> str:
@@ -177,18 +187,37 @@ def _regions(value: object) -> object:
 
 
 def _server_host(value: object) -> str:
+    """Take a name, an address or a path as it is; a port, a user or brackets are none of them."""
     host = _text(value)
-    path = host.startswith("/") and host.isprintable()
-    if not path and not _HOST.fullmatch(host):
-        raise ValueError("must be a host name, an IP address, or the absolute path of a socket")
+    if host.startswith("/"):
+        return str(_socket_path(host))
+    numbers = host.replace(".", "").isdecimal()  # 10.0.0.256 is a name to no resolver
+    if not (_is_address(host) if numbers or ":" in host else _HOST.fullmatch(host)):
+        raise ValueError(
+            "must be a host name, an IP address without brackets and port, or the absolute path"
+            " of a socket"
+        )
     return host
 
 
-def _database_name(value: object) -> str:
-    text = _text(value)
-    if not 1 <= len(text) <= 128 or "\0" in text:
-        raise ValueError("must be the name of a database")
-    return text
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return text.isascii() and text.isprintable()
+
+
+def _name_in_server(of: str) -> Callable[[object], str]:
+    """Return a validator of a name that a database server gave."""
+
+    def check(value: object) -> str:
+        text = _text(value)
+        if not 1 <= len(text) <= 128 or "\0" in text:
+            raise ValueError(f"must be the name of a {of}")
+        return text
+
+    return check
 
 
 def _options(value: object) -> dict[str, str]:
@@ -196,7 +225,7 @@ def _options(value: object) -> dict[str, str]:
         raise ValueError('must be a table, such as { work_mem = "64MB" }')  # noqa: TRY004
     for name, setting in value.items():
         if not _OPTION.fullmatch(name):
-            raise ValueError(f'"{name}" is not the name of a setting')
+            raise ValueError(f"{quoted(name)} is not the name of a setting")
         if not isinstance(setting, str) or not setting.isprintable():
             raise ValueError(f"{name} must be a printable string")
     return dict(value)
@@ -217,7 +246,7 @@ def _servers(value: object) -> object:
         return value
     if isinstance(value, dict) and set(value) == {"tags"}:
         return ByTags(_distinct(_list_of(_name, least=1)(value["tags"])))
-    if isinstance(value, str | dict):
+    if not isinstance(value, list | tuple):
         raise ValueError('must be "all", a list of names, or { tags = ["..."] }')  # noqa: TRY004
     return _distinct(_list_of(_name, least=1)(value))
 
@@ -227,6 +256,7 @@ Label = Annotated[str, PlainValidator(_label)]
 Duration = Annotated[timedelta, PlainValidator(parse_duration)]
 PositiveDuration = Annotated[timedelta, PlainValidator(_positive)]
 Size = Annotated[int, PlainValidator(parse_size)]
+PositiveSize = Annotated[int, PlainValidator(_positive_size)]
 WeekWindows = Annotated[Windows, PlainValidator(_windows)]
 DatesFile = Annotated[Calendar, PlainValidator(_calendar)]
 Ladder = Annotated[tuple[timedelta, ...], PlainValidator(_list_of(_positive, most=20))]
@@ -246,8 +276,11 @@ Names = Annotated[
 
 Tags = Annotated[tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_name)(value)))]
 ServerHost = Annotated[str, PlainValidator(_server_host)]
+UserName = Annotated[str, PlainValidator(_name_in_server("user"))]
+DatabaseName = Annotated[str, PlainValidator(_name_in_server("database"))]
 DatabaseNames = Annotated[
-    tuple[str, ...], PlainValidator(lambda value: _distinct(_list_of(_database_name)(value)))
+    tuple[str, ...],
+    PlainValidator(lambda value: _distinct(_list_of(_name_in_server("database"))(value))),
 ]
 SessionOptions = Annotated[Mapping[str, str], PlainValidator(_options)]
 Servers = Annotated[Literal["all"] | ByTags | tuple[str, ...], PlainValidator(_servers)]

@@ -1,11 +1,13 @@
 """What one table says about another: names that must exist, keys that exclude each other."""
 
+import os
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from syncd.config.configuration import Config, Tables
-from syncd.config.jobs import UPKEEP
+from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.problems import MOST, Places, Problem
 from syncd.config.secrets import Secret, for_service_alone, resolve
 from syncd.config.spelling import hint
@@ -87,10 +89,22 @@ def secret_references(config: Tables | Config) -> dict[tuple[str, ...], Secret]:
     return found
 
 
+def tls_files(config: Tables | Config) -> dict[tuple[str, ...], Path]:
+    """Return the files of certificates and keys that would be used, by the paths of their keys."""
+    return {
+        ("servers", name, key): file
+        for name, server in config.servers.items()
+        for key in ("tls_ca", "tls_cert", "tls_key")
+        if server.enabled and (file := getattr(server, key)) is not None
+    }
+
+
 def missing_secrets(
     tables: Tables, places: Places, environ: Mapping[str, str], *, outside: bool
 ) -> list[Problem]:
     """Read each secret that would be used, and return the references that give nothing.
+
+    So are the files of TLS that can't be read.
 
     `outside` of the service, credentials that only it can read are passed over.
     """
@@ -102,6 +116,9 @@ def missing_secrets(
             resolve(secret, environ)
         except ConfigurationError as error:
             problems.append(places.problem(path, str(error)))
+    for path, file in tls_files(tables).items():
+        if not (file.is_file() and os.access(file, os.R_OK)):
+            problems.append(places.problem(path, f"{file} is not a file that can be read"))
     return problems
 
 
@@ -113,13 +130,15 @@ def _of_job(
     rules = [key for key in ("schedule", "every", "adaptive") if key in job]
     for key in rules[1:]:
         yield places.problem(("jobs", name, key), f"stands beside {rules[0]}: only one may")
+    kind = KINDS.get(str(job.get("kind")))
     for key, defined in known.items():
-        named = job.get(key)
+        named = job.get(key) if kind is None or key in kind.model_fields else None
         for index, each in enumerate(named if isinstance(named, list) else ()):
             if isinstance(each, str) and each not in defined:
                 text = f"no table [{key}.NAME] defines{hint(each, defined)}"
                 yield places.problem(("jobs", name, key, index), text)
-    yield from _unknown_tags(name, job, known["servers"], places)
+    if kind is None or "servers" in kind.model_fields:
+        yield from _unknown_tags(name, job, known["servers"], places)
 
 
 def _unknown_tags(

@@ -4,7 +4,7 @@ The descriptions are the documentation: the shipped `etc/syncd.toml` is tested a
 `config/jobs.py` holds the job kinds, `config/load.py` what fills these tables.
 """
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
@@ -14,12 +14,13 @@ from syncd.config.fields import (
     NAME_RULE,
     AbsolutePath,
     Address,
+    DatabaseName,
     DatabaseNames,
     Duration,
     Endpoint,
-    Label,
     Ladder,
     PositiveDuration,
+    PositiveSize,
     Proxy,
     RegionList,
     Regions,
@@ -29,6 +30,7 @@ from syncd.config.fields import (
     Size,
     SocketPath,
     Tags,
+    UserName,
     WeekWindows,
 )
 from syncd.config.secrets import Secret, parse_secret
@@ -41,6 +43,20 @@ Provider = Literal["aliyun", "tencent"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 EngineName = Literal["postgresql", "mysql"]
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
+
+OURS: Final = {
+    "postgresql": frozenset({
+        "application_name", "client_encoding", "datestyle", "default_transaction_read_only",
+        "intervalstyle", "quote_all_identifiers", "search_path", "statement_timeout",
+        "timezone", "transaction_read_only",
+    }),
+    "mysql": frozenset({
+        "autocommit", "character_set_client", "character_set_connection", "character_set_results",
+        "information_schema_stats_expiry", "max_execution_time", "max_statement_time", "sql_mode",
+        "sql_quote_show_create", "time_zone", "transaction_read_only", "tx_read_only",
+    }),
+}  # fmt: skip
+"""Settings of a session that a reading depends on."""
 
 EMBEDDED = "embedded"
 
@@ -297,15 +313,15 @@ class Server(Table):
     port: int | None = Field(
         default=None, ge=1, le=65_535, description="Unset: 5432, or 3306 of mysql."
     )
-    user: Label = Field(description="The database user that syncd logs in as.")
+    user: UserName = Field(description="The database user that syncd logs in as.")
     password: SecretValue | None = Field(
         default=None,
         description="Its password: { credential = ... }, { env = ... }, { file = ... }, or inline "
         "in a file that others can't read. Unset: the server asks for none.",
     )
-    database: Label = Field(
+    database: DatabaseName = Field(
         default="postgres",
-        description="PostgreSQL: the database that is connected to first; not of mysql.",
+        description="Of postgresql alone: the database that is connected to first.",
     )
     exclude_databases: DatabaseNames = Field(
         default=(), description="Databases left out, by their exact names."
@@ -319,7 +335,8 @@ class Server(Table):
     )
     tls_ca: AbsolutePath | None = Field(
         default=None,
-        description="File of the certificates that are trusted, in PEM. Unset: the system's.",
+        description="File of the certificates that are trusted, in PEM; for verify-ca and "
+        "verify-full. Unset: the system's, with verify-full alone.",
     )
     tls_cert: AbsolutePath | None = Field(
         default=None, description="File of a client certificate, in PEM; with tls_key."
@@ -338,7 +355,7 @@ class Server(Table):
         description='Settings of the session, such as { work_mem = "64MB" }: parameters of '
         "PostgreSQL, system variables of mysql.",
     )
-    capacity: Size | None = Field(
+    capacity: PositiveSize | None = Field(
         default=None,
         description="Bytes that the server has room for: the statistics forecast when it is full.",
     )
@@ -349,7 +366,28 @@ class Server(Table):
             raise ValueError("tls_cert and tls_key go together")
         if self.tls == "disable" and (self.tls_ca or self.tls_cert):
             raise ValueError('tls_ca, tls_cert and tls_key are of no use with tls = "disable"')
+        verified = self.tls in ("verify-ca", "verify-full")
+        if self.tls_ca and not verified:
+            raise ValueError('tls_ca is looked at with tls = "verify-ca" or "verify-full" alone')
+        if self.tls == "verify-ca" and not self.tls_ca:  # else anybody's certificate would do
+            raise ValueError('tls = "verify-ca" needs tls_ca')
+        if self.local and (verified or self.tls == "require"):
+            raise ValueError(f'tls = "{self.tls}" is not for a socket, which never leaves here')
         return self
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> Self:
+        if self.engine != "postgresql" and "database" in self.model_fields_set:
+            raise ValueError('database is of engine = "postgresql" alone')
+        ours = OURS[self.engine]
+        if taken := [name for name in self.options if name in ours]:
+            raise ValueError(f"options.{taken[0]} is set by syncd itself")
+        return self
+
+    @property
+    def local(self) -> bool:
+        """Tell whether it is reached over a Unix socket."""
+        return self.host.startswith("/")
 
     @property
     def port_number(self) -> int:

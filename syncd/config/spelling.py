@@ -16,9 +16,10 @@ def hint(word: str, allowed: Iterable[str], example: str = "") -> str:
     near = difflib.get_close_matches(word[:64], words, n=1)
     meant = f'; did you mean "{near[0]}"?' if near else ""
     shown = ", ".join(words) if len(words) <= _FEW else example
-    return f"{_quoted(word)}{meant}{f'; allowed: {shown}' if shown else ''}"
+    named = f" {quoted(word)}" if word else ""
+    return f"{named}{meant}{f'; allowed: {shown}' if shown else ''}"
 
 
-def _quoted(word: str) -> str:
-    shown = "".join(each if each.isprintable() else "?" for each in word[:64])
-    return f' "{shown}"' if word else ""
+def quoted(word: str) -> str:
+    """Return what somebody wrote as it may be shown: cut, without what a terminal acts upon."""
+    return '"' + "".join(each if each.isprintable() else "?" for each in word[:64]) + '"'

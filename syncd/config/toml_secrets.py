@@ -29,10 +29,12 @@ _WORD: Final = (
 )
 _SECRET_KEY: Final = re.compile(rf"{_WORD}|^(?:headers?|url|key)$", re.IGNORECASE)
 _TELLING: Final = re.compile(
-    rf"(?:{_WORD})[\w.-]{{0,64}}[\"']?\s{{0,16}}[=:]|\bbearer\s|\b(?:LTAI|AKID)\w{{8}}",
+    rf"(?:{_WORD})[\w.-]{{0,64}}[\"']?\s{{0,16}}[=:]|\bbearer\s|\b(?:LTAI|AKID)\w{{8}}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
     re.IGNORECASE,
 )
-"""What makes a text suspicious whatever its key: an assignment, the beginning of a cloud's key."""
+"""What makes a text suspicious whatever its key: an assignment, the beginning of a cloud's key.
+A private key is one too, wherever it is pasted."""
 _URL: Final = re.compile(r"://(\S+)")
 _HEADER: Final = re.compile(r"\s*\[{1,2}\s*([A-Za-z_]+)(?:\.[A-Za-z0-9_-]+)*\s*\]{1,2}\s*")
 _KEY: Final = re.compile(r"\s*([A-Za-z_]+)\s*=")
@@ -126,8 +128,12 @@ def secret_keys() -> frozenset[str]:
         name
         for model in _models()
         for name, info in model.model_fields.items()
-        if info.annotation is Secret
+        if _holds_secret(info.annotation)
     )
+
+
+def _holds_secret(kind: Any) -> bool:  # noqa: ANN401 - any annotation, `Secret | None` too
+    return kind is Secret or any(map(_holds_secret, get_args(kind)))
 
 
 @cache

@@ -126,9 +126,11 @@ class Client:
         """Have the configuration read again; return what needs a restart."""
         return list(_object(self._post("/reload"))["restart_needed"])
 
-    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
+    def examine(
+        self, accounts: Sequence[str], servers: Sequence[str], version: str, *, offline: bool
+    ) -> Json:
         """Have every check made by the daemon; return what they found."""
-        body = ExaminationBody(tuple(accounts), offline, version)
+        body = ExaminationBody(tuple(accounts), tuple(servers), offline, version)
         return _object(self._ask("POST", "/doctor", body, EXAMINATION_TIMEOUT))
 
     def runs(self, query: RunQuery) -> Rows:

@@ -85,12 +85,15 @@ class Commands(Protocol):
     def approve(self, job: str, by: str) -> int:
         """Let the guarded deletions of a job go in its next run; return how many."""
 
-    def examine(self, accounts: Sequence[str], version: str, *, offline: bool) -> Json:
-        """Make every check there is, or those of some accounts; ask no cloud when `offline`.
+    def examine(
+        self, accounts: Sequence[str], servers: Sequence[str], version: str, *, offline: bool
+    ) -> Json:
+        """Make every check there is, or those of some accounts and servers.
 
-        `version` is that of the program that asks. Returns {"checks": [{"name", "subject", "state",
-        "found", "advice", "seconds"}], "policies": [{"account", "policy"}], "worst"}. Raises
-        Conflict while another examination is under way.
+        No cloud and no server is asked when `offline`. `version` is that of the program that asks.
+        Returns {"checks": [{"name", "subject", "state", "found", "advice", "seconds"}], "policies":
+        [{"account", "policy"}], "grants": [{"server", "statements"}], "worst"}. Raises Conflict
+        while another examination is under way.
         """
 
     def reload(self, by: str) -> Sequence[str]:

@@ -230,7 +230,9 @@ def doctor(offer: Offer, request: Request) -> Json:
     with offer.long_call() as free:
         if not free:
             raise Conflict("too many plans and waits at the same time: try again later")
-        return offer.commands.examine(body.accounts, body.version, offline=body.offline)
+        return offer.commands.examine(
+            body.accounts, body.servers, body.version, offline=body.offline
+        )
 
 
 def metrics(offer: Offer, request: Request) -> Response:

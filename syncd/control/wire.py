@@ -71,6 +71,7 @@ class ExaminationBody:
     """Which checks are asked for, and by which version of the program."""
 
     accounts: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
     offline: bool = False
     version: str = ""
 

@@ -1,5 +1,6 @@
 """What the checks look at: the configuration, and measurements that are made when asked for."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncd.config.configuration import Config
-from syncd.config.jobs import CloudJob
-from syncd.config.schema import Account
+from syncd.config.jobs import CloudJob, DbSizesJob
+from syncd.config.schema import Account, Server
 from syncd.config.secrets import Secret, for_service_alone
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.doctor.files import FileFacts, User
 from syncd.doctor.finding import Finding, Unknown
 from syncd.doctor.side_by_side import Once
+from syncd.engines.base import Engine, ServerIdentity
 from syncd.errors import SyncdError
 from syncd.http_client import HttpClient
 from syncd.model.resource import ResourceType
@@ -30,6 +32,8 @@ CALL_LIMIT: Final = 8.0  # seconds for one question to a cloud
 Json = Mapping[str, Any]
 ProviderOf = Callable[[str, ApiObserver], Provider]
 """Returns the provider of an account, whose calls are heard of."""
+EngineOf = Callable[[str], Engine]
+"""Returns the engine of a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,26 @@ class AccountCase:
 
 
 @dataclass(frozen=True, slots=True)
+class LogIn:
+    """Who answered when we logged in to a server, and after how many seconds."""
+
+    identity: ServerIdentity
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCase:
+    """One enabled database server, and what it says; `kinds` are those of the jobs that read it."""
+
+    name: str
+    server: Server
+    kinds: frozenset[str]
+    largest_tables: int
+    engine: Once[Engine]
+    log_in: Once[LogIn]
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Everything that a check may look at.
 
@@ -87,6 +111,7 @@ class Case:
     store: Once[StoreFacts]
     records: Once[Records]
     accounts: Mapping[str, AccountCase]
+    servers: Mapping[str, ServerCase]
     offline: bool
 
     @property
@@ -142,6 +167,33 @@ def _account_case(
         return _ask(needs().endpoint, account.proxy)
 
     return AccountCase(name, account, types, provider, Once(regions), needs, Once(answer), meter)
+
+
+def server_cases(
+    config: Config, names: Sequence[str], engine_of: EngineOf
+) -> dict[str, ServerCase]:
+    """Return the enabled servers that are asked for, all by default."""
+    return {
+        name: _server_case(config, name, server, engine_of)
+        for name, server in config.servers.items()
+        if server.enabled and (not names or name in names)
+    }
+
+
+def _server_case(config: Config, name: str, server: Server, engine_of: EngineOf) -> ServerCase:
+    jobs = [
+        job for job in config.enabled_jobs().values()
+        if name in job.enabled_servers(config.servers)
+    ]  # fmt: skip
+    tables = max((job.largest_tables for job in jobs if isinstance(job, DbSizesJob)), default=0)
+    engine = Once(partial(engine_of, name))
+
+    def log_in() -> LogIn:
+        asked, began = engine(), time.monotonic()
+        return LogIn(asked.identify(context()), time.monotonic() - began)
+
+    kinds = frozenset(job.kind for job in jobs)
+    return ServerCase(name, server, kinds, tables, engine, Once(log_in))
 
 
 def _types(config: Config, account: str) -> list[ResourceType]:

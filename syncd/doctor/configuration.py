@@ -30,7 +30,7 @@ def judge_valid(read: Config, in_force: Config) -> Finding:
     if read.digest != in_force.digest:
         return warning("the files have changed since they were taken up", "syncd reload")
     found = many(len(read.files), "file"), many(jobs, "enabled job"), many(accounts, "account")
-    return ok(", ".join(found))
+    return ok(", ".join([*found, many(len(read.servers), "server")]))
 
 
 def warnings(case: Case) -> Iterator[Finding]:

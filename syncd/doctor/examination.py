@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from syncd.config import secrets
 from syncd.doctor.case import Case
-from syncd.doctor.finding import SEVERITY, Denied, Finding, Unknown, failed, skipped, span
+from syncd.doctor.finding import SEVERITY, Denied, Finding, Lacking, Unknown, failed, skipped, span
 from syncd.doctor.registry import CHECKS, Check
 from syncd.doctor.side_by_side import Act, Outcome, side_by_side
 from syncd.errors import SyncdError, describe
 from syncd.telemetry.masking import Masker
 
 _AT_ONCE: Final = 16
-_ACCOUNTS: Final = "accounts."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,13 @@ class Row:
 def examine(
     case: Case, only: Sequence[str] = (), checks: Iterable[Check] = CHECKS
 ) -> dict[str, Any]:
-    """Make all checks, those of the accounts `only` if there are any, and return the report.
+    """Make all checks, those of the groups `only` if there are any, and return the report.
 
     It is {"checks": [{"name", "subject", "state", "found", "advice", "seconds"}], "policies":
-    [{"account", "policy"}], "worst"}: nothing in it is secret. Never raises.
+    [{"account", "policy"}], "grants": [{"server", "statements"}], "worst"}: nothing in it is
+    secret. Never raises.
     """
-    wanted = [check for check in checks if not only or check.name.startswith(_ACCOUNTS)]
+    wanted = [check for check in checks if not only or check.name.partition(".")[0] in only]
     tasks = [(check, subject) for check in wanted for subject in check.subjects(case)]
     outcomes = side_by_side([Act(partial(_do, c, case, s), c.limit) for c, s in tasks], _AT_ONCE)
     rows = [
@@ -43,6 +43,11 @@ def examine(
         for finding in _findings(check, subject, outcome)
     ]
     return report(rows)
+
+
+def groups(accounts: Sequence[str], servers: Sequence[str]) -> list[str]:
+    """Return the groups of checks that are asked for where accounts or servers are named."""
+    return [name for name, each in (("accounts", accounts), ("servers", servers)) if each]
 
 
 def report(rows: Sequence[Row]) -> dict[str, Any]:
@@ -61,6 +66,7 @@ def report(rows: Sequence[Row]) -> dict[str, Any]:
             for row in rows
         ],
         "policies": _policies([row.finding.denied for row in rows if row.finding.denied]),
+        "grants": _grants([row.finding.lacking for row in rows if row.finding.lacking]),
         "worst": max(states, key=SEVERITY.__getitem__, default="skipped"),
     }
 
@@ -99,3 +105,11 @@ def _policies(denied: Sequence[Denied]) -> list[dict[str, str]]:
         }
         for name, write in accounts.items()
     ]
+
+
+def _grants(lacking: Sequence[Lacking]) -> list[dict[str, Any]]:
+    """Return for each server the statements that grant all that our user lacks, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for each in lacking:
+        found.setdefault(each.server, {}).update(dict.fromkeys(each.statements))
+    return [{"server": name, "statements": list(each)} for name, each in found.items()]

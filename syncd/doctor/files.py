@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from syncd.config.configuration import Config
-from syncd.config.references import secret_references
+from syncd.config.references import secret_references, tls_files
 from syncd.doctor.finding import Finding, failed, ok, warning
 
-Role = Literal["configuration", "folder", "secret"]
+Role = Literal["configuration", "folder", "secret", "certificate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,17 @@ def service_user(state_dir: Path) -> User:
 
 
 def measure(config: Config) -> list[FileFacts]:
-    """Look at the files of a configuration, the `conf.d` beside them and the files of secrets."""
+    """Look at the files of a configuration, the `conf.d` beside them and the files it names."""
     folders = {file.parent for file in config.files if file.parent.name == "conf.d"}
     secrets = {each.place for each in secret_references(config).values() if each.source == "file"}
+    tls = tls_files(config)
+    keys = {str(file) for (*_, key), file in tls.items() if key == "tls_key"}
+    certificates = {str(file) for file in tls.values()} - keys
     return [
         *(_look(file, "configuration") for file in config.files),
         *(_look(folder, "folder") for folder in sorted(folders)),
-        *(_look(Path(place), "secret") for place in sorted(secrets)),
+        *(_look(Path(place), "secret") for place in sorted(secrets | keys)),
+        *(_look(Path(place), "certificate") for place in sorted(certificates)),
     ]
 
 

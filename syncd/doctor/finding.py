@@ -19,6 +19,14 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """What our user of a server lacks, as the SQL statements that grant it."""
+
+    server: str
+    statements: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One line: `subject` names what was looked at where a check looks at several things."""
 
@@ -27,6 +35,7 @@ class Finding:
     advice: str = ""
     subject: str = ""
     denied: Denied | None = None
+    lacking: Lacking | None = None
 
 
 class Unknown(Exception):

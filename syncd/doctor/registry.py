@@ -13,6 +13,7 @@ from syncd.doctor import (
     embedded,
     jobs,
     machine,
+    servers,
     store,
 )
 from syncd.doctor.case import Case
@@ -46,6 +47,10 @@ def _store(name: str, judge: Callable[..., Finding]) -> Check:
 
 def _account(name: str, examine: Examine, limit: float = _LIMIT) -> Check:
     return Check(name, examine, lambda case: list(case.accounts), limit)
+
+
+def _server(name: str, check: servers.OfServer, limit: float = _LIMIT) -> Check:
+    return Check(name, servers.of_servers(check), lambda case: list(case.servers), limit)
 
 
 CHECKS: Final = (
@@ -94,6 +99,10 @@ CHECKS: Final = (
         accounts.PERMISSIONS_LIMIT,
     ),
     _account("accounts.held", accounts.held),
+    _server("servers.reachable", servers.reachable),
+    _server("servers.tls", servers.tls),
+    _server("servers.accounts", servers.accounts, servers.LIMIT),
+    _server("servers.sizes", servers.sizes, servers.LIMIT),
     _one("jobs.success", jobs.success),
     _one("jobs.paused", jobs.pauses),
     _one("jobs.held", jobs.holds),

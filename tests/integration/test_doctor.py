@@ -294,7 +294,7 @@ def test_one_examination_is_made_at_a_time_and_runs_go_on_beside_it(dsn: str) ->
             first = pool.submit(doctor, place, status=1)
             until(lambda: place.emulator.log.calls("GetCallerIdentity"), 20, "the first asks")
             with pytest.raises(Conflict, match="another examination"):
-                place.client.examine((), "", offline=True)
+                place.client.examine((), (), "", offline=True)
             tencent = Selection(frozenset({"tencent-demo"}))
             (planned,) = place.client.plan("hosts", tencent, "somebody")
             assert planned["error"] is None

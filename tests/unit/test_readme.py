@@ -10,11 +10,14 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    main, fleet = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "syncd.toml"
-    file.write_text(shown)
+    file.write_text(main + fleet)
     config = load(file)
-    assert list(config.enabled_jobs()) == ["hosts", "retention", "backup"]
+    assert list(config.enabled_jobs()) == [
+        "hosts", "db-accounts", "db-sizes", "size-rollups", "retention", "backup",
+    ]  # fmt: skip
+    assert config.warnings == ()
 
 
 def test_every_file_that_is_linked_exists() -> None:

@@ -8,6 +8,7 @@ from syncd import __version__
 from syncd.errors import Conflict, NotFound
 
 POLICY = '{"Version":"1"}'
+GRANT = 'grant connect on database "shop" to "syncd";'
 
 
 def row(state: str, name: str = "a.x", found: str = "found", advice: str = "", subject: str = ""):
@@ -15,15 +16,20 @@ def row(state: str, name: str = "a.x", found: str = "found", advice: str = "", s
             "seconds": 0.1}  # fmt: skip
 
 
-def report(*rows, worst: str, policies=()):
-    return {"checks": list(rows), "policies": list(policies), "worst": worst}
+def report(*rows, worst: str, policies=(), grants=()):
+    return {"checks": list(rows), "policies": list(policies), "grants": list(grants),
+            "worst": worst}  # fmt: skip
 
 
 def test_the_daemon_makes_the_checks_where_one_answers(served):
     served.commands.report = report(row("ok"), worst="ok")
     result = syncd(served, "doctor", "--account", "prod", "--account", "test", "--offline")
     assert result.exit_code == 0
-    assert served.commands.asked == [("examine", ("prod", "test"), __version__, True)]
+    assert syncd(served, "doctor", "--server", "orders-db").exit_code == 0
+    assert served.commands.asked == [
+        ("examine", ("prod", "test"), (), __version__, True),
+        ("examine", (), ("orders-db",), __version__, False),
+    ]
 
 
 def test_programs_get_the_report_as_it_is(served):
@@ -37,6 +43,7 @@ def test_people_get_a_line_each_and_the_policies_whole(served):
     served.commands.report = report(
         row("ok"), row("failed", "b.y", "denied\x1b", "attach", "prod"),
         worst="failed", policies=policies,
+        grants=[{"server": "orders-db", "statements": [GRANT, "two\x1b;"]}],
     )  # fmt: skip
     result = syncd(served, "doctor")
     assert result.exit_code == 1
@@ -47,6 +54,10 @@ def test_people_get_a_line_each_and_the_policies_whole(served):
         "",
         "Policy for account prod:",
         POLICY,
+        "",
+        "Statements for server orders-db:",
+        GRANT,
+        "two\\x1b;",
         "",
         "1 ok, 1 failed",
     ]

@@ -9,12 +9,17 @@ import pytest
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS, UPKEEP, Job
 from syncd.config.load import load
-from syncd.config.schema import Account, Defaults
+from syncd.config.schema import Account, Defaults, Server
 
 ETC = Path(__file__).parents[3] / "etc"
 TEXT = (ETC / "syncd.toml").read_text()
 UNCOMMENTED = re.sub(r"(?m)^#(?=[\[a-z])", "", TEXT)
-TABLES = ("store", "daemon", "backup", "listen", "retention", "defaults")
+TABLES = ("store", "daemon", "backup", "listen", "retention", "defaults", "metrics")
+FLEET = {"db-accounts": "db_accounts", "db-sizes": "db_sizes", "size-rollups": "size_rollups"}
+NAMED = {f"jobs.{name}": kind for name, kind in FLEET.items()} | {
+    f"jobs.{kind}": kind for kind in UPKEEP
+}
+"""The jobs whose tables show only what their kind adds, and their kinds."""
 
 
 def keys():
@@ -24,21 +29,28 @@ def keys():
         model = Tables.model_fields[table].annotation
         found += [(table, key, info) for key, info in model.model_fields.items()]
     found += [("accounts", key, info) for key, info in Account.model_fields.items()]
+    found += [("servers", key, info) for key, info in Server.model_fields.items()]
     found += [
         ("jobs", key, info)
         for key, info in KINDS["cloud"].model_fields.items()
         if key not in Defaults.model_fields
     ]
     found += [
-        (f"jobs.{name}", key, KINDS[name].model_fields[key])
-        for name in UPKEEP
-        for key in ("kind", "schedule", *(KINDS[name].model_fields.keys() - Job.model_fields))
-    ]
+        (table, key, KINDS[kind].model_fields[key]) for table, kind in NAMED.items()
+        for key in ("kind", *own_keys(KINDS[kind]))
+    ]  # fmt: skip
     return found
 
 
+def own_keys(kind):
+    """Return the keys of a kind that are not those of every job, or say something else there."""
+    described = {key: info.description for key, info in Job.model_fields.items()}
+    own = {k for k, info in kind.model_fields.items() if info.description != described.get(k)}
+    return sorted({*own, "schedule"} - {"kind"})
+
+
 def table_of(document, table):
-    if table in ("accounts", "jobs"):
+    if table in ("accounts", "servers", "jobs"):
         return document[table]["example"]
     for name in table.split(".") if table else ():
         document = document[name]
@@ -59,8 +71,8 @@ def test_each_key_has_its_line_its_default_and_its_description(table, key, info)
     assert " ".join(info.description.split()) in prose
     if info.is_required() or info.default is None:
         return
-    models = {"": Tables, "accounts": Account, "jobs": KINDS["cloud"]}
-    model = (models | {f"jobs.{name}": KINDS[name] for name in UPKEEP}).get(table)
+    models = {"": Tables, "accounts": Account, "servers": Server, "jobs": KINDS["cloud"]}
+    model = (models | {name: KINDS[kind] for name, kind in NAMED.items()}).get(table)
     model = model or Tables.model_fields[table].annotation
     required = {
         name: table_of(tomllib.loads(UNCOMMENTED), table)[name]
@@ -74,8 +86,9 @@ def test_each_key_has_its_line_its_default_and_its_description(table, key, info)
 
 def test_the_file_names_no_key_that_the_schema_does_not_have():
     document = tomllib.loads(UNCOMMENTED)
-    written = {("", key) for key in document if key not in (*TABLES, "accounts", "jobs")}
-    for table in (*TABLES, "accounts", "jobs", *(f"jobs.{name}" for name in UPKEEP)):
+    named = ("accounts", "servers", "jobs")
+    written = {("", key) for key in document if key not in (*TABLES, *named)}
+    for table in (*TABLES, *named, *NAMED):
         written |= {(table, key) for key in table_of(document, table)}
     assert written == {(table, key) for table, key, _ in keys()}
 
@@ -83,11 +96,13 @@ def test_the_file_names_no_key_that_the_schema_does_not_have():
 def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
     # A job has one of schedule, every and adaptive.
     everything = re.sub("\n(every|adaptive) = .*", "", UNCOMMENTED)
+    # A server has tls_ca with verify-ca and verify-full alone.
+    everything = everything.replace('tls = "prefer"', 'tls = "verify-full"')
     (tmp_path / "holidays").write_text("2100-01-01")
     everything = everything.replace("/etc/syncd/holidays", "holidays")
     (tmp_path / "syncd.toml").write_text(everything)
     config = load(tmp_path / "syncd.toml", {})
-    assert list(config.enabled_jobs()) == ["example", "retention", "backup"]
+    assert list(config.enabled_jobs()) == ["example", *FLEET, "retention", "backup"]
     assert config.warnings == ()
 
 
@@ -97,5 +112,7 @@ def test_the_examples_are_valid_together(tmp_path):
     for example in (ETC / "conf.d").glob("*.toml.example"):
         (tmp_path / "conf.d" / example.stem).write_text(example.read_text())
     config = load(tmp_path / "syncd.toml", {})
-    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts", *UPKEEP}
+    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts", *FLEET, *UPKEEP}
+    assert {server.engine for server in config.servers.values()} == {"postgresql", "mysql"}
+    assert config.jobs["db-accounts"].enabled_servers(config.servers) == tuple(config.servers)
     assert config.warnings == ()

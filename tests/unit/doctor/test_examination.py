@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from syncd.config import secrets
 from syncd.config.secrets import Secret
 from syncd.doctor import examination
-from syncd.doctor.finding import Denied, Unknown, failed, ok, warning
+from syncd.doctor.finding import Denied, Lacking, Unknown, failed, ok, warning
 from syncd.doctor.registry import CHECKS, Check
 from syncd.errors import StoreError
 
@@ -76,9 +76,25 @@ def test_errors_of_a_check_become_its_finding():
     ]  # fmt: skip
 
 
-def test_only_the_checks_of_accounts_are_made_when_accounts_are_named():
-    report = examined(of("a.x", lambda: ok("")), of("accounts.y", lambda: ok("")), only=["prod"])
-    assert [row["name"] for row in report["checks"]] == ["accounts.y"]
+def test_only_the_checks_of_what_is_named_are_made():
+    checks = [of(f"{name}.y", lambda: ok("")) for name in ("a", "accounts", "servers")]
+
+    def made(accounts, servers):
+        report = examined(*checks, only=examination.groups(accounts, servers))
+        return [row["name"] for row in report["checks"]]
+
+    assert made(["prod"], []) == ["accounts.y"]
+    assert made([], ["db"]) == ["servers.y"]
+    assert made(["prod"], ["db"]) == ["accounts.y", "servers.y"]
+    assert made([], []) == ["a.y", "accounts.y", "servers.y"]
+
+
+def test_a_server_gets_each_statement_once():
+    def lacking(*statements: str):
+        return lambda: replace(failed("no", "do"), lacking=Lacking("db", statements))
+
+    report = examined(of("a.x", lacking("b;", "a;")), of("a.y", lacking("c;", "a;")))
+    assert report["grants"] == [{"server": "db", "statements": ["b;", "a;", "c;"]}]
 
 
 def test_an_account_gets_one_policy_for_all_that_it_lacks():
