@@ -71,7 +71,9 @@ def _granted(
             ignored = _ask(session, again, roles, granted, unread)
             granted.update(dict.fromkeys((one.account for one in ignored), None))
     except Permission as error:  # nobody's may be read, but those of the login itself
-        unread.append(Unread("grants", Permission(f"{_MISSING}: {error}")))
+        why = Permission(f"{_MISSING}: {error}")
+        unread.append(Unread("grants", why))
+        unread.append(Unread("grants", why, attributes=("ignored", "account.active")))
         return {one.account: frozenset() for one in accounts}
     return granted
 

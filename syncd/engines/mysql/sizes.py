@@ -49,9 +49,9 @@ class Table:
 def read_sizes(session: Session, excluded: Collection[str], largest: int) -> SizeReading:
     """Read the sizes of all databases but the excluded, and of so many tables of each.
 
-    It takes SELECT on all databases and PROCESS. A database of which not all may be seen is told
-    among the unread, with the privilege that is missing; raises Permission when even the list of
-    databases would not be whole, since those that are left out would seem to be gone.
+    It takes PROCESS, and REFERENCES or SELECT on all databases. A database of which not all may be
+    seen is told among the unread, with the privilege that is missing; raises Permission when even
+    the list of databases would not be whole, since those that are left out would seem to be gone.
     """
     sight = Sight.of(session)
     if not sight.lists_all:
@@ -98,7 +98,7 @@ def _problem(
 ) -> SyncdError | None:
     """Return why the size of a database can't be told."""
     if name not in VIRTUAL and not sight.covers(name):
-        return Permission("its tables may not be seen: GRANT SELECT ON *.* is missing")
+        return Permission("its tables may not be seen: GRANT REFERENCES ON *.* is missing")
     if refused is not None and any(table.engine == "InnoDB" for table in tables):
         return refused
     for table in tables:
