@@ -59,7 +59,8 @@ class MariaDb:
 
         Raises StoreError, with the end of its log, when it does not come up.
         """
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
         data = self._directory / "data"
         if not data.is_dir() and not self._made(data, stop):
             shutil.rmtree(data, ignore_errors=True)
@@ -98,6 +99,10 @@ class MariaDb:
     def _log(self) -> Path:
         return self._directory / "log"
 
+    @property
+    def _temporary(self) -> Path:
+        return self._directory / "tmp"
+
     def _made(self, data: Path, stop: threading.Event) -> bool:
         """Make the files of the server."""
         options = (f"--datadir={data}", "--auth-root-authentication-method=normal",
@@ -112,10 +117,11 @@ class MariaDb:
         return True
 
     def _spawn(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        user = ["--user=root"] if os.geteuid() == 0 else []
+        # Not /tmp: a server that starts removes there what it takes for its own of before.
+        own = [f"--tmpdir={self._temporary}", *(["--user=root"] if os.geteuid() == 0 else [])]
         with self._log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - a program of the system
-                [_program(name), "--no-defaults", *user, *options],
+                [_program(name), "--no-defaults", *own, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 

@@ -11,11 +11,14 @@ from syncd.errors import ConfigurationError, Network, Permission, SyncdError
 
 T = TypeVar("T")
 
-STANDING = "datallowconn and datconnlimit <> -2"
-"""Those that can be used: -2 is what an interrupted DROP DATABASE leaves behind."""
+STANDING = "(datallowconn or not datistemplate) and datconnlimit <> -2"
+"""Not template0, and not what an interrupted DROP DATABASE leaves behind (-2); but one that is
+closed for a while (ALLOW_CONNECTIONS false), since it is not gone, nor any right in it."""
 
 _LIST = f"""
-    select oid, datname, has_database_privilege(oid, 'CONNECT')
+    select oid, datname,
+           case when not datallowconn then 'it accepts no connections'
+                when not has_database_privilege(oid, 'CONNECT') then 'permission denied' end
     from pg_database where {STANDING} and datname <> all (%s::text[]) order by datname
 """  # noqa: S608 - a constant
 _STANDS = f"select from pg_database where oid = %s and {STANDING}"
@@ -23,17 +26,17 @@ _STANDS = f"select from pg_database where oid = %s and {STANDING}"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database that allows connections; `open` to us too."""
+    """A database, and why we can't connect to it, if that is known."""
 
     oid: int
     name: str
-    open: bool
+    closed: str | None
 
 
 def list_databases(connection: Session, access: ServerAccess) -> list[Database]:
     """Return the databases that are not excluded, by name."""
     rows = connection.execute(_LIST, (list(access.excluded),))
-    return [Database(oid, name, bool(may_connect)) for oid, name, may_connect in rows]
+    return [Database(*row) for row in rows]
 
 
 def visit(
@@ -63,8 +66,8 @@ def _look(
 ) -> T | SyncdError | None:
     """Return what is read in a database, or why it can't be; None for one that is gone."""
     try:
-        if not database.open:
-            raise Permission(f"permission denied for database {database.name}")
+        if database.closed:
+            raise Permission(f"database {database.name}: {database.closed}")
         with connected(access, ctx, database.name) as connection:
             return read(connection, database)
     except SyncdError as error:

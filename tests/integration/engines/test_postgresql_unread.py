@@ -112,15 +112,6 @@ def test_too_many_large_objects_are_unread(
     assert {p.on for p in within(reading, "public", database)} == {"schema"}
 
 
-def test_databases_that_allow_no_connections_are_not_looked_into(
-    server: PrivateServer, role: str, database: str
-) -> None:
-    server.execute(SQL("alter database {} allow_connections false").format(Identifier(database)))
-    reading = read(server)
-    assert reading.unread == ()
-    assert within(reading, "public", database) == set()
-
-
 def oid_of(server: PrivateServer, database: str) -> int:
     query = "select oid from pg_database where datname = %s"
     return int(server.rows(query, "postgres", database)[0][0])
@@ -131,8 +122,8 @@ def look(connection: Session, database: Database) -> object:
 
 
 def test_a_database_that_is_gone_is_left_out(server: PrivateServer) -> None:
-    gone = Database(4_000_000_000, "gone", open=True)
-    stays = Database(oid_of(server, "postgres"), "postgres", open=True)
+    gone = Database(4_000_000_000, "gone", closed=None)
+    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
     seen = list(visit(server.access(), context(), [gone, stays], look))
     assert seen == [(stays, "postgres")]
 
@@ -143,12 +134,12 @@ def test_a_database_that_goes_while_it_is_read_is_left_out(server: PrivateServer
         return look(connection, database)
 
     with server.database() as name:
-        going = Database(oid_of(server, name), name, open=True)
+        going = Database(oid_of(server, name), name, closed=None)
         assert list(visit(server.access(), context(), [going], drop)) == []
 
 
 def test_a_database_whose_name_can_not_be_said_is_unread(server: PrivateServer) -> None:
-    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", open=True)
+    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", closed=None)
     [(_, error)] = visit(server.access(), context(), [misnamed], look)
     assert isinstance(error, BadData)
 
@@ -161,7 +152,7 @@ def test_a_server_that_dies_meanwhile_is_no_unread_database() -> None:
             server.process.wait(30)
             return look(connection, database)
 
-        database = Database(oid_of(server, "postgres"), "postgres", open=True)
+        database = Database(oid_of(server, "postgres"), "postgres", closed=None)
         with pytest.raises(Network):
             list(visit(server.access(), context(), [database, database], die))
 
@@ -221,3 +212,16 @@ def test_a_first_database_that_is_closed_to_us_is_told(
     close_to_all(server, database)
     with pytest.raises(Permission):
         build(server.access(database=database, user=role)).sizes(context(), 0)
+
+
+def test_a_database_that_is_closed_for_a_while_is_unread_and_has_its_size(
+    server: PrivateServer, role: str, database: str
+) -> None:
+    closed = SQL("alter database {} allow_connections false").format(Identifier(database))
+    server.execute(closed)
+    [unread] = read(server, database, user=role).unread
+    assert (unread.part, unread.database) == (f"database {database}", database)
+    assert isinstance(unread.error, Permission)
+    sizes = build(server.access()).sizes(context(), 0)
+    assert database in {each.database for each in sizes.databases}
+    assert "template0" not in {each.database for each in sizes.databases}
