@@ -286,7 +286,8 @@ class Daemon:
         config = self._assembly.load()
         if config.defines_nothing and not self.config.defines_nothing:
             raise ConfigurationError(  # most likely a file that is just being written
-                "the files define no account and no job any more; to run nothing, stop the daemon"
+                "the files define no account, no server and no job any more; to run nothing, stop"
+                " the daemon"
             )
         change = difference(self.config, config)
         want = self._assembly.wanted(config)

@@ -24,12 +24,14 @@ _SMALL = {
     "innodb-flush-method": "nosync",
     "innodb-flush-log-at-trx-commit": "0",
     "innodb-doublewrite": "0",
+    "innodb-use-native-aio": "0",  # a machine has few places for it
     "key-buffer-size": "1M",
     "aria-pagecache-buffer-size": "8M",
     "sync-frm": "0",
     "skip-name-resolve": "1",
     "character-set-server": "utf8mb4",
 }
+_OF_INSTALLING = ("innodb-buffer-pool-size", "innodb-log-file-size", "innodb-use-native-aio")
 
 
 class MariaDbServer:
@@ -40,6 +42,7 @@ class MariaDbServer:
         self.socket = str(directory / "mariadb.sock")
         self.port = 0
         self._log = directory / "mariadb.log"
+        self._temporary = directory / "tmp"  # a server that starts removes what it finds there
         self._options = _SMALL | dict(options or {})
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +71,7 @@ class MariaDbServer:
                 raise RuntimeError(f"MariaDB did not start:\n{self._log.read_text()[-4000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it; SIGKILL ends it as a crash would."""
+        """Stop it, and wait until it has."""
         if (process := self._process) is None:
             return
         self._process = None
@@ -78,6 +81,10 @@ class MariaDbServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.stop(signal.SIGKILL)
 
     def connect(self, user: str = "root", password: str = "", **options: Any) -> Any:
         """Return a connection of PyMySQL over the socket, each statement committed at once."""
@@ -93,21 +100,26 @@ class MariaDbServer:
             return list(cursor.fetchall())
 
     def _install(self) -> None:
+        self._temporary.mkdir(exist_ok=True)
         command = [
             _program("mariadb-install-db"),
             "--no-defaults",
             *_as_user(),
             f"--datadir={self.data}",
+            f"--tmpdir={self._temporary}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
-            "--innodb-log-file-size=16M",
+            *(f"--{name}={_SMALL[name]}" for name in _OF_INSTALLING),
         ]
-        subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+        made = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
+        if made.returncode:
+            raise RuntimeError(f"no MariaDB could be made:\n{(made.stdout + made.stderr)[-4000:]}")
 
     def _command(self, daemon: str) -> list[str]:
         options = {
             "datadir": str(self.data),
+            "tmpdir": str(self._temporary),
             "socket": self.socket,
             "pid-file": f"{self.socket}.pid",
             "bind-address": HOST,
@@ -129,7 +141,7 @@ class MariaDbServer:
                 return False
             if self._listens():
                 return True
-        self.stop(signal.SIGKILL)
+        self.kill()
         return False
 
     def _listens(self) -> bool:

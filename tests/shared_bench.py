@@ -1,5 +1,6 @@
 """One store for the tests of a module that are many and small, emptied before each of them."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from databases import Databases
 from dispatch_helpers import NOON, Bench, HandClock
 
+from syncd.store.database import Transaction
 from syncd.store.migrate import migrate
 
 _TABLES = (
@@ -36,3 +38,17 @@ def emptied(bench: Bench) -> Bench:
     assert isinstance(bench.clock, HandClock)
     bench.clock.set(NOON)
     return bench
+
+
+def wait_for_lock(tx: Transaction) -> None:
+    """Wait until somebody waits for a lock in the database of a transaction."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        waiting = tx.execute(
+            """select count(*) from pg_stat_activity
+               where datname = current_database() and wait_event_type = 'Lock'"""
+        ).fetchone()
+        if waiting != (0,):
+            return
+        tx.execute("select pg_sleep(0.01), pg_stat_clear_snapshot()")
+    raise AssertionError("nobody waits")

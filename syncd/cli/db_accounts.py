@@ -153,7 +153,7 @@ def _print_grants(rows: Iterator[Json]) -> None:
             cell(row["server"], "bold"), Cell(" "), cell(row["account"], "bold"), Cell(": "), kind,
             Cell(", active" if active.text == "yes" else ", not active"),
             Cell(f", {capabilities.text}" if row["capabilities"] else ""),
-            Cell(", "), count, Cell(" privileges"),
+            Cell(", "), count, Cell(" privilege" if row["privilege_count"] == 1 else " privileges"),
         )  # fmt: skip
         print_lines([(Cell("    "), cell(text)) for text in in_words(row["privileges"])])
     if empty:

@@ -10,7 +10,7 @@ import click
 
 from syncd import __version__
 from syncd.cli.cells import Cell, cell
-from syncd.cli.names import TEXT
+from syncd.cli.names import ACCOUNT, SERVER
 from syncd.cli.screen import print_json, print_line, print_table
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
@@ -28,11 +28,11 @@ _VALID: Final = "configuration.valid"
 
 @click.command
 @click.option(
-    "--account", "accounts", type=TEXT, multiple=True,
+    "--account", "accounts", type=ACCOUNT, multiple=True,
     help="Only the checks of this account; may be repeated.",
 )  # fmt: skip
 @click.option(
-    "--server", "servers", type=TEXT, multiple=True,
+    "--server", "servers", type=SERVER, multiple=True,
     help="Only the checks of this database server; may be repeated.",
 )  # fmt: skip
 @click.option("--offline", is_flag=True, help="Ask no cloud and no database server.")

@@ -1,13 +1,13 @@
 """`syncd sizes`: how large databases and servers are, and with `--period` how they grow."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
 import click
 
-from syncd.cli.cells import Cell, cell, size_cell
+from syncd.cli.cells import Cell, cell, size_cell, some
 from syncd.cli.names import SERVER, TEXT
-from syncd.cli.screen import print_json, print_line, print_table, tell
+from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.model.queries import Period, SizeQuery, SizeStatQuery
@@ -54,14 +54,22 @@ def sizes(
             found = reads.size_stats(SizeStatQuery(period, server, database, top))
     if as_json:
         print_json(found)
-        return
-    show = _print_sizes if period is None else _print_statistics
+    else:
+        _print(found, _print_sizes if period is None else _print_statistics)
+    if period is None:
+        _tell_unread([*found["databases"], *found["servers"]])
+    if len(found["databases"]) == top:
+        tell(f"the largest {top} databases; there may be more: --top")
+
+
+def _print(
+    found: Mapping[str, list[Json]], show: Callable[[Sequence[str], Iterable[Json]], None]
+) -> None:
+    """Print databases, and servers where there are any."""
     show(("server", "database"), found["databases"])
     if found["servers"]:
         print_line()
         show(("server",), found["servers"])
-    if len(found["databases"]) == top:
-        tell(f"the largest {top} databases; there may be more: --top")
 
 
 def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
@@ -80,6 +88,22 @@ def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
         for row in rows
     ]
     print_table(headers, table, "no databases")
+
+
+def _tell_unread(rows: Iterable[Json]) -> None:
+    """Say, a line a server, what has no size of its last day."""
+    unread: dict[str, list[str]] = {}
+    for row in rows:
+        if not _is_newest(row["collected_on"], row["newest_on"]):
+            unread.setdefault(row["server"], []).extend(_database(row))
+    for server, names in unread.items():
+        which = f": {some(names)}" if names else ""
+        complain(f"{server}: not every database could be read last time{which}")
+
+
+def _database(row: Json) -> list[str]:
+    """Return the name of a database; none of the row of a server."""
+    return [row["database"]] if "database" in row else []
 
 
 def _print_statistics(names: Sequence[str], rows: Iterable[Json]) -> None:
@@ -120,7 +144,11 @@ def _percent(row: Mapping[str, Any]) -> Cell:
 def _day(day: object, newest: object) -> Cell:
     """Return the day of a row, marked when there is none, or its server has a newer one."""
     told = cell(_text(day))
-    return told if day and _text(day) == _text(newest) else Cell(f"! {told.text}", "yellow")
+    return told if _is_newest(day, newest) else Cell(f"! {told.text}", "yellow")
+
+
+def _is_newest(day: object, newest: object) -> bool:
+    return day is not None and _text(day) == _text(newest)
 
 
 def _text(day: object) -> str | None:

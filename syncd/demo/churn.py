@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from syncd.demo.emulator import Emulator
+from syncd.demo.line import Line
 from syncd.demo.scenes import CLOUDS, SCENES, Scene, Spot
-from syncd.demo.story import Line
 
 _PAUSE: Final = (1.5, 4.0)  # seconds between two changes
 _QUIET: Final = 9.0  # seconds between two scenes

@@ -1,28 +1,32 @@
-"""`syncd demo`: an emulated pair of clouds, a daemon with a store of its own, and what happens."""
+"""`syncd demo`: two emulated clouds, a daemon with a store, database servers, and what happens."""
 
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from queue import Empty
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from syncd.control.client import Client
 from syncd.demo.child import Child
 from syncd.demo.churn import Churn
 from syncd.demo.emulator import Emulator
+from syncd.demo.fleet import Fleet
+from syncd.demo.line import Line
+from syncd.demo.mariadb import MariaDb
 from syncd.demo.place import Place, demo_world, prepared
 from syncd.demo.screen import Screen, screen
-from syncd.demo.story import Line, Story
+from syncd.demo.story import Story
 from syncd.errors import StoreError, SyncdError, Unreachable
 
 _TURN: Final = 0.5  # seconds between two looks
 _START: Final = 90.0  # seconds that the daemon may take until it is ready
 _ANSWER: Final = 5.0
+_RELOAD: Final = 30.0
 _HOSTS: Final = 40  # in each region at the beginning
 
 
@@ -62,14 +66,17 @@ def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
         place = stack.enter_context(prepared(emulator, keep))
         view = stack.enter_context(screen())
         view.tell([Line("demo", "two emulated clouds stand; starting syncd and its PostgreSQL")])
+        mariadb = stack.enter_context(MariaDb(place.directory / "mariadb"))
         child = stack.enter_context(Child(place))
         client = Client(place.socket, _ANSWER)
         churn = stack.enter_context(Churn(emulator, seed, lambda: _approve(client)))
+        fleet = stack.enter_context(Fleet(place, Client(place.socket, _RELOAD), mariadb))
         if _await_ready(stage, child):
             _introduce(view, place)
             churn.start()
-            _look(stage, view, client, churn, child)
-        view.tell([Line("demo", "stopping the daemon, its PostgreSQL and the clouds")])
+            fleet.start()
+            _look(stage, view, client, [churn.lines, fleet.lines], child)
+        view.tell([Line("demo", "stopping the daemon, the database servers and the clouds")])
 
 
 def _await_ready(stage: _Stage, child: Child) -> bool:
@@ -90,24 +97,24 @@ def _introduce(view: Screen, place: Place) -> None:
     view.tell([Line("demo", "syncd is ready; Ctrl-C stops everything")])
 
 
-def _look(stage: _Stage, view: Screen, client: Client, churn: Churn, child: Child) -> None:
+def _look(
+    stage: _Stage, view: Screen, client: Client, told: Sequence[SimpleQueue[Line]], child: Child
+) -> None:
     """Show what happens, turn by turn."""
     story = Story(client)
     while stage.goes_on():
         _check(child)
-        view.tell(_waiting(churn))
+        view.tell(line for lines in told for line in _waiting(lines))
         with suppress(Unreachable):  # a daemon that is ending: the next turn tells
             view.tell(story.news())
             view.show(story, client.jobs())
 
 
-def _waiting(churn: Churn) -> list[Line]:
-    """Return the lines that the clouds have for us."""
-    lines = []
+def _waiting(lines: SimpleQueue[Line]) -> Iterator[Line]:
+    """Yield the lines that clouds or servers have for us."""
     with suppress(Empty):
         while True:
-            lines.append(churn.lines.get_nowait())
-    return lines
+            yield lines.get_nowait()
 
 
 def _check(child: Child) -> None:

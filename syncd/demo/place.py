@@ -6,21 +6,21 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from syncd.demo.emulator import Account, Emulator, World
+from syncd.demo.sql import psql
 from syncd.store.embedded import EmbeddedPostgres
-from syncd.store.embedded.binaries import find_binaries
 
 USUAL_PORT: Final = 9464
 EVERY: Final = 5  # seconds between two runs of the jobs of one cloud
 
 _HEAD: Final = """\
-# Made by `syncd demo`: two emulated clouds, three jobs.
+# Made by `syncd demo`: two emulated clouds, three jobs; conf.d/fleet.toml adds database servers.
 
 [daemon]
 state_dir = {state_dir}
@@ -62,6 +62,30 @@ accounts = ["aliyun-staging"]
 every = "{every}s"
 group = "staging"
 """
+_SERVER: Final = """
+[servers.{name}]
+engine = "{engine}"
+host = {host}
+user = "{user}"
+exclude_databases = ["syncd"]  # the store itself
+connect_timeout = "2s"
+capacity = "100MiB"
+"""
+_FLEET_JOBS: Final = """
+[jobs.db-accounts]
+kind = "db_accounts"
+every = "4s"
+
+[jobs.db-sizes]
+kind = "db_sizes"
+every = "10s"
+
+[jobs.size-rollups]
+kind = "size_rollups"
+every = "1m"
+"""
+_ENGINES: Final = {"postgresql": ("postgresql", "syncd"), "mariadb": ("mysql", "root")}
+"""The database servers of the demonstration: their engines, and who logs in over a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +115,29 @@ class Place:
         """The daemon's embedded store."""
         return EmbeddedPostgres(self.directory / "state")
 
+    @property
+    def fleet(self) -> Path:
+        """The configuration of the database servers."""
+        return self.directory / "conf.d" / "fleet.toml"
+
+    def configure_fleet(self, sockets: Mapping[str, Path]) -> None:
+        """Write the configuration of the database servers, by their names and sockets."""
+        servers = [
+            _SERVER.format(name=name, engine=engine, user=user, host=json.dumps(str(socket)))
+            for name, socket in sockets.items()
+            for engine, user in [_ENGINES[name]]
+        ]
+        self.fleet.parent.mkdir(exist_ok=True)
+        _write(self.fleet, "".join([*servers, _FLEET_JOBS]))
+
     def hints(self) -> list[tuple[str, str]]:
         """Return what to type in another terminal, each with what it shows."""
         syncd = f"{_program()} --config {self.config}"
-        psql = shutil.which("psql") or str(find_binaries().root / "bin" / "psql")
         return [
             ("hosts", f"{syncd} resources"),
             ("runs", f"{syncd} runs"),
-            ("SQL", f"{psql} '{self.server.dsn}' -c 'table syncd.hosts'"),
+            ("fleet", f"{syncd} db-accounts --changed-since 10m"),
+            ("SQL", f"{psql()} '{self.server.dsn}' -c 'table syncd.hosts'"),
             ("metrics", f"curl http://127.0.0.1:{self.port}/metrics"),
             ("files", f"{self.config} {self.log}"),
         ]
@@ -117,6 +156,7 @@ def prepared(emulator: Emulator, keep: Path | None) -> Iterator[Place]:
         if keep is None:
             directory.chmod(0o711)
         place = Place(directory, _free_port())
+        place.fleet.unlink(missing_ok=True)  # of last time: its servers don't stand yet
         _write(place.config, _configuration(place, emulator))
         yield place
     finally:

@@ -13,11 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from syncd.demo.line import Line
 from syncd.demo.scenes import CLOUDS
-from syncd.demo.story import Line, Story
+from syncd.demo.story import Story
 
 _STYLES: Final = {
-    "added": "green", "restored": "green", "updated": "yellow", "deleted": "red", "run": "dim",
+    "granted": "green", "revoked": "bold red", "added": "green", "restored": "green",
+    "updated": "yellow", "deleted": "red", "run": "dim",
     "failed": "bold red", "problem": "red", "retry": "magenta", "fault": "bold black on yellow",
     "healed": "bold green", "approve": "bold cyan", "demo": "bold",
 }  # fmt: skip
@@ -115,8 +117,8 @@ class Lively:
         hosts = sum(story.hosts.values())
         changed = ", ".join(f"{count} {what}" for what, count in sorted(story.changes.items()))
         overview = Panel(
-            Group(_inventory(story), "", _jobs(jobs)),
-            title=f"syncd: {hosts} hosts",
+            Group(_inventory(story), "", *_fleet(story), _jobs(jobs)),
+            title=f"syncd: {hosts} hosts, {len(story.servers)} database servers",
             subtitle=f"{changed or 'no changes yet'}  ·  Ctrl-C stops everything",
             border_style="cyan",
         )
@@ -150,6 +152,21 @@ def _inventory(story: Story) -> Table:
         cloud = CLOUDS.get(account.removesuffix("-demo"), account)
         table.add_row(cloud, region, *map(str, numbers), style="bold green" if fresh else "")
     return table
+
+
+def _fleet(story: Story) -> list[Table | str]:
+    """Return the database servers with their sizes, nothing while there are none."""
+    table = Table(box=None, expand=True, header_style="bold")
+    for header in ("database server", "databases", "size", "a week ago"):
+        table.add_column(header, justify="left" if header == "database server" else "right")
+    for server in story.servers:
+        sizes = (server["size_bytes"], server["week_before_bytes"])
+        table.add_row(server["server"], str(server["database_count"] or "-"), *map(_size, sizes))
+    return [table, ""] if story.servers else []
+
+
+def _size(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.1f} MiB"
 
 
 def _jobs(jobs: Sequence[dict[str, Any]]) -> Table:

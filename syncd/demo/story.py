@@ -6,12 +6,19 @@ It is read over the control socket, as any program could.
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from syncd.control.reads import Reads
-from syncd.model.queries import ChangeQuery, ResourceQuery, RunQuery
+from syncd.demo.accounts import account_lines
+from syncd.demo.line import Line, readable, shown
+from syncd.model.queries import (
+    ChangeQuery,
+    DbAccountChangeQuery,
+    ResourceQuery,
+    RunQuery,
+    SizeQuery,
+)
 
 Row = dict[str, Any]
 
@@ -23,13 +30,21 @@ _LONGEST: Final = 48  # characters of a name or a value
 _MARKS: Final = {"added": "+", "updated": "~", "deleted": "-"}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line: what kind of thing happened (added, failed, fault ...), and what."""
+class _Nouns(NamedTuple):
+    """What a kind of jobs works on, what it counts, and what becomes of what it can't take."""
 
-    kind: str
-    text: str
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    items: str
+    rows: str
+    aside: str = "kept aside"
+
+
+_NOUNS: Final = defaultdict(
+    lambda: _Nouns("items", "rows"),
+    cloud=_Nouns("regions", "hosts"),
+    db_accounts=_Nouns("servers", "accounts", "not read"),
+    db_sizes=_Nouns("servers", "databases", "not read"),
+    size_rollups=_Nouns("periods", "statistics"),
+)
 
 
 class Story:
@@ -38,11 +53,14 @@ class Story:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
         self._told_changes: set[int] = set()
+        self._told_account_changes: set[int] = set()
         self._told_runs: set[tuple[str, int, str]] = set()
         self._names: dict[str, str] = {}
         self.changes: Counter[str] = Counter()
         self.hosts: Counter[tuple[str, str, str]] = Counter()
         """How many hosts stand, by account, region and state."""
+        self.servers: list[Row] = []
+        """The database servers with their newest sizes."""
         self.last_change: dict[tuple[str, str], float] = {}
         """When a region last changed, by the monotonic clock."""
 
@@ -56,6 +74,7 @@ class Story:
         lines = list(self._changes(fresh))
         if fresh:
             self._count()
+        lines += self._account_changes(since)
         moved = [row for row in reversed(runs) if _key(row) not in self._told_runs]
         self._told_runs = {_key(row) for row in runs}
         return [*lines, *(line for row in moved for line in self._run(row))]
@@ -80,23 +99,33 @@ class Story:
             for row in group:
                 yield Line(change, f"{self._what(row)} in {region}", _moment(row))
 
+    def _account_changes(self, since: datetime) -> list[Line]:
+        """Tell what accounts of database servers gained and lost."""
+        rows = self._reads.db_account_changes(DbAccountChangeQuery(since=since, limit=_MOST))
+        fresh = [row for row in reversed(rows) if row["id"] not in self._told_account_changes]
+        self._told_account_changes = {row["id"] for row in rows}
+        return list(account_lines(fresh))
+
     def _what(self, row: Row) -> str:
         """Name a changed host and what changed: `web-17: status Running → Stopped`."""
         known = str(self._names.get(row["resource_id"], row["resource_id"]))
         if row["change"] != "updated":
-            return _readable(str(row["fields"].get("name") or known))
+            return readable(str(row["fields"].get("name") or known))
         pairs = (f"{name} {_pair(both)}" for name, both in row["fields"].items())
-        return f"{_readable(known)}: {', '.join(pairs)}"
+        return f"{readable(known)}: {', '.join(pairs)}"
 
     def _run(self, row: Row) -> Iterator[Line]:
         """Tell of a run that ended or is to be tried again; of an uneventful one nothing."""
         job, status = row["job"], row["status"]
         eventful = any(row[each] for each in ("added", "updated", "deleted", "errors"))
+        if status == "success" and row["kind"] == "db_sizes":
+            self.servers = self._reads.sizes(SizeQuery())["servers"]
         if status == "success" and eventful:
             yield Line("run", f"{job}: {_counts(row)}")
             yield from self._problems(row)
         elif status in ("failed", "cancelled"):
-            of = f"{row['items_failed']} of {row['items_total']} regions failed"
+            items = _NOUNS[row["kind"]].items
+            of = f"{row['items_failed']} of {row['items_total']} {items} failed"
             yield Line("failed", f"{job}: {of if row['items_failed'] else row['error'] or status}")
             yield from self._problems(row)
         elif status == "pending" and row["attempt"]:
@@ -109,10 +138,10 @@ class Story:
         run = self._reads.run(row["id"])
         for item in run["items"]:
             if item["status"] == "failed" and item["error"]:
-                where = item["region"] or item["target"]
+                where = item["region"] or item["server"] or item["target"]
                 yield Line("problem", f"{where}: {item['error_class']}: {item['error']}")
         for error in run["errors"][:_ERRORS_TOLD]:
-            what = f"{error['resource_id'] or 'a resource'} kept aside"
+            what = f"{error['resource_id'] or 'a resource'} {_NOUNS[row['kind']].aside}"
             yield Line("problem", f"{what}: {error['error_class']}: {error['error']}")
 
 
@@ -127,31 +156,15 @@ def _moment(row: Row) -> datetime:
 def _counts(row: Mapping[str, Any]) -> str:
     """Return `241 hosts in 0.16 s, +3 ~5 -2`."""
     counts = [f"{_MARKS[each]}{row[each]}" for each in _MARKS if row.get(each)]
-    aside = [f"{row['errors']} kept aside"] if row["errors"] else []
-    took = f"{row['duration_seconds'] or 0:.2f} s"
-    return ", ".join([f"{row['total']} hosts in {took}", *filter(None, [" ".join(counts)]), *aside])
+    nouns = _NOUNS[row["kind"]]
+    aside = [f"{row['errors']} {nouns.aside}"] if row["errors"] else []
+    total = f"{row['total']} {nouns.rows} in {row['duration_seconds'] or 0:.2f} s"
+    return ", ".join([total, *filter(None, [" ".join(counts)]), *aside])
 
 
 def _pair(both: object) -> str:
     """Return `before → after` where that is short."""
     if not (isinstance(both, list) and len(both) == 2):
         return ""
-    before, after = (_value(each) for each in both)
+    before, after = (shown(each) for each in both)
     return "differs" if len(before) + len(after) > _LONGEST else f"{before} → {after}"
-
-
-def _value(value: object) -> str:
-    """Return a value of a field: of what has parts of its own, only how many there are."""
-    if isinstance(value, dict) or (
-        isinstance(value, list) and value and isinstance(value[0], dict)
-    ):
-        return str(len(value))
-    if isinstance(value, list):
-        return "+".join(map(str, value)) or "none"
-    return "none" if value is None else _readable(str(value))
-
-
-def _readable(text: str) -> str:
-    """Return a text that can do nothing to a terminal, and is not long: names come from clouds."""
-    clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return clean if len(clean) <= _LONGEST else f"{clean[: _LONGEST - 1]}…"

@@ -30,7 +30,7 @@ def _mysql(who: ServerIdentity, kind: str, databases: Sequence[str]) -> Iterator
     if kind == "db_accounts":
         yield f"GRANT SELECT ON mysql.* TO {user}"
     else:
-        yield f"GRANT PROCESS, SHOW DATABASES ON *.* TO {user}"
+        yield f"GRANT PROCESS, REPLICATION CLIENT, REFERENCES, SHOW DATABASES ON *.* TO {user}"
 
 
 def _quoted(name: str) -> str:

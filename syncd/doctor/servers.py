@@ -39,9 +39,9 @@ from syncd.errors import (
 from syncd.model.db_account import AccountReading
 from syncd.model.db_size import SizeReading
 
-READ_LIMIT: Final = 45.0
+READ_LIMIT: Final = 20.0
 """Seconds for what a run may take many minutes for."""
-LIMIT: Final = 60.0
+LIMIT: Final = 35.0
 """Seconds for reading and logging in before."""
 _SLOW: Final = 2.0  # seconds for a log-in
 _NAMES: Final = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
@@ -98,7 +98,7 @@ def refusal(error: SyncdError, name: str) -> Finding:
                 " (pg_hba.conf, or the host of user@host)"
             )
         case Permission():
-            advice = "let the user connect to it: docs/fleet.md has the statements"
+            advice = "let the user connect to it: fleet.md of the documentation has the statements"
         case BadData():
             advice = (
                 f"see engine in {table}; syncd reads PostgreSQL 12, MySQL 5.7, MariaDB 10.5 and"

@@ -11,7 +11,7 @@ from syncd.engines.base import Engine
 from syncd.errors import BadData, Guarded, SyncdError, describe
 from syncd.jobs.base import Applied, Change
 from syncd.model.account_merge import Hidden, merged, merged_objects
-from syncd.model.account_row import AccountEntry, changes
+from syncd.model.account_row import AccountEntry, changes, parts_of
 from syncd.model.db_account import AccountReading, DbAccount, Objects
 from syncd.model.deletion import DeletionPlan, DeletionPolicy, plan_deletions
 from syncd.model.diff import Difference
@@ -50,6 +50,11 @@ class ServerAccounts:
     objects: Objects
     bad: list[tuple[str, SyncdError]] = field(default_factory=list)
     plan: DeletionPlan = field(default_factory=DeletionPlan)
+
+    @property
+    def gaps(self) -> list[tuple[str, SyncdError]]:
+        """The parts of the server that could not be read, and why."""
+        return parts_of(self.reading.unread)
 
     @property
     def server(self) -> str:
@@ -186,7 +191,7 @@ class DbAccountsJob:
         db_accounts.replace_objects(tx, staged.server, staged.objects_before, staged.objects)
         resources.note_listing(tx, scope, ctx.run_id, complete=True, lossy=False)
         resources.replace_guarded(tx, scope, ctx.job_name, ctx.run_id, plan.guarded)
-        unread = len(staged.reading.unread)
+        unread = len(staged.gaps)
         counts = Counts(
             total=comparison.total + unread,
             added=written.added + written.restored,
@@ -256,12 +261,10 @@ def _problem(ctx: RunContext, server: str, engine: Callable[[], Engine]) -> Sync
 
 def _report(ctx: RunContext, read: ServerAccounts) -> None:
     """Keep what is worth knowing about a reading."""
-    for name, error in read.bad:
+    for name, error in [*read.bad, *read.gaps]:
         ctx.report.error(name, error)
-    for unread in read.reading.unread:
-        ctx.report.error(unread.part, unread.error)
-    if read.reading.unread:
-        ctx.log.warning("what could not be read stays as it was", parts=len(read.reading.unread))
+    if read.gaps:
+        ctx.log.warning("what could not be read stays as it was", parts=len(read.gaps))
     if read.plan.guarded:
         ctx.report.detail("guarded", len(read.plan.guarded))
         ctx.log.error("deletions are held back", accounts=sorted(read.plan.guarded)[:50])

@@ -138,8 +138,12 @@ def _staged(ctx: RunContext, sample: Sample, reading: SizeReading) -> Measured:
     tables = tuple(_good(reading.tables, bad_tables))
     for name, error in [*errors, *bad_tables]:
         ctx.report.error(storable(name), error)
+    ctx.report.detail("collected_on", sample.day.isoformat())
     known = {each.database for each in databases}
     without_size = [(name, error) for name, error in errors if name not in known]
+    if without_size:
+        ctx.report.detail("incomplete", f"{len(without_size)} databases without a size")
+        ctx.log.warning("no total of the server", databases_without_size=len(without_size))
     held = replace(
         reading,
         databases=databases,

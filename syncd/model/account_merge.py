@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from syncd.model.account_row import PSEUDO
 from syncd.model.db_account import AccountReading, DbAccount, Objects, Unread
 from syncd.model.privilege import Privilege
 from syncd.model.privilege_diff import MEMBER_OF_SET
@@ -48,23 +49,23 @@ class Hidden:
 
 
 def merged(account: DbAccount, stored: DbAccount | None, hidden: Hidden) -> DbAccount:
-    """Return an account with what could not be read of it as the store holds it."""
+    """Return an account with what could not be read of it as the store holds it.
+
+    Among the attributes of a gap may be fields of the account, by the names of `PSEUDO`.
+    """
     unread = hidden.concerning(account.account)
     if stored is None or not unread:
         return account
-    attributes = {
-        name: stored.attributes[name]
-        for part in unread
-        for name in part.attributes
-        if name in stored.attributes
-    }
+    names = {name for part in unread for name in part.attributes}
+    attributes = {name: stored.attributes[name] for name in names if name in stored.attributes}
     kept = [each for each in stored.privileges if hidden.privilege(account.account, each)]
-    return replace(
-        account,
-        attributes={**account.attributes, **attributes},
-        capabilities=_capabilities(account, stored, kept),
-        privileges=_privileges(account, kept),
-    )
+    told: dict[str, Any] = {
+        "attributes": {**account.attributes, **attributes},
+        "capabilities": _capabilities(account, stored, kept),
+        "privileges": _privileges(account, kept),
+    }
+    fields = {field: getattr(stored, field) for name, field in PSEUDO.items() if name in names}
+    return replace(account, **(told | fields))
 
 
 def merged_objects(reading: AccountReading, stored: Objects, hidden: Hidden) -> Objects:

@@ -1,12 +1,12 @@
 """An account of a database server as the store keeps it, and as its changes are told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from syncd.errors import BadData, describe
+from syncd.errors import BadData, SyncdError, describe
 from syncd.model.db_account import DbAccount, Objects, Unread
 from syncd.model.diff import Digest, Row, short_hash
 from syncd.model.document import LONGEST_KEY, encode, has_nul
@@ -85,13 +85,15 @@ class AccountEntry:
 
     def _read_errors(self) -> list[dict[str, str]]:
         return [
-            {
-                "part": unread.part,
-                "error_class": unread.error.error_class,
-                "error": describe(unread.error),
-            }
-            for unread in self.unread
+            {"part": part, "error_class": error.error_class, "error": describe(error)}
+            for part, error in parts_of(self.unread)
         ]
+
+
+def parts_of(unread: Iterable[Unread]) -> list[tuple[str, SyncdError]]:
+    """Return the parts that could not be read, with why: one that hides several things once."""
+    found = {(each.part, describe(each.error)): each.error for each in unread}
+    return [(part, error) for (part, _), error in found.items()]
 
 
 def changes(

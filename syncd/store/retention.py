@@ -14,8 +14,7 @@ from syncd.store.database import Transaction
 START: Final = datetime.min.replace(tzinfo=UTC)
 """Where the first batch begins: before every record."""
 ROWS: Final = 5_000  # of a batch; a run counts with its items and errors
-WAIT: Final = "2s"
-"""How long a batch waits for a lock."""
+_WAIT: Final = "2s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Expired:
 
         Raises StoreError when somebody locks the table for longer than a moment.
         """
-        tx.execute("select set_config('lock_timeout', %s, true)", (WAIT,))
+        tx.execute("select set_config('lock_timeout', %s, true)", (_WAIT,))
         values = {**self._values, "start": start, "rows": rows}
         row = tx.execute(self._batch, values).fetchone()
         return Gone(*row) if row and row[0] else None

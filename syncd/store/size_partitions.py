@@ -11,8 +11,11 @@ from typing import Final
 from psycopg.sql import SQL, Composed, Identifier
 
 from syncd.store.database import Transaction
-from syncd.store.retention import WAIT, Gone
+from syncd.store.retention import Gone
 
+_WAIT: Final = "800ms"
+"""How long a drop waits for each table: less than a deadlock takes to be found (deadlock_timeout,
+1 s by default), so that it is never a reader of several tables that is given up for it."""
 _TABLES: Final = ("db_size", "server_size", "db_table_size")
 
 
@@ -50,7 +53,7 @@ class OldMonths:
         until = partitions[0][0]
         oldest = [name for end, name in partitions if end == until]
         rows = sum(_rows(tx, name) for name in oldest)
-        tx.execute("select set_config('lock_timeout', %s, true)", (WAIT,))
+        tx.execute("select set_config('lock_timeout', %s, true)", (_WAIT,))
         tx.execute(_lock())
         for name in oldest:
             tx.execute(SQL("drop table {}").format(Identifier("syncd", name)))

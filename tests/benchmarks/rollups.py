@@ -19,13 +19,13 @@ from syncd.store.database import Store, Transaction
 from syncd.store.size_rollups import PERIODS
 from tests.benchmarks._store import store
 
-GOALS = {"from nothing": 10.0, "unchanged": 4.0}
+GOALS = {"from nothing": 10.0, "unchanged": 5.0}  # every row is compared with the one that stands
 SERVERS = 50
 TODAY = date(2026, 3, 1)
 FILL = """
 insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
 select 'server-' || n %% %(servers)s, 'database-' || n, day, now(),
-       1000000000 + n * 1000000 + (day - %(first)s::date) * 100000 + (random() * 1e7)::bigint
+       n::bigint * 1000000 + (day - %(first)s::date) * 100000 + (random() * 1e7)::bigint
 from generate_series(1, %(databases)s) n,
      lateral (select %(first)s::date + i as day from generate_series(0, %(days)s - 1) i) d
 where random() < 0.97

@@ -41,7 +41,7 @@ class Subject(Protocol):
         """Give a database in which three tables, of different sizes, hold rows and an index."""
 
     def sessions(self) -> int:
-        """Return how many sessions of syncd there are."""
+        """Return how many sessions of syncd stay."""
 
     def stalled(self) -> AbstractContextManager[None]:
         """Let the reading of accounts take without end in this block, as far as the server goes."""
@@ -99,8 +99,13 @@ class PostgresSubject:
             yield name
 
     def sessions(self) -> int:
-        query = "select count(*) from pg_stat_activity where application_name = 'syncd'"
-        return int(self.server.rows(query)[0][0])
+        query = """
+            select count(*) from pg_stat_activity, pg_sleep(%s) where application_name = 'syncd'
+        """
+        for seconds in (0, *(0.02,) * 200):  # a backend takes a moment to hear of the end
+            if (count := self.server.rows(query, "postgres", seconds)[0][0]) == 0:
+                break
+        return int(count)
 
     @contextmanager
     def stalled(self) -> Any:

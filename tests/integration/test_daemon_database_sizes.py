@@ -46,7 +46,8 @@ def test_sizes_are_shown_when_asked_for_and_go_with_their_databases(place):
         place,
         b"""create table syncd.db_size_rest partition of syncd.db_size default;
            insert into syncd.db_catalog
-           select server, database, 'mysql', false, now(), now(), null
+               (server, database, engine, system, first_seen_at, last_seen_at)
+           select server, database, 'mysql', false, now(), now()
            from (values ('orders-db', 'shop'), ('orders-db', 'stock'), ('other-db', 'x'))
                as v (server, database);
            insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)

@@ -101,7 +101,7 @@ def test_an_emptied_file_is_refused(place: Site) -> None:
     place.configure({"hosts": job(every="1s")})
     place.up()
     place.write("")
-    with pytest.raises(ConfigurationError, match="no account and no job any more"):
+    with pytest.raises(ConfigurationError, match="no account, no server and no job any more"):
         place.client.reload("me")
     assert [j["name"] for j in place.client.jobs()] == ["hosts"]
 

@@ -131,6 +131,8 @@ def test_one_that_can_not_be_read_stands_and_leaves_the_day_without_a_total(benc
     done = fleet.run(a=reading({"x": 11, "y": DENIED, "new": DENIED}))
     assert done == {"a": ("success", None, (3, 0, 1, 0, 0, 2))}
     assert sizes(bench, "2026-03-02") == {"x": 11}
+    details = bench.one("select details from syncd.run_item order by id desc limit 1")
+    assert details == {"collected_on": "2026-03-02", "incomplete": "2 databases without a size"}
     assert standing(bench) == {"x": True, "y": True, "new": True}
     assert bench.execute("select resource_id, error_class, error from syncd.run_error") == [
         ("y", "permission", "not allowed"), ("new", "permission", "not allowed")

@@ -1,6 +1,8 @@
 """The demonstration as a newcomer starts it, in a pipe: it shows, ends, and leaves nothing."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from databases import reachable_directory
 
 LIMIT = 90.0  # seconds for the slowest machine; each test takes a few
 READY = "syncd is ready"
+SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
 @pytest.fixture
@@ -108,6 +111,34 @@ def test_hosts_arrive_and_change_and_are_recorded(place: Path) -> None:
         text, status = rest(process)
     assert status == 0, text
     assert "\x1b" not in shown + text
+    assert_nothing_is_left(place)
+
+
+def test_database_servers_join_and_a_revocation_is_told(place: Path) -> None:
+    servers = ["postgresql", *(["mariadb"] if shutil.which("mariadbd", path=SBIN) else [])]
+
+    def enough(text: str) -> bool:
+        return "  revoked  " in text and all(f" accounts on {name}" in text for name in servers)
+
+    with demo(place) as process:
+        shown = read_until(process, enough)
+        assert f"syncd looks at {' and '.join(servers)} now" in shown
+        assert "granted  SELECT on column shop.public.orders.price to reporting on" in shown
+        assert "revoked  SELECT on column shop.public.orders.price from reporting on" in shown
+        assert " statistics in " in shown
+        (config,) = place.glob("syncd-demo-*/syncd.toml")
+        assert (config.parent / "conf.d" / "fleet.toml").stat().st_mode & 0o777 == 0o600
+        accounts = subprocess.run(
+            [sys.executable, "-m", "syncd", "--config", config, "db-accounts", "--json"],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
+        rows = json.loads(accounts.stdout)
+        assert {row["server"] for row in rows} == set(servers)
+        assert "Ms. Quotes" in {row["account"] for row in rows}
+        process.send_signal(signal.SIGINT)
+        text, status = rest(process)
+    assert status == 0, text
+    assert "the database servers:" not in shown + text
     assert_nothing_is_left(place)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
+from shared_bench import wait_for_lock
 
 from syncd.errors import StoreError
 from syncd.store import size_partitions
@@ -130,19 +131,6 @@ def test_the_second_one_waits_for_the_first_one_to_commit(store):
             second = other.submit(make, store, "2015-01-01", "2015-01-01")
             wait_for_lock(tx)
         assert second.result(20) == 0
-
-
-def wait_for_lock(tx):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        waiting = tx.execute(
-            """select count(*) from pg_stat_activity
-               where datname = current_database() and wait_event_type = 'Lock'"""
-        ).fetchone()
-        if waiting != (0,):
-            return
-        tx.execute("select pg_sleep(0.01)")
-    raise AssertionError("nobody waits")
 
 
 def test_readers_and_writers_are_not_in_the_way_of_making_one_nor_it_in_theirs(store, migrated_dsn):

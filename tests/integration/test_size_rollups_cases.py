@@ -1,6 +1,5 @@
 """Statistics of sizes whose numbers can be checked by hand, and what happens to them meanwhile."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -9,7 +8,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from dispatch_helpers import Bench, HandClock, spec
-from shared_bench import emptied, shared_bench
+from shared_bench import emptied, shared_bench, wait_for_lock
 
 from syncd.context import Clock
 from syncd.dispatch.planner import plan
@@ -39,15 +38,15 @@ def bench(shared):
 
 def put(bench: Bench, sizes: dict[str, int], database: str = "db") -> None:
     """Store sizes by day, in place of those that stand."""
-    for day, size in sizes.items():
-        bench.execute("select syncd.make_size_partitions(%s, %s)", day, day)
-        bench.execute(
-            """insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
-               values ('s', %s, %s, now(), %s)
-               on conflict (server, database, collected_on) do update
-               set size_bytes = excluded.size_bytes""",
-            database, day, size,
-        )  # fmt: skip
+    days = sorted(sizes)
+    bench.execute("select syncd.make_size_partitions(%s, %s)", days[0], days[-1])
+    bench.execute(
+        """insert into syncd.db_size (server, database, collected_on, collected_at, size_bytes)
+           select 's', %s, day, now(), size from unnest(%s::date[], %s::bigint[]) as t (day, size)
+           on conflict (server, database, collected_on) do update
+           set size_bytes = excluded.size_bytes""",
+        database, list(sizes), list(sizes.values()),
+    )  # fmt: skip
 
 
 def compute(bench, period, today=TODAY, room=None):
@@ -246,19 +245,6 @@ def test_two_that_compute_the_same_at_once_write_it_once(bench):
         counts = list(three.map(lambda _: compute(bench, "day"), range(3)))
     assert sorted(each.added for each in counts) == [0, 0, 31]
     assert sorted(each.unchanged for each in counts) == [0, 31, 31]
-
-
-def wait_for_lock(tx):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        waiting = tx.execute(
-            """select count(*) from pg_stat_activity
-               where datname = current_database() and wait_event_type = 'Lock'"""
-        ).fetchone()
-        if waiting != (0,):
-            return
-        tx.execute("select pg_sleep(0.01)")
-    raise AssertionError("nobody waits")
 
 
 def test_a_sample_that_is_committed_meanwhile_is_in_the_next_ones(bench):

@@ -44,7 +44,7 @@ def bare(package: Path) -> Path:
         ["dpkg-deb", "--field", str(package), "Depends"], capture_output=True, text=True, check=True
     ).stdout
     names = [each.split("|")[0].split("(")[0].strip() for each in depends.split(",")]
-    return bare_root([*names, "postgresql", "prometheus"])
+    return bare_root([*names, "mariadb-server", "postgresql", "prometheus"])
 
 
 def boot(bare: Path, folder: Path, name: str) -> Machine:

@@ -71,7 +71,9 @@ def _granted(
             ignored = _ask(session, again, roles, granted, unread)
             granted.update(dict.fromkeys((one.account for one in ignored), None))
     except Permission as error:  # nobody's may be read, but those of the login itself
-        unread.append(Unread("grants", Permission(f"{_MISSING}: {error}")))
+        why = Permission(f"{_MISSING}: {error}")
+        unread.append(Unread("grants", why))
+        unread.append(Unread("grants", why, attributes=("ignored", "account.active")))
         return {one.account: frozenset() for one in accounts}
     return granted
 
@@ -184,8 +186,8 @@ def _capabilities(one: Listed, privileges: Collection[Privilege]) -> Iterator[st
             yield word
     flags = {
         "grant": any(p.grantable for p in privileges),
-        "locked": one.locked,
-        "password_expired": one.password_expired,
+        "locked": one.locked and one.kind == "user",  # a role of MySQL is so by nature
+        "password_expired": one.password_expired and one.kind == "user",
         "system": one.system,
     }
     yield from (word for word, so in flags.items() if so)

@@ -8,11 +8,11 @@ same rows, and inside the JSON of MariaDB's: only what is named here is ever ask
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from syncd.engines.mysql.connection import Row, Session
+from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.grants import account_name
 from syncd.model.db_account import Kind
 
@@ -56,7 +56,7 @@ SELECT User, Host,
        account_locked = 'Y' AND password_expired = 'Y' AND COALESCE(authentication_string, '') = '',
        account_locked = 'Y',
        password_expired = 'Y',
-       UNIX_TIMESTAMP(password_last_changed),
+       CAST(UNIX_TIMESTAMP(password_last_changed) AS SIGNED),
        password_lifetime,
        plugin,
        NULL,
@@ -72,6 +72,30 @@ SELECT User, Host,
        ''
   FROM mysql.user
 """
+
+
+class _Row(NamedTuple):
+    """A row as both statements give it; numbers are whole, or None."""
+
+    user: str
+    host: str
+    role: int
+    locked: int
+    expired: int
+    changed: int | None
+    lifetime: int | None
+    plugin: str
+    others: str | None
+    tls: int
+    cipher: str
+    issuer: str
+    subject: str
+    questions: int
+    updates: int
+    connections: int
+    user_connections: int
+    statement_time: float
+    default_role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,54 +131,55 @@ def listed(session: Session) -> list[Listed]:
     locked, expired, and without a password. Raises Permission when the tables may not be read.
     """
     if session.dialect.mariadb:
-        return [_listed(row, hostless=bool(row[2])) for row in session.rows(_MARIADB)]
-    return [_listed(row, hostless=False) for row in session.rows(_MYSQL)]
+        rows = [_Row(*row) for row in session.rows(_MARIADB)]
+        return [_listed(row, None if row.role else row.host) for row in rows]
+    rows = [_Row(*row) for row in session.rows(_MYSQL)]
+    return [_listed(row, row.host) for row in rows]
 
 
-def _listed(row: Row, *, hostless: bool) -> Listed:
-    user, host, role, locked, expired, *rest, default_role = row
-    host = None if hostless else host
+def _listed(row: _Row, host: str | None) -> Listed:
     return Listed(
-        account=account_name(user, host),
-        user=user,
+        account=account_name(row.user, host),
+        user=row.user,
         host=host,
-        kind="role" if role else "user",
-        locked=bool(locked),
-        password_expired=bool(expired),
-        default_role=default_role,
-        attributes={} if hostless else _attributes(bool(locked), bool(expired), rest),
+        kind="role" if row.role else "user",
+        locked=bool(row.locked),
+        password_expired=bool(row.expired),
+        default_role=row.default_role,
+        attributes={} if host is None else _attributes(row),
     )
 
 
-def _attributes(locked: bool, expired: bool, row: list[Any]) -> dict[str, object]:  # noqa: FBT001
+def _attributes(row: _Row) -> dict[str, object]:
     """Return what is recorded of a user; limits of 0 and what is not asked for are left out."""
-    changed, lifetime, plugin, others, tls, cipher, issuer, subject, *limits = row
-    names = ("max_questions", "max_updates", "max_connections", "max_user_connections")
     told: dict[str, object] = {
-        "locked": locked,
-        "password_expired": expired,
-        "tls": _TLS[tls],
+        "locked": bool(row.locked),
+        "password_expired": bool(row.expired),
+        "tls": _TLS[row.tls],
     }
     optional: dict[str, object] = {
-        "plugin": plugin,
-        "other_plugins": msgspec.json.decode(others) if others else None,
-        "password_last_changed": _moment(changed),
-        "tls_cipher": cipher,
-        "tls_issuer": issuer,
-        "tls_subject": subject,
-        **dict(zip(names, limits, strict=False)),
-        "max_statement_time": float(limits[-1]),
+        "plugin": row.plugin,
+        "other_plugins": msgspec.json.decode(row.others) if row.others else None,
+        "password_last_changed": _moment(row.changed),
+        "tls_cipher": row.cipher,
+        "tls_issuer": row.issuer,
+        "tls_subject": row.subject,
+        "max_questions": row.questions,
+        "max_updates": row.updates,
+        "max_connections": row.connections,
+        "max_user_connections": row.user_connections,
+        "max_statement_time": float(row.statement_time),
     }
-    if lifetime is not None:
-        told["password_lifetime"] = lifetime
+    if row.lifetime is not None:
+        told["password_lifetime"] = row.lifetime  # 0: it never ends
     return told | {name: value for name, value in optional.items() if value}
 
 
-def _moment(seconds: float | None) -> str | None:
+def _moment(seconds: int | None) -> str | None:
     """Return seconds since 1970 as text in UTC; 0 stands for never."""
     if not seconds:
         return None
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _name(name: str) -> str:

@@ -1,4 +1,8 @@
-"""MySQL and MariaDB as the jobs ask them."""
+"""MySQL and MariaDB as the jobs ask them.
+
+A login may read everything with SELECT and PROCESS on *.*, and, to see how large the binary logs
+are, BINLOG MONITOR (in MySQL: REPLICATION CLIENT).
+"""
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity

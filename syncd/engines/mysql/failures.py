@@ -24,41 +24,34 @@ from syncd.errors import (
     TimedOut,
 )
 
-NO_SUCH_GRANT: Final = frozenset({1141, 1396, 1959, 3162, 3523})
+NO_SUCH_GRANT: Final = frozenset({1141, 1959, 3162, 3523})
 """The account, or the role, does not exist."""
 
 _TEXT: Final = 300
-_CODES: Final[dict[type[SyncdError], frozenset[int]]] = {
-    # 1129: this host made too many failed connections; 1862, 1820: the password is expired
-    Authentication: frozenset(
-        {
-            1045,
-            1129,
-            1130,
-            1251,
-            1275,
-            1449,
-            1524,
-            1698,
-            1820,
-            1862,
-            3118,
-            3159,
-            3955,
-            4151,
-            2059,
-            2061,
-        }
-    ),
-    Permission: frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 4031}),
-    Throttled: frozenset({1040, 1041, 1203, 1226}),
-    # 1205: a lock was waited for too long
-    TimedOut: frozenset({1205, 1907, 1969, 3024, 3572}),
-    # 1317, 1927: somebody killed the statement, the connection
-    Network: frozenset(
-        {1042, 1043, 1053, 1077, 1079, 1081, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927}
-    ),
-}
+_LOG_IN: Final = frozenset(
+    {
+        *(1045, 1251, 1275, 1524, 1698, 2059, 2061),  # password, plugin
+        *(1129, 1130, 3159),  # from this host, unencrypted
+        *(1820, 1862, 3118, 3955, 4151),  # expired, locked
+    }
+)
+_DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370})
+_TOO_MANY: Final = frozenset({1040, 1041, 1203, 1226})
+_TIME: Final = frozenset({1205, 1969, 3024})  # of a lock, of a statement
+_BROKEN: Final = frozenset(
+    {
+        *(1042, 1043, 1081, 1152, 1158, 1159, 1160, 1161, 1184, 4031),  # on the way
+        *(1053, 1077, 1079, 3168),  # the server stops
+        *(1317, 1927, 3169),  # somebody killed the statement, or the session
+    }
+)
+_CLASSES: Final[tuple[tuple[frozenset[int], type[SyncdError]], ...]] = (
+    (_LOG_IN, Authentication),
+    (_DENIED, Permission),
+    (_TOO_MANY, Throttled),
+    (_TIME, TimedOut),
+    (_BROKEN, Network),
+)
 _CLIENT: Final = range(2000, 3000)
 
 # what the driver makes of an answer that is none of MySQL's
@@ -100,14 +93,12 @@ def _of_server(error: pymysql.MySQLError) -> SyncdError:
     if isinstance(cause, OSError):
         return Network(_line(_system_text(cause)))
     text = _line(" ".join(str(part) for part in error.args[1:] or error.args))
-    if number is None:
-        return (
-            Authentication(text) if "auth" in text else Network(text or "the connection is closed")
-        )
-    for kind, numbers in _CODES.items():
+    if number is None and "auth" in text:  # what PyMySQL says of plugins, without a number
+        return Authentication(text)
+    for numbers, kind in _CLASSES:
         if number in numbers:
             return kind(f"{text} ({number})")
-    if number < 1000 or number in _CLIENT:
+    if number is None or number < 1000 or number in _CLIENT:
         return Network(text or "the connection is closed")
     return BadData(f"{text} ({number})")
 

@@ -12,7 +12,9 @@ from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.grants import ALL, parse
 from syncd.model.privilege import Privilege
 
-_SEEING: Final = frozenset({"SELECT", ALL})
+_SEEING: Final = frozenset({"SELECT", "REFERENCES", "SHOW VIEW", "TRIGGER", ALL})
+"""A table is shown with its size to who has any privilege on it; all but SELECT keep its rows
+closed (https://dev.mysql.com/doc/refman/8.4/en/information-schema-introduction.html)."""
 _LISTING: Final = _SEEING | {"SHOW DATABASES"}
 
 

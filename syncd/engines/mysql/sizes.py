@@ -6,8 +6,8 @@ is what they use of it. Views, and tables that hold nothing here, count nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from heapq import nlargest
 from typing import Final
 
@@ -46,30 +46,12 @@ class Table:
     index: int | None
 
 
-@dataclass(slots=True)
-class _Database:
-    """What belongs to one database."""
-
-    tables: list[Table] = field(default_factory=list)
-
-    @property
-    def needs_files(self) -> bool:
-        return any(table.engine == "InnoDB" for table in self.tables)
-
-    def unopened(self, files: Files) -> Table | None:
-        """Return a table of which nothing is known: the server can't open it."""
-        known = (
-            t for t in self.tables if not t.engine and (t.database, t.name) not in files.tables
-        )
-        return next(known, None)
-
-
 def read_sizes(session: Session, excluded: Collection[str], largest: int) -> SizeReading:
     """Read the sizes of all databases but the excluded, and of so many tables of each.
 
-    It takes SELECT on all databases and PROCESS. A database of which not all may be seen is told
-    among the unread, with the privilege that is missing; raises Permission when even the list of
-    databases would not be whole, since those that are left out would seem to be gone.
+    It takes PROCESS, and REFERENCES or SELECT on all databases. A database of which not all may be
+    seen is told among the unread, with the privilege that is missing; raises Permission when even
+    the list of databases would not be whole, since those that are left out would seem to be gone.
     """
     sight = Sight.of(session)
     if not sight.lists_all:
@@ -80,13 +62,13 @@ def read_sizes(session: Session, excluded: Collection[str], largest: int) -> Siz
     made: list[DatabaseSize] = []
     unread: list[tuple[str, SyncdError]] = []
     tables: list[TableSize] = []
-    for name in sorted((names | set(files.databases)) - set(excluded)):
-        database = databases.get(name, _Database())
-        if problem := _problem(name, database, files, sight, refused):
+    for name in sorted(names - set(excluded)):
+        held = databases.get(name, [])
+        if problem := _problem(name, held, files, sight, refused):
             unread.append((name, problem))
             continue
-        sized = [_sized(table, files) for table in database.tables]
-        made.append(_size(name, database, sized, files))
+        sized = [_sized(table, files) for table in held]
+        made.append(_size(name, held, sized, files))
         tables += nlargest(largest, sized, key=lambda one: (one.total_bytes, one.table))
     return SizeReading(
         session.dialect.engine, tuple(made), tuple(unread), tuple(tables), log_bytes(session)
@@ -100,27 +82,28 @@ def _files(session: Session) -> tuple[Files, Permission | None]:
         return Files(), Permission(f"GRANT PROCESS ON *.* is missing: {error}")
 
 
-def _tables(session: Session, without: Collection[str]) -> dict[str, _Database]:
+def _tables(session: Session, without: Collection[str]) -> dict[str, list[Table]]:
     """Return the tables of each database, measured now: MySQL 8 would remember them for a day."""
     if session.dialect.mysql8:
         session.rows("SET SESSION information_schema_stats_expiry = 0")
-    found: dict[str, _Database] = defaultdict(_Database)
+    found: dict[str, list[Table]] = defaultdict(list)
     for row in session.rows(_TABLES, sorted(without)):
         table = Table(*row)
-        found[table.database].tables.append(table)
+        found[table.database].append(table)
     return dict(found)
 
 
 def _problem(
-    name: str, database: _Database, files: Files, sight: Sight, refused: Permission | None
+    name: str, tables: Sequence[Table], files: Files, sight: Sight, refused: Permission | None
 ) -> SyncdError | None:
     """Return why the size of a database can't be told."""
     if name not in VIRTUAL and not sight.covers(name):
-        return Permission("its tables may not be seen: GRANT SELECT ON *.* is missing")
-    if refused is not None and database.needs_files:
+        return Permission("its tables may not be seen: GRANT REFERENCES ON *.* is missing")
+    if refused is not None and any(table.engine == "InnoDB" for table in tables):
         return refused
-    if table := database.unopened(files):
-        return BadData(f"the server can't open its table {table.name}")
+    for table in tables:
+        if not table.engine and (name, table.name) not in files.tables:
+            return BadData(f"the server can't open its table {table.name}")
     return None
 
 
@@ -133,14 +116,15 @@ def _sized(table: Table, files: Files) -> TableSize:
     return TableSize(table.database, "", table.name, total, total - index, index, table.rows)
 
 
-def _size(name: str, database: _Database, sized: Iterable[TableSize], files: Files) -> DatabaseSize:
-    sized = list(sized)
+def _size(
+    name: str, tables: Sequence[Table], sized: Sequence[TableSize], files: Files
+) -> DatabaseSize:
     others = (t.total_bytes for t in sized if (t.database, t.table) not in files.tables)
     return DatabaseSize(
         database=name,
         size_bytes=files.databases.get(name, 0) + sum(others),
         data_bytes=sum(t.heap_bytes for t in sized),
         index_bytes=sum(t.index_bytes for t in sized),
-        tables=sum(t.kind in _COUNTED for t in database.tables),
+        tables=sum(t.kind in _COUNTED for t in tables),
         system=name.lower() in SYSTEM,
     )

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NamedTuple, NoReturn, cast
 
 from syncd.errors import BadData
 
@@ -20,8 +19,7 @@ _SPACE: Final = re.compile(r"\s*")
 _ESCAPED: Final = re.compile(r"''|\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One of them; `value` is without quotes, and a word as it is printed."""
 
     kind: Kind
@@ -57,9 +55,10 @@ class Tokens:
 
     def accept(self, *values: str) -> bool:
         """Go past these words or marks if they all come next; tell whether they did."""
-        coming = self._tokens[self._next : self._next + len(values)]
-        if [t.value for t in coming if t.kind in ("word", "mark")] != list(values):
-            return False
+        for at, value in enumerate(values, self._next):
+            token = self._tokens[at]  # the end is none of them, so this stops there
+            if token.value != value or token.kind not in ("word", "mark"):
+                return False
         self._next += len(values)
         return True
 
@@ -86,10 +85,10 @@ def _tokens(statement: str) -> Iterator[Token]:
 
 
 def _token(found: re.Match[str]) -> Token:
-    if (name := found["name"]) is not None:
-        return Token("name", name[1:-1].replace("``", "`"))
-    if (text := found["text"]) is not None:
-        return Token("text", _ESCAPED.sub(lambda e: e[1] or "'", text[1:-1]))
-    if (word := found["word"]) is not None:
-        return Token("word", word)
-    return Token("mark", found["mark"])
+    kind = cast(Kind, found.lastgroup)
+    value = found[kind]
+    if kind == "name":
+        value = value[1:-1].replace("``", "`")
+    elif kind == "text":
+        value = _ESCAPED.sub(lambda escape: escape[1] or "'", value[1:-1])
+    return Token(kind, value)

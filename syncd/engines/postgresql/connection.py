@@ -26,12 +26,14 @@ from syncd.store.connection import LAST_WAIT, BoundedConnection
 OLDEST: Final = 12
 """The oldest version that is read."""
 
-_SETTINGS: Final = {
+_FIRM: Final = {
     "default_transaction_read_only": "on",
     "timezone": "UTC",
-    "datestyle": "ISO",
+    "datestyle": "ISO, MDY",
     "search_path": "",  # so that names of types come with their schema
     "quote_all_identifiers": "off",
+}
+_UNLESS_CONFIGURED: Final = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",  # compiling a query of the catalogues takes longer than the query
@@ -164,9 +166,9 @@ def _overheard(pgconn: abc.PGconn, states: list[str]) -> Iterator[None]:
 
 
 def _prepare(connection: Session, access: ServerAccess) -> None:
-    """Make sure of who answers, and set the session up; what the configuration sets, stays set.
+    """Make sure of who answers, and set the session up.
 
-    By a statement, since a connection pooler refuses settings at the connect.
+    By a statement, since poolers refuse settings at the connect, and PGTZ would overrule them.
     """
     version = connection.info.server_version
     if version < OLDEST * 10_000:
@@ -174,8 +176,10 @@ def _prepare(connection: Session, access: ServerAccess) -> None:
         raise BadData(f"version {said} of the server is too old: {OLDEST} or later is needed")
     for name in ("text", "name", "varchar", "bpchar"):
         connection.adapters.register_loader(name, AnyText)
-    settings = {name: text for name, text in _SETTINGS.items() if name not in access.options}
-    settings["default_transaction_read_only"] = "on"
+    ours = {name: text for name, text in _UNLESS_CONFIGURED.items() if name not in access.options}
+    settings = ours | _FIRM
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        settings["client_encoding"] = "SQL_ASCII"  # it refuses to send what is no UTF-8 as such
     settings["statement_timeout"] = str(math.ceil(access.statement_timeout * 1000))
     connection.execute(
         "select set_config(name, text, false)"

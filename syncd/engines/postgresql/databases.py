@@ -7,15 +7,18 @@ from typing import TypeVar
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.connection import Session, connected
-from syncd.errors import ConfigurationError, Permission, SyncdError
+from syncd.errors import ConfigurationError, Network, Permission, SyncdError
 
 T = TypeVar("T")
 
-STANDING = "datallowconn and datconnlimit <> -2"
-"""Those that can be used: -2 is what an interrupted DROP DATABASE leaves behind."""
+STANDING = "(datallowconn or not datistemplate) and datconnlimit <> -2"
+"""Not template0, and not what an interrupted DROP DATABASE leaves behind (-2); but one that is
+closed for a while (ALLOW_CONNECTIONS false), since it is not gone, nor any right in it."""
 
 _LIST = f"""
-    select oid, datname, has_database_privilege(oid, 'CONNECT')
+    select oid, datname,
+           case when not datallowconn then 'it accepts no connections'
+                when not has_database_privilege(oid, 'CONNECT') then 'permission denied' end
     from pg_database where {STANDING} and datname <> all (%s::text[]) order by datname
 """  # noqa: S608 - a constant
 _STANDS = f"select from pg_database where oid = %s and {STANDING}"
@@ -23,17 +26,17 @@ _STANDS = f"select from pg_database where oid = %s and {STANDING}"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database that allows connections; `open` to us too."""
+    """A database, and why we can't connect to it, if that is known."""
 
     oid: int
     name: str
-    open: bool
+    closed: str | None
 
 
 def list_databases(connection: Session, access: ServerAccess) -> list[Database]:
     """Return the databases that are not excluded, by name."""
     rows = connection.execute(_LIST, (list(access.excluded),))
-    return [Database(oid, name, bool(may_connect)) for oid, name, may_connect in rows]
+    return [Database(*row) for row in rows]
 
 
 def visit(
@@ -48,19 +51,31 @@ def visit(
     server itself can't be reached any more.
     """
     for database in databases:
-        try:
-            if not database.open:
-                raise Permission(f"permission denied for database {database.name}")
-            with connected(access, ctx, database.name) as connection:
-                result = read(connection, database)
-        except SyncdError as error:
-            ctx.check()
-            if isinstance(error, ConfigurationError):
-                raise
-            if isinstance(error, Permission) or _stands(access, ctx, database):
-                yield database, error
-        else:
-            yield database, result
+        found = _look(access, ctx, database, read)
+        if isinstance(found, Network):  # DROP DATABASE (FORCE) breaks connections before it drops
+            found = _look(access, ctx, database, read)
+        if found is not None:
+            yield database, found
+
+
+def _look(
+    access: ServerAccess,
+    ctx: RunContext,
+    database: Database,
+    read: Callable[[Session, Database], T],
+) -> T | SyncdError | None:
+    """Return what is read in a database, or why it can't be; None for one that is gone."""
+    try:
+        if database.closed:
+            raise Permission(f"database {database.name}: {database.closed}")
+        with connected(access, ctx, database.name) as connection:
+            return read(connection, database)
+    except SyncdError as error:
+        ctx.check()
+        if isinstance(error, ConfigurationError):
+            raise
+        stands = isinstance(error, Permission) or _stands(access, ctx, database)
+        return error if stands else None
 
 
 def _stands(access: ServerAccess, ctx: RunContext, database: Database) -> bool:

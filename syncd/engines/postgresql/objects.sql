@@ -45,36 +45,38 @@ thing (kind, catalog, oid, schema, name, owner, acl, implied) as (
            acldefault('S', srvowner)
     from pg_foreign_server
 ),
+made as (
+    select kind, schema, name, owner, coalesce(acl, implied) as acl,
+           coalesce(initprivs, implied) as first, coalesce(extowner, 10) as maker,
+           extowner is not null or (thing.oid < 16384 and thing.oid <> 2200) as given,
+           -- initdb lets all read the information schema, and does not note it
+           case when 'information_schema' in (schema, name) and thing.oid < 16384
+               then implied || makeaclitem(
+                   0, owner, case kind when 'schema' then 'USAGE' else 'SELECT' end, false)
+           end as published
+    from thing
+    left join pg_init_privs i
+        on i.objoid = thing.oid and i.classoid = thing.catalog and i.objsubid = 0
+    left join (pg_depend d join pg_extension e
+               on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid)
+        on d.objid = thing.oid and d.classid = thing.catalog and d.deptype = 'e'
+),
 -- acl and owner as far as they are to be told; the schema public (2200) is like one of the users'
 told as materialized (
-    select kind, schema, name, standing_alone or kind not in ('table', 'sequence', 'function')
-               as alone,
-           case when standing_alone and (acl = made or acl = published) then '{}' else acl end
-               as acl,
-           case when not standing_alone or owner not in (10, extowner) then owner end as owner,
-           standing_alone
-    from (
-        select kind, schema, name, owner, coalesce(acl, implied) as acl,
-               coalesce(initprivs, implied) as made, coalesce(extowner, 10) as extowner,
-               -- initdb lets all read the information schema, and does not note it
-               case when 'information_schema' in (schema, name)
-                   then implied || makeaclitem(
-                       0, owner, case kind when 'schema' then 'USAGE' else 'SELECT' end, false)
-               end as published,
-               extowner is not null or (thing.oid < 16384 and thing.oid <> 2200) as standing_alone
-        from thing
-        left join pg_init_privs i
-            on i.objoid = thing.oid and i.classoid = thing.catalog and i.objsubid = 0
-        left join (pg_depend d join pg_extension e
-                   on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid)
-            on d.objid = thing.oid and d.classid = thing.catalog and d.deptype = 'e'
-    ) each
+    select kind, schema, name, given,
+           given or kind not in ('table', 'sequence', 'function') as alone,
+           case when not given or not (acl @> first and acl <@ first
+                                       or coalesce(acl @> published and acl <@ published, false))
+               then acl
+           end as acl,
+           case when not given or owner not in (10, maker) then owner end as owner
+    from made
 ),
 alike as (
     select kind, schema, alone, acl, owner, array_agg(name) as names, count(*) as n,
            sum(count(*)) over (partition by kind, schema, alone) as of
     from told
-    where not standing_alone or acl <> '{}' or owner is not null
+    where not given or acl is not null or owner is not null
     group by kind, schema, alone, acl, owner
 ),
 granted as (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from psycopg.sql import SQL
 
@@ -13,7 +13,7 @@ from syncd.model.db_account import Unread
 from syncd.model.privilege import On, Privilege
 
 LARGE_OBJECTS: Final = 10_000
-"""So many large objects with privileges of their own are read; more are told as unread."""
+"""So many privileges on large objects are read; more are told as unread."""
 
 _OBJECTS: Final = (resources.files(__package__) / "objects.sql").read_text("utf-8")
 _COLUMNS: Final = """
@@ -29,15 +29,10 @@ _COLUMNS: Final = """
     group by 1, 2, 3, 4
 """
 _LARGE_OBJECTS: Final = """
-    with large as (select * from pg_largeobject_metadata where lomacl is not null limit %s)
     select 'large_object', array[oid::text], a.grantee, a.privilege_type, bool_or(a.is_grantable)
-    from large, aclexplode(lomacl) a group by 1, 2, 3, 4
-    union all
-    select 'large_object', array[oid::text], lomowner, 'OWNER', false from large
-"""
-_COUNT: Final = """
-    select count(*) from (
-        select from pg_largeobject_metadata where lomacl is not null limit %s + 1) counted
+    from pg_largeobject_metadata, aclexplode(lomacl) a where a.grantee <> lomowner
+    group by 1, 2, 3, 4
+    limit %s + 1
 """
 _DEFAULTS: Final = """
     select defaclobjtype, defaclrole, coalesce(nspname, ''), a.grantee, a.privilege_type,
@@ -71,8 +66,8 @@ class Found:
 def read_database(connection: Session, database: str, roles: Mapping[int, str]) -> Found:
     """Return all that is granted in a database, as it was at one moment.
 
-    `roles` are names by object identifier. Of large objects only those with privileges of their own
-    are told: one that has none belongs to its owner alone, and there may be millions.
+    `roles` are names by object identifier. Of large objects, of which there may be millions, only
+    what others than their owners may do is told.
     """
     found = Found()
     with snapshot(connection):
@@ -104,10 +99,10 @@ def _defaults(connection: Session, database: str, roles: Mapping[int, str]) -> I
 
 def _read_large_objects(connection: Session, database: str, found: Found) -> None:
     """Take the privileges on large objects, or say that there are too many."""
-    count = cast(tuple[int], connection.execute(_COUNT, (LARGE_OBJECTS,)).fetchone())[0]
-    if count <= LARGE_OBJECTS:
-        _take(found, database, connection.execute(_LARGE_OBJECTS, (LARGE_OBJECTS,)).fetchall())
+    rows = connection.execute(_LARGE_OBJECTS, (LARGE_OBJECTS,)).fetchall()
+    if len(rows) <= LARGE_OBJECTS:
+        _take(found, database, rows)
         return
-    error = BadData(f"more than {LARGE_OBJECTS} large objects have privileges of their own")
+    error = BadData(f"there are more than {LARGE_OBJECTS} privileges on large objects")
     part = f"large objects of database {database}"
     found.unread.append(Unread(part, error, database=database, on="large_object"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -11,7 +11,7 @@ from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.connection import Session, connected, snapshot
 from syncd.engines.postgresql.databases import STANDING, Database, list_databases, visit
 from syncd.engines.postgresql.failures import mapped
-from syncd.errors import Permission, SyncdError
+from syncd.errors import BadData, Permission, SyncdError
 from syncd.model.db_size import DatabaseSize, SizeReading, TableSize
 
 _SYSTEM: Final = frozenset({"template0", "template1"})
@@ -23,8 +23,8 @@ _SIZES: Final = f"""
     from pg_database where {STANDING} and datname <> all (%s::text[])
 """  # noqa: S608 - constants
 _SIZE: Final = f"""
-    select oid, {_MAY_ASK}, case when {_MAY_ASK} then pg_database_size(oid) end
-    from pg_database where oid = %s
+    select {_MAY_ASK}, case when {_MAY_ASK} then pg_database_size(oid) end
+    from pg_database where oid = %s and {STANDING}
 """  # noqa: S608
 _GONE: Final = ("3D000", "42704")  # of a database, of an object
 _OF_ALL: Final = ("57014", "57P01", "57P02")  # a statement cancelled, a server that stops
@@ -33,7 +33,7 @@ _LOGS: Final = "select sum(size)::bigint from pg_ls_waldir()"
 _WHOLE: Final = """
     select sum(pg_table_size(oid))::bigint, sum(pg_indexes_size(oid))::bigint,
            count(*) filter (where oid >= 16384 and relkind in ('r', 'p'))
-    from pg_class where relkind in ('r', 'm', 'p')
+    from pg_class where relkind in ('r', 'm', 'p') and not relisshared
 """
 _LARGEST: Final = """
     select nspname, relname, heap + indexes, heap, indexes, nullif(reltuples, -1)::bigint
@@ -101,16 +101,15 @@ def _sizes(
     All in one statement, unless one of them makes it fail: dropped in this moment, or its files
     damaged.
     """
+    rows: list[tuple[Any, ...]] = []
     try:
         rows = connection.execute(_SIZES, (list(access.excluded),)).fetchall()
     except psycopg.Error as error:
         if not _is_of_one(connection, error):
             raise
-        sizes = {database.oid: _size(connection, database) for database in databases}
-    else:
-        sizes = {oid: _told(*answer) for oid, *answer in rows}
+    sizes = {oid: _told(may_ask, size) for oid, may_ask, size in rows if not may_ask or size}
     for database in databases:
-        size = sizes.get(database.oid)
+        size = sizes.get(database.oid) or _size(connection, database)
         if size is not None:
             yield database, size
 
@@ -123,12 +122,14 @@ def _size(connection: Session, database: Database) -> int | SyncdError | None:
         if not _is_of_one(connection, error):
             raise
         return None if error.sqlstate in _GONE else mapped(error, error.sqlstate)
-    return _told(*answer[1:]) if answer else None
+    return _told(*answer) if answer else None
 
 
-def _told(may_ask: bool | None, size: int | None) -> int | SyncdError | None:  # noqa: FBT001
-    """Return what an answer says; the server has neither for a database that is gone."""
-    return size if may_ask or may_ask is None else Permission("no right to ask for its size")
+def _told(may_ask: bool | None, size: int | None) -> int | SyncdError:  # noqa: FBT001
+    """Return a size, or why the server does not tell it."""
+    if not may_ask:
+        return Permission("no right to ask for its size")
+    return BadData("the server can't tell its size") if size is None else size
 
 
 def _is_of_one(connection: Session, error: psycopg.Error) -> bool:

@@ -64,6 +64,11 @@ class EmbeddedPostgres:
         return make_conninfo(host=host, port=PORT, user=ROLE, dbname=database)
 
     @property
+    def socket_directory(self) -> Path:
+        """Return the directory of its socket, as `conninfo` has it."""
+        return self._socket_directory
+
+    @property
     def pid(self) -> int | None:
         """Return the postmaster's process id, None when it does not run."""
         found = self._find()

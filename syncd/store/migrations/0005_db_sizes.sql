@@ -147,6 +147,7 @@ create table syncd.db_size_stat (
     computed_at    timestamptz not null,
     primary key (server, database, period, period_start)
 );
+create index db_size_stat_by_period on syncd.db_size_stat (period, period_start);
 comment on table syncd.db_size_stat is 'The statistics of each database for each completed period.';
 comment on column syncd.db_size_stat.period_start is 'Of a week its Monday.';
 comment on column syncd.db_size_stat.gaps is 'Days of the period without a sample.';
@@ -178,6 +179,7 @@ create table syncd.server_size_stat (
     computed_at    timestamptz not null,
     primary key (server, period, period_start)
 );
+create index server_size_stat_by_period on syncd.server_size_stat (period, period_start);
 comment on table syncd.server_size_stat is 'The statistics of each server, as those of its databases.';
 comment on column syncd.server_size_stat.forecast_on is
     'The day on which the configured capacity is reached, that of the last sample where it is already.';

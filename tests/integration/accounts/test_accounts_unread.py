@@ -129,11 +129,16 @@ def test_what_is_known_of_a_membership_stays_when_only_its_options_are_unread(fl
     member = Privilege("role", ("dev",), "MEMBER", options=("default",))
     server.accounts_now = [account("app", member)]
     fleet.run()
-    server.unread = [Unread("default roles", Permission("no"), on="role")]
+    server.unread = [
+        Unread("default roles", Permission("no"), on="role"),
+        Unread("default roles", Permission("no"), attributes=("default_roles",)),
+    ]
     server.accounts_now = [account("app", replace(member, options=()))]
     run = fleet.run()
-    assert (fleet.changes(run), run["unchanged"]) == ({}, 1)
-    assert fleet.living()["app"]["privileges"] == [member.document()]
+    assert (fleet.changes(run), run["unchanged"], run["errors"]) == ({}, 1, 1)
+    row = fleet.living()["app"]
+    assert row["privileges"] == [member.document()]
+    assert [e["part"] for e in row["read_errors"]] == ["default roles"]
 
 
 def test_a_new_account_is_added_with_what_is_known(fleet, known):

@@ -128,7 +128,7 @@ def _on_level(draw: st.DrawFn, on: str, name: tuple[str, ...]) -> set[Privilege]
 def test_what_is_granted_is_read(mariadb: MariaDbServer, place: str) -> None:
     name = f"trav'eller{unique('')}@10.0.0.%"
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(privileges(place))
     def round_trip(given_: set[Privilege]) -> None:
         quoted = name.replace("@", "`@`")

@@ -6,7 +6,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 from fleet_accounts import fleet_over
-from mariadb_server import private_mariadb
 from psycopg.conninfo import conninfo_to_dict
 
 
@@ -70,12 +69,6 @@ class MariaDb:
 
     def clean(self):
         self.execute("drop user APP", f"drop database {self.database}")
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    with private_mariadb() as server:
-        yield server
 
 
 @contextmanager

@@ -77,11 +77,16 @@ def test_accounts_are_read_page_by_page_to_the_end(served, monkeypatch):
 
 
 def test_privileges_are_a_line_each_when_they_are_asked_for(served):
-    served.reads.db_account_rows = [account_row(kind="role", active=False, privilege_count=2)]
+    served.reads.db_account_rows = [
+        account_row(kind="role", active=False, privilege_count=2),
+        account_row("b@%", capabilities=[], privilege_count=1, privileges=[INSERT]),
+    ]
     lines = syncd(served, "db-accounts", "--account", "app@%", "--grants").stdout.splitlines()
     assert lines == [
         "orders-db app@%: role, not active, grant, superuser, 2 privileges",
         f"    {SELECT_TEXT}",
+        "    INSERT on all tables of shop.public",
+        "orders-db b@%: user, active, 1 privilege",
         "    INSERT on all tables of shop.public",
     ]
     assert served.reads.asked[0].privileges

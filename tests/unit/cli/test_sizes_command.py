@@ -82,7 +82,11 @@ def test_databases_and_servers_are_listed_with_their_day(served):
     ]  # fmt: skip
     assert cells(lines[7])[-2:] == ["-", "! -"]
     assert served.reads.asked == [SizeQuery(limit=20)]
-    assert result.stderr == ""
+    assert result.stderr.splitlines() == [
+        "syncd: orders-db: not every database could be read last time: late, never",
+        "syncd: new-db: not every database could be read last time",
+    ]
+    assert syncd(served, "sizes", "--json").stderr == result.stderr
 
 
 def test_the_options_of_sizes_are_passed_on(served):
@@ -96,7 +100,7 @@ def test_the_options_of_sizes_are_passed_on(served):
 def test_a_list_of_sizes_that_is_cut_says_so(served):
     served.reads.size_rows = {"databases": [database_row("a"), database_row("b")], "servers": []}
     result = syncd(served, "sizes", "--top", "2")
-    assert "the largest 2 databases; there may be more: --top" in result.stderr
+    assert result.stderr == "the largest 2 databases; there may be more: --top\n"
     assert len(result.stdout.splitlines()) == 3
 
 

@@ -108,7 +108,7 @@ def test_a_slow_log_in_is_told():
         (TimedOut("no answer within 5 s"), "failed", "see host and port in [servers.db]"),
         (BadData("PostgreSQL 11 is too old"), "failed", "syncd reads PostgreSQL 12"),
         (Throttled("too many connections"), "warning", "see its max_connections"),
-        (Permission("no CONNECT"), "failed", "docs/fleet.md"),
+        (Permission("no CONNECT"), "failed", "fleet.md"),
     ],
 )  # fmt: skip
 def test_a_log_in_that_fails_says_what_to_look_at(error, state, advice):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from fleet_accounts import account, named, table, tables
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +86,16 @@ def test_nothing_unread_and_nothing_known_are_the_reading_itself():
     gap = Unread("all", Network("lost"))
     assert merged(read, account("app"), Hidden(())) is read
     assert merged(read, None, Hidden([gap])) is read
+
+
+@pytest.mark.parametrize("names", [set(), {"account.active"}, {"account.active", "account.kind"}])
+def test_fields_of_an_account_stay_too_when_they_are_named(names):
+    stored = account("app", active=False, kind="role", attributes={"ignored": True})
+    gap = Unread("grants", Network("lost"), attributes=("ignored", *names))
+    found = merged(account("app"), stored, Hidden([gap]))
+    assert found.attributes == stored.attributes | {"connection_limit": -1}
+    assert found.active == ("account.active" not in names)
+    assert found.kind == ("role" if "account.kind" in names else "user")
 
 
 def test_objects_of_what_could_not_be_read_stay():
