@@ -211,8 +211,13 @@ class MyWorld:
             fact = Fact(on, tuple(path), privilege, "")
             held[who] |= {fact} | ({fact._replace(flag="grantable")} if grantable else set())
         for who, facts in held.items():
-            held[who] = {fact for fact in facts if not _is_empty(fact, facts)}
+            held[who] = {f for f in facts if not _is_empty(f, facts) and self._is_shown(f, facts)}
         return held
+
+    def _is_shown(self, fact: Fact, facts: set[Fact]) -> bool:
+        """Tell whether SHOW GRANTS names it: none on columns of a table with ALL PRIVILEGES."""
+        table = {each.privilege for each in facts if each[:2] == ("table", fact.name[:2])}
+        return fact.on != "column" or not table >= self._all["table"]
 
     def _rows(self) -> Iterable[tuple]:
         named = {f"'{user}'@'{host}'": (user, host) for user, host in self._listed()}
