@@ -170,7 +170,7 @@ def test_each_server_has_its_own_accounts_and_one_that_is_down_keeps_its_own(fle
 def test_a_run_can_be_for_one_server(fleet):
     one, two = fleet.scripted("db1", "db2")
     one.accounts_now, two.accounts_now = [account("a")], [account("b")]
-    run = fleet.run(Selection(servers=frozenset({"db2"})))
+    run = fleet.run(selection=Selection(servers=frozenset({"db2"})))
     assert set(run["items"]) == {"db2"}
     assert (fleet.living("db1"), set(fleet.living("db2"))) == ({}, {"b"})
 

@@ -1,16 +1,20 @@
 """The daemon with a fleet: killed in the middle, in processes of their own, one server by hand."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
-from click.testing import CliRunner
 from daemon_helpers import Process, Site, check_records, site, until
+from fault_servers import FAULTY
 from fleet_helpers import JOBS, FleetMariaDb, FleetPostgres
 from proxy import Proxy
+from raw_server import serving
 from toml_text import toml
 
-from syncd.cli.main import cli
 from syncd.model.run import Selection
 
 SECONDS = 40.0
@@ -35,7 +39,7 @@ def proxies(pg, my) -> Iterator[dict[str, Proxy]]:
 
 def configure(place: Site, servers: dict, **job) -> None:
     """Write a configuration with these servers and the three jobs."""
-    tables = place.tables({})
+    tables = place.tables({}, shutdown_grace="1s")
     del tables["accounts"]
     tables["servers"] = servers
     tables["jobs"] |= {
@@ -120,6 +124,32 @@ def kill_in_the_middle(place: Site, process: Process, proxies: dict[str, Proxy])
         proxy.heal()
 
 
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_daemon_stops_in_time_though_servers_hang(place, my, isolation):
+    with ExitStack() as stack:
+        patient = {"connect_timeout": "1h", "statement_timeout": "1h", "tls": "disable"}
+        hanging = {
+            f"{engine}-{how}": {
+                "engine": engine, "host": "127.0.0.1", "user": "u", **patient,
+                "port": stack.enter_context(serving(FAULTY[engine][how].script)).port,
+            }
+            for engine in ("postgresql", "mysql") for how in ("silent", "mute")
+        }  # fmt: skip
+        configure(place, {"my": my.table(), **hanging}, isolation=isolation, retries=["1h"])
+        process = place.up()
+        number = place.client.trigger("accounts", Selection(), "me")
+        done = "select from syncd.run_item where run_id = %s and status = 'success'"
+        until(lambda: place.rows(done, number), SECONDS, "the good server is done")
+        began = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - began < 15
+        assert "Traceback" not in process.text
+    (record,) = place.runs()
+    assert (record["status"], record["error_class"]) == ("pending", "interrupted")
+    ended = dict.fromkeys(hanging, ("failed", "interrupted"))
+    assert items(place, number) == {"my": ("success", None), **ended}
+
+
 def test_all_kinds_work_in_processes_of_their_own(place, pg, my):
     servers = {"pg": pg.table(), "my": my.table(), "gone": pg.table(port=1)}
     configure(place, servers, isolation="process")
@@ -141,10 +171,11 @@ def test_all_kinds_work_in_processes_of_their_own(place, pg, my):
 
 def test_one_server_is_run_by_hand_without_a_daemon(place, pg, my):
     configure(place, {"one": pg.table(), "other": my.table()})
-    command = ["--config", str(place.config), "sync", "accounts", "--server", "one", "--json"]
-    result = CliRunner().invoke(cli, command)
-    assert result.exit_code == 0, result.output
-    (told,) = json.loads(result.stdout)
+    words = ["--config", str(place.config), "sync", "accounts", "--server", "one", "--json"]
+    command = [sys.executable, "-m", "syncd", *words]
+    answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
+    assert answer.returncode == 0, answer.stderr
+    (told,) = json.loads(answer.stdout)
     assert told["items_total"] == 1
     (record,) = place.runs()
     assert items(place, record["id"]) == {"one": ("success", None)}
