@@ -53,7 +53,7 @@ OURS: Final = {
     "mysql": frozenset({
         "autocommit", "character_set_client", "character_set_connection", "character_set_results",
         "information_schema_stats_expiry", "max_execution_time", "max_statement_time", "sql_mode",
-        "sql_quote_show_create", "time_zone", "transaction_read_only", "tx_read_only",
+        "sql_quote_show_create", "sql_select_limit", "time_zone", "transaction_read_only", "tx_read_only",
     }),
 }  # fmt: skip
 """Settings of a session that a reading depends on."""
