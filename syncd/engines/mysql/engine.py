@@ -27,7 +27,7 @@ class MySQL:
     def accounts(self, ctx: RunContext) -> AccountReading:
         """Read all accounts with what they may do; raises BadData when there is none."""
         with connected(self._access, ctx) as session:
-            return read_accounts(session)
+            return read_accounts(session, self._access.excluded)
 
     def sizes(self, ctx: RunContext, largest_tables: int) -> SizeReading:
         """Read the sizes of all databases, and of so many of the largest tables of each."""
