@@ -296,6 +296,7 @@ def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     assert changes == [
         ("added", "new", [None, 1]), ("updated", "y", [20, 21]), ("deleted", "z", [30, None])
     ]  # fmt: skip
+    assert {each.thing for each in done[0].changes} == {"database"}, "the log says so"
     assert standing(bench) == {"x": True, "y": True, "z": True}
     assert bench.one("select count(*) from syncd.db_size") == 3
     assert bench.one("select to_regclass('syncd.db_size_2032_08')") is None
