@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from syncd.model.queries import Period
 from syncd.model.run import Counts
 from syncd.store.database import Transaction
-
-Period = Literal["day", "week", "month", "quarter"]
 
 PERIODS: Final[Mapping[Period, tuple[str, str]]] = {
     "day": ("1 day", "3 months"),
