@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-import structlog
+from dispatch_helpers import plain_log
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
@@ -93,7 +93,7 @@ class Clouds:
         self.http = HttpClient()
         self.accounts = HastyAccounts(self.store, self.http)
         self.outbox = Outbox(directory / "outbox")
-        log = _warnings()
+        log = plain_log("warning")
         self.recorder = Recorder(self.store, self.outbox, log)
         observer = Metrics("0", datetime.now(UTC))
         work = Items(self.store, self.recorder, observer, Clock())
@@ -193,7 +193,7 @@ class Clouds:
 
     def plan(self, job: str = "hosts") -> list[Planned]:
         """Find out what a run would change."""
-        context = rehearsal(self.specs[job], Selection(), Clock(), _warnings())
+        context = rehearsal(self.specs[job], Selection(), Clock(), plain_log("warning"))
         return plan(self.store, self.specs[job], context, RunProgress())
 
     def result(self, run_id: RunId) -> Result:
@@ -305,10 +305,3 @@ class Place:
 
     def equals_the_cloud(self) -> None:
         assert set(self.living()) == set(self.region.ids())
-
-
-def _warnings() -> Any:
-    """Return a logger that leaves out the thousands of lines that name each added host."""
-    return structlog.wrap_logger(
-        structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger("warning")
-    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import structlog
+from dispatch_helpers import plain_log
 from psycopg.rows import dict_row
 
 from syncd import assembly
@@ -83,10 +83,7 @@ class Fleet:
         self.dsn = dsn
         self.store = Store(dsn, pool_min=1)
         self.outbox = Outbox(directory / "outbox")
-        log = structlog.wrap_logger(
-            structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger("warning")
-        )
-        self.log = log
+        self.log = log = plain_log("warning")
         recorder, metrics = Recorder(self.store, self.outbox, log), Metrics("0", datetime.now(UTC))
         work = Items(self.store, recorder, metrics, Clock())
         holds = Holds(self.store, Clock(), log)

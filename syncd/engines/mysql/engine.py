@@ -1,8 +1,4 @@
-"""MySQL and MariaDB as the jobs ask them.
-
-A login may read everything with SELECT and PROCESS on *.*, and, to see how large the binary logs
-are, BINLOG MONITOR (in MySQL: REPLICATION CLIENT).
-"""
+"""MySQL and MariaDB as the jobs ask them; docs/fleet.md tells what a login needs for it."""
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
