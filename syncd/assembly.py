@@ -14,7 +14,8 @@ from syncd.config import jobs as config_jobs
 from syncd.config import secrets
 from syncd.config.configuration import Config, digest
 from syncd.config.jobs import Sources
-from syncd.config.schema import Account, Server
+from syncd.config.schema import Account
+from syncd.config.servers import Server
 from syncd.dispatch.gates import Limits
 from syncd.dispatch.spec import JobSpec
 from syncd.engines import registry as engines

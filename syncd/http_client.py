@@ -13,19 +13,19 @@ import io
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from syncd import __version__
+from syncd import __version__, resolver
 from syncd.context import CancelToken, Deadline
 from syncd.errors import BadData, Network, SyncdError, TimedOut
+from syncd.resolver import AddressInfo
 
 MAX_BODY: Final = 64 * 2**20
 _CHUNK: Final = 64 * 2**10
@@ -34,9 +34,6 @@ _OPTIONS: Final[dict[str, Any]] = {
     "maxsize": 32,  # connections kept for each, more than the threads that use one client
     "retries": False,
 }
-_SLICE: Final = 0.1  # seconds between two looks at the token while a name is looked up
-
-AddressInfo = tuple[Any, ...]  # family, kind, protocol, canonical name, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +235,7 @@ class _Timed(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """Connect to the first address of the host that answers."""
         call = _current.call
-        addresses = _look_up(self.host.strip("[]"), self.port, call)
+        addresses = resolver.addresses(self.host.strip("[]"), self.port, call.deadline, call.cancel)
         for left in range(len(addresses), 0, -1):
             share = call.deadline.remaining() / left
             try:
@@ -275,35 +272,6 @@ def _proxied(proxy: str) -> urllib3.ProxyManager:
     auth = urllib3.util.parse_url(proxy).auth
     headers = urllib3.util.make_headers(proxy_basic_auth=unquote(auth)) if auth else None
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **_OPTIONS)
-
-
-def _look_up(host: str, port: int, call: _Call) -> Sequence[AddressInfo]:
-    """Return a host's addresses; the resolver knows no limit, so it gets a thread of its own."""
-    with suppress(socket.gaierror):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    answers: SimpleQueue[Sequence[AddressInfo] | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, name="syncd-dns", daemon=True).start()
-    return _await(answers, call)
-
-
-def _await(
-    answers: "SimpleQueue[Sequence[AddressInfo] | Exception]", call: _Call
-) -> Sequence[AddressInfo]:
-    """Wait for the resolver's thread; one that comes too late ends unheard."""
-    while True:
-        call.check()
-        with suppress(Empty):
-            answer = answers.get(timeout=min(_SLICE, max(call.deadline.remaining(), 0)))
-            if isinstance(answer, Exception):
-                raise OSError("the name of the host can't be resolved") from answer
-            return answer
 
 
 def _connect(info: AddressInfo, call: _Call, seconds: float) -> socket.socket:

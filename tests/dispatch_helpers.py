@@ -29,12 +29,12 @@ OWNER = "daemon:test"
 SECONDS = 20.0
 
 
-def plain_log() -> BoundLogger:
-    """Return a log whose tracebacks are cheap."""
+def plain_log(least: str | int = 0) -> BoundLogger:
+    """Return a log whose tracebacks are cheap, whatever the program's own log is set up to."""
     log: BoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(),
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
     )
     return log
 

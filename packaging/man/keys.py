@@ -14,8 +14,9 @@ from syncd.config import fields
 from syncd.config.configuration import Tables
 from syncd.config.durations import format_duration
 from syncd.config.jobs import KINDS, Job
-from syncd.config.schema import Account, Defaults, Server
+from syncd.config.schema import Account, Defaults
 from syncd.config.secrets import Secret
+from syncd.config.servers import Server
 from syncd.config.sizes import parse_size
 from syncd.triggers.windows import Windows
 

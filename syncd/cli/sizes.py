@@ -98,7 +98,7 @@ def _tell_unread(rows: Iterable[Json]) -> None:
             unread.setdefault(row["server"], []).extend(_database(row))
     for server, names in unread.items():
         which = f": {some(names)}" if names else ""
-        complain(f"{server}: not every database could be read last time{which}")
+        complain(f"{server}: not every database was read last time{which}")
 
 
 def _database(row: Json) -> list[str]:

@@ -23,12 +23,12 @@ from syncd.config.schema import (
     Listen,
     Metrics,
     Retention,
-    Server,
     Store,
     Table,
     TableName,
 )
 from syncd.config.secrets import Secret
+from syncd.config.servers import Server
 from syncd.config.source_file import SourceFile
 from syncd.errors import ConfigurationError
 

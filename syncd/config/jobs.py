@@ -22,7 +22,8 @@ from syncd.config.fields import (
     Zone,
     one_of,
 )
-from syncd.config.schema import Account, AdaptiveInterval, Defaults, Server
+from syncd.config.schema import Account, AdaptiveInterval, Defaults
+from syncd.config.servers import Server
 from syncd.config.spelling import hint
 from syncd.triggers.adaptive import Adaptive
 from syncd.triggers.base import Memory, Trigger

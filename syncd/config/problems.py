@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
-from syncd.config.schema import Account, AdaptiveInterval, Server
+from syncd.config.schema import Account, AdaptiveInterval
+from syncd.config.servers import Server
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 

@@ -102,9 +102,7 @@ def tls_files(config: Tables | Config) -> dict[tuple[str, ...], Path]:
 def missing_secrets(
     tables: Tables, places: Places, environ: Mapping[str, str], *, outside: bool
 ) -> list[Problem]:
-    """Read each secret that would be used, and return the references that give nothing.
-
-    So are the files of TLS that can't be read.
+    """Return the references of secrets that give nothing, and the files of TLS that can't be read.
 
     `outside` of the service, credentials that only it can read are passed over.
     """

@@ -1,10 +1,11 @@
 """Every table and key of the configuration: type, default, bounds and what it means.
 
 The descriptions are the documentation: the shipped `etc/syncd.toml` is tested against them.
-`config/jobs.py` holds the job kinds, `config/load.py` what fills these tables.
+`config/servers.py` holds the database servers, `config/jobs.py` the job kinds, `config/load.py`
+what fills these tables.
 """
 
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
@@ -14,23 +15,16 @@ from syncd.config.fields import (
     NAME_RULE,
     AbsolutePath,
     Address,
-    DatabaseName,
-    DatabaseNames,
     Duration,
     Endpoint,
     Ladder,
     PositiveDuration,
-    PositiveSize,
     Proxy,
     RegionList,
     Regions,
     SecretValue,
-    ServerHost,
-    SessionOptions,
     Size,
     SocketPath,
-    Tags,
-    UserName,
     WeekWindows,
 )
 from syncd.config.secrets import Secret, parse_secret
@@ -41,23 +35,6 @@ from syncd.triggers.windows import Windows
 
 Provider = Literal["aliyun", "tencent"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
-EngineName = Literal["postgresql", "mysql"]
-TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
-
-OURS: Final = {
-    "postgresql": frozenset({
-        "application_name", "client_encoding", "datestyle", "default_transaction_read_only",
-        "intervalstyle", "quote_all_identifiers", "search_path", "statement_timeout",
-        "timezone", "transaction_read_only",
-    }),
-    "mysql": frozenset({
-        "autocommit", "character_set_client", "character_set_connection", "character_set_results",
-        "information_schema_stats_expiry", "max_execution_time", "max_statement_time", "sql_mode",
-        "sql_quote_show_create", "time_zone", "transaction_read_only", "tx_read_only",
-    }),
-}  # fmt: skip
-"""Settings of a session that a reading depends on."""
-
 EMBEDDED = "embedded"
 
 
@@ -300,96 +277,3 @@ class Account(Table):
         description="Limit of calls for each API and region. Unset: the provider's, "
         "below the cloud's documented limits.",
     )
-
-
-class Server(Table):
-    """A database server with its credentials."""
-
-    engine: EngineName = Field(description="postgresql, or mysql (MariaDB too).")
-    host: ServerHost = Field(
-        description="Host name, IP address, or the absolute path of a Unix socket (of PostgreSQL: "
-        "of its directory)."
-    )
-    port: int | None = Field(
-        default=None, ge=1, le=65_535, description="Unset: 5432, or 3306 of mysql."
-    )
-    user: UserName = Field(description="The database user that syncd logs in as.")
-    password: SecretValue | None = Field(
-        default=None,
-        description="Its password: { credential = ... }, { env = ... }, { file = ... }, or inline "
-        "in a file that others can't read. Unset: the server asks for none.",
-    )
-    database: DatabaseName = Field(
-        default="postgres",
-        description="Of postgresql alone: the database that is connected to first.",
-    )
-    exclude_databases: DatabaseNames = Field(
-        default=(), description="Databases left out, by their exact names."
-    )
-    tags: Tags = Field(default=(), description="Words by which jobs choose servers.")
-    enabled: bool = Field(default=True, description="false takes the server out of every job.")
-    tls: TlsMode = Field(
-        default="prefer",
-        description="disable, prefer (encrypt if the server can), require (encrypt), verify-ca "
-        "(its certificate too), verify-full (and its name).",
-    )
-    tls_ca: AbsolutePath | None = Field(
-        default=None,
-        description="File of the certificates that are trusted, in PEM; for verify-ca and "
-        "verify-full. Unset: the system's, with verify-full alone.",
-    )
-    tls_cert: AbsolutePath | None = Field(
-        default=None, description="File of a client certificate, in PEM; with tls_key."
-    )
-    tls_key: AbsolutePath | None = Field(
-        default=None, description="File of the certificate's private key, in PEM."
-    )
-    connect_timeout: PositiveDuration = Field(
-        default=parse_duration("5s"), description="Time limit of a connect, the log-in included."
-    )
-    statement_timeout: PositiveDuration = Field(
-        default=parse_duration("300s"), description="Time limit of one statement."
-    )
-    options: SessionOptions = Field(
-        default={},
-        description='Settings of the session, such as { work_mem = "64MB" }: parameters of '
-        "PostgreSQL, system variables of mysql.",
-    )
-    capacity: PositiveSize | None = Field(
-        default=None,
-        description="Bytes that the server has room for: the statistics forecast when it is full.",
-    )
-
-    @model_validator(mode="after")
-    def _tls_fits(self) -> Self:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together")
-        if self.tls == "disable" and (self.tls_ca or self.tls_cert):
-            raise ValueError('tls_ca, tls_cert and tls_key are of no use with tls = "disable"')
-        verified = self.tls in ("verify-ca", "verify-full")
-        if self.tls_ca and not verified:
-            raise ValueError('tls_ca is looked at with tls = "verify-ca" or "verify-full" alone')
-        if self.tls == "verify-ca" and not self.tls_ca:  # else anybody's certificate would do
-            raise ValueError('tls = "verify-ca" needs tls_ca')
-        if self.local and (verified or self.tls == "require"):
-            raise ValueError(f'tls = "{self.tls}" is not for a socket, which never leaves here')
-        return self
-
-    @model_validator(mode="after")
-    def _engine_fits(self) -> Self:
-        if self.engine != "postgresql" and "database" in self.model_fields_set:
-            raise ValueError('database is of engine = "postgresql" alone')
-        ours = OURS[self.engine]
-        if taken := [name for name in self.options if name in ours]:
-            raise ValueError(f"options.{taken[0]} is set by syncd itself")
-        return self
-
-    @property
-    def local(self) -> bool:
-        """Tell whether it is reached over a Unix socket."""
-        return self.host.startswith("/")
-
-    @property
-    def port_number(self) -> int:
-        """Return the port, the engine's own one where none is given."""
-        return self.port or {"postgresql": 5432, "mysql": 3306}[self.engine]

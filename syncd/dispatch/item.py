@@ -185,7 +185,7 @@ class ItemWork:
         self.tally.applied(self.target)
         if applied.failure:
             self.tally.note(self.target, outcome, applied.failure)
-        _log_changes(ctx.log, changes, "account" if self.target.server else "resource")
+        _log_changes(ctx.log, changes)
         return done
 
     def _discard(self, staged: Staged) -> None:
@@ -246,11 +246,11 @@ def tell(log: BoundLogger, event: str, error: BaseException) -> None:
         log.error(event, error_class="internal", error=describe(error), exc_info=error)
 
 
-def _log_changes(log: BoundLogger, changes: Sequence[Change], thing: str) -> None:
+def _log_changes(log: BoundLogger, changes: Sequence[Change]) -> None:
     """Name what was added, deleted or restored; updates in less important lines."""
     for change in changes[:_NAMED_IN_LOG]:
         say = log.debug if change.change == "updated" else log.info
-        say(f"{thing} {change.change}", resource=change.resource_id, name=change.name)
+        say(f"{change.thing} {change.change}", resource=change.resource_id, name=change.name)
     if len(changes) > _NAMED_IN_LOG:
         log.info("more changes are in the store", named=_NAMED_IN_LOG)
 

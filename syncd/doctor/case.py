@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from syncd.config.configuration import Config
 from syncd.config.jobs import CloudJob, DbSizesJob
-from syncd.config.schema import Account, Server
+from syncd.config.schema import Account
 from syncd.config.secrets import Secret, for_service_alone
+from syncd.config.servers import Server
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.doctor.files import FileFacts, User
 from syncd.doctor.finding import Finding, Unknown

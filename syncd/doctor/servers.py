@@ -9,7 +9,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
-from syncd.config.schema import Server
+from syncd.config.servers import Server
 from syncd.doctor import grants
 from syncd.doctor.case import Case, LogIn, ServerCase, context
 from syncd.doctor.finding import (

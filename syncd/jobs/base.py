@@ -12,12 +12,16 @@ from syncd.store.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that an apply made, for a plan and for the log: what, of which resource, how."""
+    """A change that an apply made, for a plan and for the log: what, of which resource, how.
+
+    `thing` is what the log calls it, where it is no resource of a cloud.
+    """
 
     change: str
     resource_id: str
     name: str
     fields: dict[str, object]
+    thing: str = "resource"
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,9 @@ class DbAccountsJob:
     ) -> list[Change]:
         """Return the changes of the server's accounts that this run wrote, privileges in words."""
         rows = staged.reconcile.changes(tx, ctx.run_id, limit)
-        return [Change(change, key, "", _in_words(fields)) for change, key, _, fields in rows]
+        return [
+            Change(change, key, "", _in_words(fields), "account") for change, key, _, fields in rows
+        ]
 
 
 def _without(account: DbAccount, databases: Collection[str]) -> DbAccount:

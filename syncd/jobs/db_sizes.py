@@ -107,9 +107,11 @@ class DbSizesJob:
     ) -> list[Change]:
         """Return the databases that are new, gone, or of another size than at the last reading."""
         return [
-            Change(each.change, each.database, "", {"size_bytes": [each.before, each.now]})
+            Change(
+                each.change, each.database, "", {"size_bytes": [each.before, each.now]}, "database"
+            )
             for each in staged.seen[:limit]
-        ]
+        ]  # fmt: skip
 
 
 def _counts(staged: Measured) -> Counts:

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from syncd.context import Clock, RunContext
 from syncd.jobs.base import Applied, Change
+from syncd.model.queries import Period
 from syncd.model.run import Target
 from syncd.store import size_rollups
 from syncd.store.database import Transaction
-from syncd.store.size_rollups import PERIODS, Period
+from syncd.store.size_rollups import PERIODS
 
 
 @dataclass(frozen=True, slots=True)

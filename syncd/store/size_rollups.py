@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from syncd.model.queries import Period
 from syncd.model.run import Counts
 from syncd.store.database import Transaction
-
-Period = Literal["day", "week", "month", "quarter"]
 
 PERIODS: Final[Mapping[Period, tuple[str, str]]] = {
     "day": ("1 day", "3 months"),
@@ -190,13 +189,13 @@ with facts as materialized (
     from facts f
     left join previous p
         on {same_previous} and p.period_start = (f.period_start - %(length)s::interval)::date
-    left join unnest(%(servers)s::text[], %(capacities)s::bigint[]) c (server, capacity)
+    left join unnest(%(servers)s::text[], %(capacities)s::numeric[]) c (server, capacity)
         on c.server = f.server
     cross join lateral (
         select (f.last_bytes - p.last_bytes)::float8 * 100 / nullif(p.last_bytes, 0)
             as change_percent) change
     cross join lateral (
-        select div((c.capacity - f.last_bytes)::numeric * f.run + f.rise - 1, nullif(f.rise, 0))
+        select div((c.capacity - f.last_bytes) * f.run + f.rise - 1, nullif(f.rise, 0))
             as days) forecast
 ), known as (
     select * from {statistics}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
+from syncd.errors import Conflict
 from syncd.model.db_size import DatabaseSize, SizeReading, TableSize
 from syncd.model.run import RunId
 from syncd.store import size_partitions
@@ -37,11 +38,17 @@ class Seen(NamedTuple):
 
 
 def begin(tx: Transaction, sample: Sample) -> None:
-    """Have the server's sizes alone until the transaction ends, with room for the day's."""
+    """Have the server's sizes alone until the transaction ends, with room for the day's.
+
+    Raises Conflict when a later reading is written already: this one would undo what it found.
+    """
     tx.execute(
         "select pg_advisory_xact_lock(hashtextextended(%s, 0))",
         (f"syncd: sizes of {sample.server}",),
     )
+    later = tx.execute(_LATER, {"server": sample.server, "moment": sample.moment}).fetchone()
+    if later is not None:
+        raise Conflict("another run has read the sizes of the same server later")
     size_partitions.make(tx, sample.day, sample.day)
 
 
@@ -126,6 +133,12 @@ def _sum(values: Iterable[int | None]) -> int | None:
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)
 
+
+# What a clock that was ahead has left, to come still, keeps no reading out.
+_LATER: Final = """
+select from syncd.db_catalog
+where server = %(server)s and last_seen_at > %(moment)s and last_seen_at <= clock_timestamp()
+limit 1"""
 
 # Whatever its parts see is as it was before: what `known` compares is what stood.
 _CATALOG: Final = """

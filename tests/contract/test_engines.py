@@ -180,6 +180,56 @@ def test_a_connect_can_be_cancelled(subject: Subject) -> None:
     assert time.monotonic() - began < 0.2 + HASTE
 
 
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the lookup of a name take very long."""
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def stuck(host: str, port: int, *, flags: int = 0, **told: int) -> object:
+        if flags:
+            return real(host, port, flags=flags, **told)
+        over.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", stuck)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("no_answer")
+def test_the_limit_of_a_connect_holds_while_a_name_is_looked_up(subject: Subject) -> None:
+    began = time.monotonic()
+    error = error_of(subject.ordinary(host="db.example", connect_timeout=0.5))
+    assert isinstance(error, TimedOut)
+    assert 0.5 <= time.monotonic() - began < 0.5 + HASTE
+
+
+@pytest.mark.usefixtures("no_answer")
+def test_a_lookup_can_be_cancelled(subject: Subject) -> None:
+    began = time.monotonic()
+    with cancelled_after(0.2) as ctx:
+        error = error_of(subject.ordinary(host="db.example", connect_timeout=30), ctx)
+    assert isinstance(error, Cancelled)
+    assert time.monotonic() - began < 0.2 + HASTE
+
+
+def test_the_next_address_of_a_host_is_tried(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def two(host: str, port: int, *, flags: int = 0, **told: int) -> object:
+        if host != "db.example":
+            return real(host, port, flags=flags, **told)
+        if flags:
+            raise socket.gaierror(socket.EAI_NONAME, "not a number")
+        return [each for ip in ("127.0.0.9", "127.0.0.1") for each in real(ip, port, **told)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    identity = build(subject.ordinary(host="db.example")).identify(context())
+    assert identity.engine == subject.engine
+
+
 def test_a_statement_can_be_cancelled(subject: Subject, engine: Engine) -> None:
     began = time.monotonic()
     with subject.stalled(), cancelled_after(0.3) as ctx, pytest.raises(Cancelled, match="enough"):

@@ -258,7 +258,7 @@ def test_room_is_made_for_days_that_nobody_thought_of(bench, fleet):
 
 
 def test_two_readings_of_a_server_at_once_are_never_mixed(bench, fleet):
-    """Both have read before one of them writes; whichever comes last has its numbers everywhere."""
+    """Both have read before one of them writes; the later one has its numbers everywhere."""
     both = threading.Barrier(2, timeout=SECONDS)
     count = 300
 
@@ -277,11 +277,35 @@ def test_two_readings_of_a_server_at_once_are_never_mixed(bench, fleet):
         thread.join(SECONDS)
     found = sizes(bench)
     total = found.pop(None)
-    assert set(found.values()) in ({1}, {2})
+    assert set(found.values()) == {2}
     assert total == sum(found.values())
-    assert bench.one("select count(distinct size_bytes) from syncd.db_catalog") == 1
-    items = bench.execute("select status, added, updated from syncd.run_item")
-    assert sorted(items) == [("success", 0, count), ("success", count, 0)]
+    assert bench.execute("select distinct size_bytes from syncd.db_catalog") == [(2,)]
+    items = bench.execute("select status, error_class, added, updated from syncd.run_item")
+    assert sorted(items, key=str) in (
+        [("success", None, 0, count), ("success", None, count, 0)],
+        [("failed", "conflict", 0, 0), ("success", None, count, 0)],
+    )
+
+
+def test_a_reading_that_comes_late_does_not_undo_a_later_one(bench, fleet):
+    """A slow run began first, and does not know the database that was made meanwhile."""
+    other = Fleet(bench)
+    other.clock.wall += timedelta(minutes=10)
+    other.engines = {"a": ScriptedEngine(reading({"x": 11, "new": 5}))}
+    slow = ScriptedEngine(reading({"x": 10}), lambda: other.again("quick"))
+    fleet.engines = {"a": slow}
+    assert fleet.again("slow")["a"][:2] == ("failed", "conflict")
+    assert standing(bench) == {"x": True, "new": True}
+    assert sizes(bench) == {"x": 11, "new": 5, None: 16}
+
+
+def test_a_clock_that_was_ahead_keeps_no_reading_out(bench, fleet):
+    fleet.clock.wall = datetime(2126, 3, 1, 12, tzinfo=UTC)
+    fleet.run(a=reading({"x": 10, "y": 1}))
+    fleet.clock.wall = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert fleet.run(a=reading({"x": 20}))["a"][0] == "success"
+    assert standing(bench) == {"x": True, "y": False}
+    assert sizes(bench) == {"x": 20, None: 20}
 
 
 def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
@@ -296,6 +320,7 @@ def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     assert changes == [
         ("added", "new", [None, 1]), ("updated", "y", [20, 21]), ("deleted", "z", [30, None])
     ]  # fmt: skip
+    assert {each.thing for each in done[0].changes} == {"database"}, "the log says so"
     assert standing(bench) == {"x": True, "y": True, "z": True}
     assert bench.one("select count(*) from syncd.db_size") == 3
     assert bench.one("select to_regclass('syncd.db_size_2032_08')") is None

@@ -91,6 +91,7 @@ def test_a_week_across_the_end_of_a_year(bench):
         (160 + 10 * 36_525, date(2026, 1, 4) + timedelta(days=36_525)),
         (161 + 10 * 36_525, None),
         (2**63 - 1, None),
+        (999_999_999 * 2**40, None),  # the most that a configuration can say
         (None, None),
     ],
 )

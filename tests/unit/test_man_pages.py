@@ -17,7 +17,8 @@ from syncd.cli.main import cli
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
 from syncd.config.load import load
-from syncd.config.schema import Account, Server
+from syncd.config.schema import Account
+from syncd.config.servers import Server
 from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
 from syncd.telemetry.probes import Probes

@@ -27,10 +27,11 @@ _CAPABILITIES: Final = {
 """Which privileges on the whole server give a capability; ALL PRIVILEGES gives each."""
 
 
-def read_accounts(session: Session) -> AccountReading:
+def read_accounts(session: Session, excluded: Collection[str] = ()) -> AccountReading:
     """Read all accounts; raises Permission when they can't be listed, BadData when there is none.
 
-    Capabilities are those of the account itself, not of its roles, which have their own.
+    What is granted inside of the excluded databases is left out. Capabilities are those of the
+    account itself, not of its roles, which have their own.
     """
     unread: list[Unread] = []
     accounts = _list(session)
@@ -38,10 +39,13 @@ def read_accounts(session: Session) -> AccountReading:
     defaults = _defaults(session, accounts, unread)
     granted = _granted(session, accounts, unread)
     made = [
-        _account(one, granted[one.account], edges, defaults.get(one.account, frozenset()))
+        _account(
+            one, _outside(granted[one.account], excluded), edges,
+            defaults.get(one.account, frozenset()),
+        )
         for one in accounts
         if one.account in granted
-    ]
+    ]  # fmt: skip
     if not made:
         raise BadData("the server lists no account")
     return AccountReading(session.dialect.engine, tuple(made), tuple(unread))
@@ -98,6 +102,13 @@ def _ask(
             granted[one.account] = frozenset()
             unread.append(Unread(f"grants of {one.account}", error, one.account))
     return unknown
+
+
+def _outside(granted: Grants | None, excluded: Collection[str]) -> Grants | None:
+    """Return privileges without those inside of some databases."""
+    if not granted or not excluded:
+        return granted
+    return frozenset(each for each in granted if each.database not in excluded)
 
 
 def _edges(session: Session, unread: list[Unread]) -> Roles:

@@ -25,6 +25,12 @@ Row = tuple[Any, ...]
 _GRACE: Final = 5.0  # seconds for the server to end a statement by itself
 _LAST: Final = 1.0  # seconds to end a session that was broken off
 _OLDEST: Final = {"mysql": (5, 7), "mariadb": (10, 5)}
+_FIRM: Final = {
+    "time_zone": "'+00:00'",
+    "sql_mode": "''",
+    "sql_quote_show_create": "1",
+    "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
+}
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -81,8 +87,7 @@ class Session:
         """Make the session what the rest relies on; settings of the configuration come first."""
         for name, value in self._access.options.items():
             self._option(name, value)
-        settings = {"time_zone": "'+00:00'", "sql_mode": "''", "sql_quote_show_create": "1"}
-        for name, value in (settings | self._statement_limit()).items():
+        for name, value in (_FIRM | self._statement_limit()).items():
             self._rows(f"SET SESSION {name} = {value}")
         self._rows("SET SESSION TRANSACTION READ ONLY")
 

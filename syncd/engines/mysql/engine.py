@@ -1,8 +1,4 @@
-"""MySQL and MariaDB as the jobs ask them.
-
-A login may read everything with SELECT and PROCESS on *.*, and, to see how large the binary logs
-are, BINLOG MONITOR (in MySQL: REPLICATION CLIENT).
-"""
+"""MySQL and MariaDB as the jobs ask them; docs/fleet.md tells what a login needs for it."""
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
@@ -27,7 +23,7 @@ class MySQL:
     def accounts(self, ctx: RunContext) -> AccountReading:
         """Read all accounts with what they may do; raises BadData when there is none."""
         with connected(self._access, ctx) as session:
-            return read_accounts(session)
+            return read_accounts(session, self._access.excluded)
 
     def sizes(self, ctx: RunContext, largest_tables: int) -> SizeReading:
         """Read the sizes of all databases, and of so many of the largest tables of each."""

@@ -6,18 +6,14 @@ step is given what is left of the time; the driver is handed a socket that is co
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from syncd import resolver
 from syncd.context import CancelToken, Deadline
-from syncd.errors import Network
+from syncd.resolver import AddressInfo
 
-Address = tuple[int, int, int, str, Any]
-
-_SLICE: Final = 0.1  # seconds between looks at the token while a name is looked up
 _LEAST: Final = 0.001  # a limit of 0 would not wait at all
 
 
@@ -70,8 +66,8 @@ def limit_tls(context: ssl.SSLContext, limit: Limit) -> None:
 def dialled(host: str, port: int, limit: Limit) -> Iterator[TimedSocket]:
     """Give a connected socket, shut down when the run is cancelled inside the block.
 
-    A host that begins with "/" is a Unix socket. Raises OSError, TimeoutError among it, Network
-    for a name that can't be resolved, and what the run is stopped with.
+    A host that begins with "/" is a Unix socket. Raises OSError, TimeoutError among it, TimedOut
+    while the name is looked up, and what the run is stopped with.
     """
     dialled = _connect_any(_addresses(host, port, limit), limit)
     # TLS takes the socket itself apart: what wakes its reader is a copy
@@ -84,7 +80,7 @@ def _shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _connect_any(addresses: Sequence[Address], limit: Limit) -> TimedSocket:
+def _connect_any(addresses: Sequence[AddressInfo], limit: Limit) -> TimedSocket:
     """Connect to the first address that answers; each is given its share of the time."""
     failure: OSError = OSError("the name of the host has no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -95,7 +91,7 @@ def _connect_any(addresses: Sequence[Address], limit: Limit) -> TimedSocket:
     raise failure
 
 
-def _connect(address: Address, limit: Limit, seconds: float) -> TimedSocket:
+def _connect(address: AddressInfo, limit: Limit, seconds: float) -> TimedSocket:
     family, kind, protocol, _, place = address
     made = TimedSocket(family, kind, protocol)
     made.limit = limit
@@ -112,31 +108,8 @@ def _connect(address: Address, limit: Limit, seconds: float) -> TimedSocket:
     return made
 
 
-def _addresses(host: str, port: int, limit: Limit) -> Sequence[Address]:
-    """Return where a host is; the resolver knows no limit, so it gets a thread of its own."""
+def _addresses(host: str, port: int, limit: Limit) -> Sequence[AddressInfo]:
+    """Return where a host is, or its socket."""
     if host.startswith("/"):
         return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", host)]
-    with suppress(socket.gaierror):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    answers: SimpleQueue[Sequence[Address] | Exception] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, name="syncd-dns", daemon=True).start()
-    return _await(answers, limit)
-
-
-def _await(
-    answers: "SimpleQueue[Sequence[Address] | Exception]", limit: Limit
-) -> Sequence[Address]:
-    """Wait for the resolver's thread; one that comes too late ends unheard."""
-    while True:
-        with suppress(Empty):
-            answer = answers.get(timeout=min(_SLICE, limit.left()))
-            if isinstance(answer, Exception):
-                raise Network("the name of the host can't be resolved") from answer
-            return answer
+    return resolver.addresses(host, port, limit.until, limit.cancel)

@@ -4,7 +4,8 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from typing import Final
 
 import psycopg
@@ -16,11 +17,12 @@ from psycopg.errors import finish_pgconn
 from psycopg.pq import ConnStatus, PollingStatus, Trace, abc
 from psycopg.waiting import Wait
 
+from syncd import resolver
 from syncd.context import Deadline, RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.failures import errors_mapped, mapped
 from syncd.engines.postgresql.parameters import parameters
-from syncd.errors import Authentication, BadData, SyncdError, TimedOut
+from syncd.errors import Authentication, BadData, Network, SyncdError, TimedOut
 from syncd.store.connection import LAST_WAIT, BoundedConnection
 
 OLDEST: Final = 12
@@ -94,9 +96,41 @@ def snapshot(connection: Session) -> Iterator[None]:
 
 
 def _connect(access: ServerAccess, ctx: RunContext, database: str) -> Session:
-    """Return a connection, log-in included, made within the limit of a connect."""
+    """Return a connection, log-in included, made within the limit of a connect.
+
+    Each address of the host is given its share of the time, until one answers.
+    """
     deadline = ctx.deadline.sooner(access.connect_timeout)
-    told = make_conninfo("", **parameters(access, database))
+    told, addresses = parameters(access, database), _addresses(access, ctx, deadline)
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        conninfo = make_conninfo("", **(told | {"hostaddr": address}))
+        try:
+            return _log_in(conninfo, ctx, deadline.sooner(deadline.remaining() / left))
+        except (Network, TimedOut):
+            ctx.check()
+            if left == 1:
+                raise
+    raise Network("the name of the host has no address")
+
+
+def _addresses(access: ServerAccess, ctx: RunContext, deadline: Deadline) -> list[str]:
+    """Return where a host is; nothing for one that needs no looking up.
+
+    The driver would do it too, but without a limit, and deaf to whoever cancels.
+    """
+    with suppress(ValueError):
+        ip_address(access.host)
+        return [""]
+    if access.host.startswith("/"):
+        return [""]
+    try:
+        found = resolver.addresses(access.host, access.port, deadline, ctx.cancel)
+    except OSError as error:
+        raise Network(str(error)) from error
+    return [place[0] for *_, place in found]
+
+
+def _log_in(conninfo: str, ctx: RunContext, deadline: Deadline) -> Session:
     states: list[str] = []
 
     class Connecting(Session):
@@ -105,7 +139,7 @@ def _connect(access: ServerAccess, ctx: RunContext, database: str) -> Session:
             return cls((yield from _steps(conninfo, ctx, deadline, states)))
 
     try:
-        return Connecting.connect(told, autocommit=True, prepare_threshold=None)
+        return Connecting.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         ctx.check()
         if getattr(error.pgconn, "needs_password", False):

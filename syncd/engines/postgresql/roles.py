@@ -15,11 +15,16 @@ FIRST_NORMAL: Final = 16384
 BOOTSTRAP: Final = 10
 """The superuser that initdb makes (pg_authid.dat)."""
 
+# The value of a setting that is none of the server's, nor of an extension that it has loaded, is an
+# application's, and may be a secret: `pgrst.jwt_secret`, which its manual has set by ALTER ROLE.
 _ROLES: Final = """
+    with known as materialized (select lower(name) as name from pg_settings)
     select oid, rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
            rolcanlogin, rolinherit, rolconnlimit,
            to_json(rolvaliduntil) #>> '{}', coalesce(rolvaliduntil <= now(), false),
-           coalesce(rolconfig, '{}')
+           array(select case when lower(split_part(setting, '=', 1)) in (select name from known)
+                             then setting else split_part(setting, '=', 1) || '=******' end
+                 from unnest(rolconfig) setting)
     from pg_roles
 """
 _MEMBERS: Final = """

@@ -49,6 +49,18 @@ def test_what_a_session_is_set_to(mariadb: MariaDbServer) -> None:
     assert row == ("+00:00", "", 1, 7.5, "utf8mb4", "utf8mb4", 1)
 
 
+def test_a_limit_of_rows_cuts_no_list_short(mariadb: MariaDbServer) -> None:
+    way_in = access(mariadb)
+    whole = MySQL(way_in).accounts(context()), MySQL(way_in).sizes(context(), 0)
+    mariadb.execute("set global sql_select_limit = 1")
+    try:
+        cut = MySQL(way_in).accounts(context()), MySQL(way_in).sizes(context(), 0)
+    finally:
+        mariadb.execute("set global sql_select_limit = default")
+    assert len(cut[0].accounts) == len(whole[0].accounts) > 1
+    assert len(cut[1].databases) == len(whole[1].databases) > 1
+
+
 def test_settings_of_the_configuration_are_made(mariadb: MariaDbServer) -> None:
     options = {
         "lock_wait_timeout": "3",

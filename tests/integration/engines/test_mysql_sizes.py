@@ -54,6 +54,25 @@ def test_databases_and_tables_of_every_name(mariadb: MariaDbServer, name: str) -
         assert largest.total_bytes in {file.stat().st_size for file in files}
 
 
+def test_a_database_is_excluded_by_its_exact_name(mariadb: MariaDbServer) -> None:
+    name = unique("twin")
+    with fresh_database(mariadb, name), fresh_database(mariadb, name.upper()):
+        mariadb.execute(
+            *(
+                statement
+                for each in (name, name.upper())
+                for statement in (
+                    f"use {each}",
+                    "create table t engine=MyISAM as select seq id from seq_1_to_2000",
+                )
+            )
+        )
+        way_in = access(mariadb, excluded=frozenset({name.upper()}))
+        found = by_name(MySQL(way_in).sizes(context(), 0))
+        assert name.upper() not in found
+        assert found[name].size_bytes == bytes_on_disk(mariadb)[name] > 0
+
+
 @pytest.mark.parametrize("engine", ["InnoDB", "Aria", "MyISAM"])
 def test_tables_of_every_engine(mariadb: MariaDbServer, engine: str) -> None:
     with fresh_database(mariadb) as name:
@@ -152,7 +171,7 @@ def test_a_database_of_which_tables_are_hidden_is_unread(
     assert by_name(reading)[seen].size_bytes > 0
     unread = dict(reading.unread)
     assert seen not in unread
-    assert str(unread[other]) == "its tables may not be seen: GRANT SELECT ON *.* is missing"
+    assert str(unread[other]) == "its tables may not be seen: GRANT REFERENCES ON *.* is missing"
 
 
 def test_a_role_that_is_on_gives_its_sight(mariadb: MariaDbServer) -> None:

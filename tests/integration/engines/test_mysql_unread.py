@@ -1,10 +1,12 @@
 """What is told of accounts that may not be read, that the server ignores, or that are many."""
 
 import pytest
+from engine_run import context
 from mariadb_server import MariaDbServer
-from mysql_helpers import fresh_user, unique
+from mysql_helpers import access, fresh_database, fresh_user, unique
 from mysql_readings import account, read
 
+from syncd.engines.mysql.engine import MySQL
 from syncd.errors import Permission
 from syncd.model.privilege import Privilege
 
@@ -23,6 +25,21 @@ def test_accounts_that_the_server_ignores_have_no_privilege(mariadb: MariaDbServ
     assert found.attributes["ignored"] is True
 
 
+def test_what_is_granted_inside_of_an_excluded_database_is_left_out(mariadb: MariaDbServer) -> None:
+    with fresh_database(mariadb) as name, fresh_user(mariadb) as user:
+        mariadb.execute(
+            f"use {name}", "create table t (id int, price int)",
+            f"grant select on {name}.* to {user}@'%'",
+            f"grant insert, update (price) on {name}.t to {user}@'%'",
+        )  # fmt: skip
+        way_in = access(mariadb, excluded=frozenset({name}))
+        reading = MySQL(way_in).accounts(context())
+    [found] = [each for each in reading.accounts if each.account == f"{user}@%"]
+    assert [(p.on, p.name, p.privilege) for p in found.privileges] == [
+        ("database", (name,), "SELECT")
+    ]
+
+
 def test_who_may_not_read_the_tables_is_told_what_is_missing(mariadb: MariaDbServer) -> None:
     with fresh_user(mariadb, "PROCESS") as name, pytest.raises(Permission) as caught:
         read(mariadb, name)
@@ -39,6 +56,7 @@ def test_who_may_only_list_accounts_reads_no_privilege(mariadb: MariaDbServer) -
     assert [(part.part, part.attributes) for part in reading.unread] == [
         ("roles", ("effective_roles",)),
         ("grants", ()),
+        ("grants", ("ignored", "account.active")),
     ]
     assert all(isinstance(part.error, Permission) for part in reading.unread)
 

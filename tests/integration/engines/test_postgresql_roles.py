@@ -17,6 +17,8 @@ def test_the_attributes_are_those_of_the_catalogue(server: PrivateServer) -> Non
             SQL("alter role {} valid until '2099-12-31 23:00+01'").format(Identifier(name)),
             SQL("alter role {} set work_mem = '1MB'").format(Identifier(name)),
             SQL("alter role {} set search_path = 'a=b', c").format(Identifier(name)),
+            SQL("alter role {} set timezone = 'UTC'").format(Identifier(name)),
+            SQL("alter role {} set app.jwt_secret = 'a=secret'").format(Identifier(name)),
         )
         found = account(read(server), name)
     assert found.attributes == {
@@ -29,9 +31,12 @@ def test_the_attributes_are_those_of_the_catalogue(server: PrivateServer) -> Non
         "inherit": False,
         "connection_limit": 7,
         "valid_until": "2099-12-31T22:00:00+00:00",
-        "settings": {"work_mem": "1MB", "search_path": '"a=b", c'},
+        "settings": {
+            "work_mem": "1MB", "search_path": '"a=b", c', "TimeZone": "UTC",
+            "app.jwt_secret": "******",
+        },
         "effective_roles": [],
-    }
+    }  # fmt: skip
     assert (found.kind, found.active) == ("user", True)
     assert found.capabilities == ("bypass_rls", "create_database", "create_user")
 

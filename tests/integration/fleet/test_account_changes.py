@@ -137,6 +137,7 @@ def test_a_plan_tells_it_in_words(shop, fleet):
     shop.execute(f"revoke select (price) on {shop.schema}.orders from APP")
     (planned,) = fleet.plan()
     (change,) = planned.changes
+    assert change.thing == "account"
     where = ".".join([*shop.path, "orders", "price"])
     assert change.fields == {"granted": [], "revoked": [f"SELECT on column {where}"]}
 

@@ -83,8 +83,8 @@ def test_databases_and_servers_are_listed_with_their_day(served):
     assert cells(lines[7])[-2:] == ["-", "! -"]
     assert served.reads.asked == [SizeQuery(limit=20)]
     assert result.stderr.splitlines() == [
-        "syncd: orders-db: not every database could be read last time: late, never",
-        "syncd: new-db: not every database could be read last time",
+        "syncd: orders-db: not every database was read last time: late, never",
+        "syncd: new-db: not every database was read last time",
     ]
     assert syncd(served, "sizes", "--json").stderr == result.stderr
 

@@ -9,7 +9,8 @@ import pytest
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS, UPKEEP, Job
 from syncd.config.load import load
-from syncd.config.schema import Account, Defaults, Server
+from syncd.config.schema import Account, Defaults
+from syncd.config.servers import Server
 
 ETC = Path(__file__).parents[3] / "etc"
 TEXT = (ETC / "syncd.toml").read_text()

@@ -6,8 +6,8 @@ import pytest
 from doctor_helpers import case
 
 from syncd.config.configuration import Config, Tables
-from syncd.config.schema import Server
 from syncd.config.secrets import parse_secret
+from syncd.config.servers import Server
 from syncd.context import RunContext
 from syncd.doctor import grants, servers
 from syncd.doctor.case import Case, LogIn, ServerCase, server_cases
