@@ -152,7 +152,7 @@ def test_a_database_of_which_tables_are_hidden_is_unread(
     assert by_name(reading)[seen].size_bytes > 0
     unread = dict(reading.unread)
     assert seen not in unread
-    assert str(unread[other]) == "its tables may not be seen: GRANT SELECT ON *.* is missing"
+    assert str(unread[other]) == "its tables may not be seen: GRANT REFERENCES ON *.* is missing"
 
 
 def test_a_role_that_is_on_gives_its_sight(mariadb: MariaDbServer) -> None:
