@@ -146,7 +146,15 @@ def test_databases_tablespaces_and_parameters(
         SQL("grant create on tablespace pg_default to {}").format(to),
         SQL("grant set on parameter work_mem to {}").format(to),
     )
-    assert set(account(read(server), role).privileges) == {
+    reading = read(server)
+    assert {p for p in account(reading, "postgres").privileges if p.on == "tablespace"} == {
+        Privilege("tablespace", (name,), word)
+        for name in ("pg_default", "pg_global")
+        for word in ("CREATE", "OWNER")
+    }
+    assert {p.on for p in account(reading, "public").privileges} >= {"database"}
+    assert "tablespace" not in {p.on for p in account(reading, "public").privileges}
+    assert set(account(reading, role).privileges) == {
         Privilege("database", (database,), "CREATE", grantable=True),
         Privilege("tablespace", ("pg_default",), "CREATE"),
         Privilege("parameter", ("work_mem",), "SET"),

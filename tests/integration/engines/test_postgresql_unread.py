@@ -12,7 +12,7 @@ from postgresql_grants import account, read, within
 from psycopg.sql import SQL, Identifier
 
 from syncd.engines.postgresql import privileges
-from syncd.engines.postgresql.connection import Session
+from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.databases import Database, visit
 from syncd.engines.registry import build
 from syncd.errors import Authentication, BadData, Network, Permission, Throttled, TimedOut
@@ -155,6 +155,24 @@ def test_a_server_that_dies_meanwhile_is_no_unread_database() -> None:
         database = Database(oid_of(server, "postgres"), "postgres", closed=None)
         with pytest.raises(Network):
             list(visit(server.access(), context(), [database, database], die))
+
+
+def test_who_came_after_the_roles_were_read_is_left_to_the_next_reading(
+    server: PrivateServer, role: str, database: str
+) -> None:
+    server.execute(
+        SQL("alter default privileges for role {} grant select on tables to public").format(
+            Identifier(role)
+        ),
+        database=database,
+    )
+    oid = server.rows("select oid from pg_roles where rolname = %s", "postgres", role)[0][0]
+    with connected(server.access(), context(), database) as session:
+        known, unknown = (
+            {p.on for _, p in privileges.read_database(session, database, roles).privileges}
+            for roles in ({oid: role}, {})
+        )
+    assert known - unknown == {"default_tables"}
 
 
 def test_what_changes_meanwhile_does_no_harm(server: PrivateServer) -> None:
