@@ -189,6 +189,20 @@ def test_default_privileges(server: PrivateServer, database: str, role: str) -> 
     }
 
 
+def test_what_was_granted_on_a_column_goes_with_it(
+    server: PrivateServer, database: str, role: str
+) -> None:
+    server.execute(
+        "create table t (a int, b int)",
+        SQL("grant select (a, b) on t to {}").format(Identifier(role)),
+        "alter table t drop column a",
+        database=database,
+    )
+    assert within(read(server, database), role, database) == {
+        Privilege("column", (database, "public", "t", "b"), "SELECT")
+    }
+
+
 def test_what_two_have_granted_counts_once(server: PrivateServer) -> None:
     names = server.unique("between"), server.unique("granted")
     with server.roles(*names) as (between, role), server.database() as database:

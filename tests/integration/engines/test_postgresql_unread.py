@@ -15,7 +15,15 @@ from syncd.engines.postgresql import privileges
 from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.databases import Database, visit
 from syncd.engines.registry import build
-from syncd.errors import Authentication, BadData, Network, Permission, Throttled, TimedOut
+from syncd.errors import (
+    Authentication,
+    BadData,
+    ConfigurationError,
+    Network,
+    Permission,
+    Throttled,
+    TimedOut,
+)
 from syncd.model.db_account import Unread
 
 GRANTS = (
@@ -136,6 +144,44 @@ def test_a_database_that_goes_while_it_is_read_is_left_out(server: PrivateServer
     with server.database() as name:
         going = Database(oid_of(server, name), name, closed=None)
         assert list(visit(server.access(), context(), [going], drop)) == []
+
+
+def test_a_connection_that_breaks_once_is_made_again(server: PrivateServer) -> None:
+    broken: list[int] = []
+
+    def break_once(connection: Session, database: Database) -> object:
+        if not broken:
+            broken.append(connection.info.backend_pid)
+            server.rows("select pg_terminate_backend(%s, 20000)", "postgres", *broken)
+        return look(connection, database)
+
+    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
+    assert list(visit(server.access(), context(), [stays], break_once)) == [(stays, "postgres")]
+    assert broken
+
+
+def test_what_an_interrupted_drop_leaves_behind_is_no_database(
+    server: PrivateServer, database: str
+) -> None:
+    server.execute(
+        SQL("update pg_database set datconnlimit = -2 where datname = {}").format(database)
+    )
+    engine = build(server.access())
+    reading, sizes = engine.accounts(context()), engine.sizes(context(), 1)
+    assert (reading.unread, sizes.unread) == ((), ())
+    assert database not in {each.database for each in sizes.databases}
+
+
+def test_a_password_that_can_not_be_read_any_more_ends_it_all(server: PrivateServer) -> None:
+    answers = iter(["known"])
+
+    def password() -> str:
+        for answer in answers:
+            return answer
+        raise ConfigurationError("the file is gone")
+
+    with pytest.raises(ConfigurationError, match="the file is gone"):
+        build(server.access(password=password)).accounts(context())
 
 
 def test_a_database_whose_name_can_not_be_said_is_unread(server: PrivateServer) -> None:
