@@ -18,7 +18,8 @@ from debian_postgres import PASSWORD, PrivateServer, PrivateServers
 from engine_run import context
 
 from syncd.engines.base import ServerAccess, Tls
-from syncd.engines.postgresql.connection import connected
+from syncd.engines.postgresql import parameters
+from syncd.engines.postgresql.connection import connected, snapshot
 from syncd.engines.registry import build
 from syncd.errors import Authentication, BadData, Network, SyncdError, Throttled
 
@@ -108,6 +109,26 @@ def test_the_options_of_the_configuration_are_set_as_they_are(server: PrivateSer
     }
     told = shown(server.access(options=options), *options)
     assert told == options | {"default_transaction_read_only": "on"}
+
+
+def test_the_statements_of_a_block_see_one_moment(server: PrivateServer) -> None:
+    query = "select count(*) from pg_roles"
+    with connected(server.access(), context(), "postgres") as connection, snapshot(connection):
+        before = connection.execute(query).fetchall()
+        with server.roles(server.unique("late")):
+            assert connection.execute(query).fetchall() == before
+            assert server.rows(query) != before
+
+
+def test_the_systems_authorities_are_asked_for_the_name_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there is no file of them: libpq refuses them without (sslrootcert=system)."""
+    access = ServerAccess("a", "postgresql", "h", 1, "u", lambda: None, tls=Tls("verify-ca"))
+    assert parameters.parameters(access, "d")["sslmode"] == "verify-ca"
+    monkeypatch.setattr(parameters, "_authorities", lambda: "system")
+    told = parameters.parameters(access, "d")
+    assert (told["sslmode"], told["sslrootcert"]) == ("verify-full", "system")
 
 
 def test_a_setting_that_does_not_exist_is_told(server: PrivateServer) -> None:

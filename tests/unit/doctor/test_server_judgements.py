@@ -173,6 +173,13 @@ def test_what_is_denied_brings_the_statements_that_grant_it():
     )  # fmt: skip
 
 
+def test_what_is_denied_in_no_database_takes_no_right_to_enter_one():
+    unread = (Unread("large objects", DENIED), Unread("database a", DENIED, database="a"))
+    finding = judged(servers.accounts, accounts=replace(READING, unread=unread))
+    (statement,) = finding.lacking.statements
+    assert statement.startswith('GRANT CONNECT ON DATABASE "a" TO ')
+
+
 def test_what_no_grant_mends_brings_none():
     for error in (Network("gone"), TimedOut("late"), BadData("odd")):
         finding = judged(servers.sizes, sizes=replace(SIZES, unread=(("z", error),)))
@@ -218,6 +225,8 @@ def of(check, made: Case) -> list[Finding]:
 def test_findings_have_their_server_and_nothing_is_asked_offline():
     asked = replace(case(), servers={"db": server_case()})
     assert [finding.subject for finding in of(servers.reachable, asked)] == ["db"]
+    own = replace(servers.judge_log_in(LogIn(POSTGRESQL, 0.1)), subject="db: shop")
+    assert of(lambda _: iter([own]), asked) == [own]
     with pytest.raises(Unknown, match="--offline"):
         of(servers.reachable, replace(asked, offline=True))
 
