@@ -205,6 +205,12 @@ def test_a_size_that_can_not_be_is_bad_data_of_that_one(bench, fleet, size):
     assert standing(bench) == {"x": True, "y": True}
 
 
+def test_tables_of_a_database_that_is_bad_data_are_not_kept(bench, fleet):
+    fleet.largest_tables = 2
+    fleet.run(a=reading({"x": 10, "y": -1}, {("x", "t"): 1, ("y", "t"): 2}))
+    assert bench.execute("select database, table_name from syncd.db_table_size") == [("x", "t")]
+
+
 def test_names_are_kept_as_the_server_writes_them(bench, fleet):
     names = ["Shop", "shop", "shop ", 'a"b', "a'b\\", "ümlaut", "数据库", "%s", "😀" * 60]
     fleet.run(a=reading({name: n for n, name in enumerate(names)}))

@@ -219,10 +219,11 @@ def test_an_account_that_turns_bad_stays_as_it_was(fleet, server, text):
     assert fleet.living()["a"]["privileges"] == [LOGIN.document()]
 
 
-def test_two_accounts_of_one_name_are_an_error_of_that_name_alone(fleet, server):
+@pytest.mark.parametrize("first", [account("a"), account("a", LOGIN)], ids=["new", "as before"])
+def test_two_accounts_of_one_name_are_an_error_of_that_name_alone(fleet, server, first):
     server.accounts_now = [account("a", LOGIN), account("b")]
     fleet.run()
-    server.accounts_now = [account("a"), account("a", table("t")), account("b", LOGIN)]
+    server.accounts_now = [first, account("a", table("t")), account("b", LOGIN)]
     run = fleet.run()
     assert (run["errors"], run["updated"], run["deleted"], run["total"]) == (1, 1, 0, 2)
     assert fleet.living()["a"]["privileges"] == [LOGIN.document()]

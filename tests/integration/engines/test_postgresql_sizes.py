@@ -151,7 +151,7 @@ def test_databases_that_go_while_they_are_asked_for_are_left_out(
 ) -> None:
     """What the server says then can't be brought about at will."""
     monkeypatch.setattr(sizes, "_SIZES", "select 1 / 0, %s::text[]")
-    monkeypatch.setattr(sizes, "_SIZE", "select 'nobody such'::regrole, %s")
+    monkeypatch.setattr(sizes, "_SIZE", "select 'nobody_such'::regrole, %s")
     reading = read(server)
     assert (reading.databases, reading.unread) == ((), ())
 

@@ -124,7 +124,8 @@ def test_a_log_in_that_fails_says_what_to_look_at(error, state, advice):
     ("keys", "protocol", "state", "found"),
     [
         ({}, None, "warning", "unencrypted"),
-        ({"password": "x"}, None, "warning", "the password may be told"),
+        ({}, None, "warning", "over the network unencrypted"),
+        ({"password": "x"}, None, "warning", "unencrypted, and the password may be told to"),
         ({"tls": "disable"}, None, "warning", "unencrypted"),
         ({"host": "127.0.0.1"}, None, "ok", "does not leave this machine"),
         ({"host": "::1", "password": "x"}, None, "ok", "does not leave this machine"),
@@ -139,6 +140,7 @@ def test_what_goes_over_the_network_unencrypted_is_told(keys, protocol, state, f
     who = replace(POSTGRESQL, tls=protocol)
     finding = servers.judge_tls("db", server(**keys), who)
     assert (finding.state, found in finding.found) == (state, True), finding
+    assert ("the password" in finding.found) == ("the password" in found)
 
 
 def test_readings_are_told_in_short():
@@ -178,6 +180,9 @@ def test_what_is_denied_in_no_database_takes_no_right_to_enter_one():
     finding = judged(servers.accounts, accounts=replace(READING, unread=unread))
     (statement,) = finding.lacking.statements
     assert statement.startswith('GRANT CONNECT ON DATABASE "a" TO ')
+    reading = replace(SIZES, unread=(("z", DENIED), ("y", Network("gone"))))
+    whole = servers.judge_sizes("db", POSTGRESQL, reading, tables=False)
+    assert whole.lacking.statements == ('GRANT pg_monitor TO "Odd ""user""";',)
 
 
 def test_what_no_grant_mends_brings_none():
