@@ -216,9 +216,19 @@ def certified(
         (data / name).write_bytes(text)
         (data / name).chmod(0o600)
         os.chown(data / name, owner.st_uid, owner.st_gid)
-    server.execute("alter system set ssl = on", "select pg_reload_conf()")
+    rules = data / "pg_hba.conf"
+    rules.write_text("hostssl all test 127.0.0.1/32 cert\n" + rules.read_text())
+    server.execute(
+        "alter system set ssl = on", "alter system set ssl_ca_file = 'server.crt'",
+        "select pg_reload_conf()",
+    )  # fmt: skip
+    for _ in range(1000):  # the server hears of it in its own time
+        if server.rows("select current_setting('ssl'), pg_sleep(0.01)")[0][0] == "on":
+            break
     file = tmp_path_factory.mktemp("tls") / "ca.crt"
     file.write_bytes(certificate)
+    file.with_name("own.key").write_bytes(key)
+    file.with_name("own.key").chmod(0o600)
     return server, file
 
 
@@ -256,6 +266,19 @@ def test_who_is_trusted(
 
     with server.roles(user, options=f"login password '{QUOTED}'"):
         _check(protocol, authority)
+
+
+def test_a_client_shows_its_certificate(certified: tuple[PrivateServer, Path]) -> None:
+    """It is that of the server, which is signed by itself, and is for a user called so."""
+    server, file = certified
+    own = Tls("verify-full", file, file, file.with_name("own.key"))
+    with server.roles("test", options="login"):
+        shown = build(server.access(host="127.0.0.1", user="test", tls=own)).identify(context())
+        assert (shown.user, shown.tls) == ("test", "TLSv1.3")
+        with pytest.raises(Authentication, match="certificate"):
+            build(server.access(host="127.0.0.1", user="test", tls=Tls("require"))).identify(
+                context()
+            )
 
 
 def _check(protocol: Callable[..., str | None], authority: Path) -> None:
