@@ -106,6 +106,8 @@ def test_what_does_not_grow_is_never_full(bench, sizes):
     put(bench, {f"2026-01-{1 + n:02}": size for n, size in enumerate(sizes)})
     compute(bench, "month", TODAY, 1000)
     assert row(bench, "month", "2026-01-01", "forecast_on") is None
+    compute(bench, "month", TODAY, sizes[-1])  # it is full already
+    assert row(bench, "month", "2026-01-01", "forecast_on") == date(2026, 1, len(sizes))
 
 
 @pytest.mark.parametrize(
