@@ -83,6 +83,10 @@ def test_an_update_tells_what_was_granted_and_revoked_and_nothing_else(fleet, se
     }
     runs = {r["account"]: r["run_id"] for r in fleet.rows("select * from syncd.db_account")}
     assert runs == {"app": run["id"], "other": first["id"]}
+    server.accounts_now[0] = replace(server.accounts_now[0], attributes={"connection_limit": 5})
+    change = fleet.changes(fleet.run())["app"]
+    assert (change["granted"], change["revoked"]) == ([], [])
+    assert change["attributes_changed"] == {"valid_until": ["2027-01-01", None]}
 
 
 def test_a_set_that_breaks_up_is_written_but_is_no_change(fleet, server):
