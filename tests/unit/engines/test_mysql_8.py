@@ -14,8 +14,8 @@ from syncd.engines.mysql.accounts import read_accounts
 from syncd.engines.mysql.connection import Dialect
 from syncd.engines.mysql.logs import log_bytes
 from syncd.engines.mysql.sight import Sight
-from syncd.engines.mysql.sizes import read_sizes
-from syncd.engines.mysql.tablespaces import tablespaces
+from syncd.engines.mysql.sizes import Table, _sized, read_sizes
+from syncd.engines.mysql.tablespaces import summed, tablespaces
 from syncd.errors import BadData, Permission, SyncdError
 from syncd.model.db_account import AccountReading, DbAccount
 from syncd.model.db_size import DatabaseSize
@@ -232,6 +232,12 @@ def test_sizes() -> None:
     assert [(t.database, t.table) for t in reading.tables] == [
         ("mysql", "user"), ("shop", "parts"), ("sys", "sys_config"),
     ]  # fmt: skip
+
+
+def test_an_index_is_no_larger_than_the_file_that_it_is_in() -> None:
+    table = Table("shop", "t", "BASE TABLE", "InnoDB", 3, 16_384, 999_999)
+    found = _sized(table, summed([("shop", "t", 65_536)]))
+    assert (found.total_bytes, found.heap_bytes, found.index_bytes) == (65_536, 0, 65_536)
 
 
 def test_logs() -> None:
