@@ -206,7 +206,7 @@ SIZES: Answers = {
     "FROM information_schema.TABLES": [
         ("mysql", "user", "BASE TABLE", "InnoDB", 5, 16_384, 0),
         ("shop", "orders", "BASE TABLE", "InnoDB", 100, 81_920, 16_384),
-        ("shop", "parts", "BASE TABLE", "InnoDB", 10, 32_768, 0),
+        ("shop", "parts", "BASE TABLE", "InnoDB", 10, 32_768, 65_536),
         ("shop", "log", "BASE TABLE", "MyISAM", 10, 4_000, 1_024),
         ("sys", "sys_config", "BASE TABLE", "InnoDB", 6, 16_384, 0),
     ],
@@ -226,7 +226,7 @@ def test_sizes() -> None:
     assert reading.unread == ()
     sizes = {each.database: each for each in reading.databases}
     assert sizes["shop"] == DatabaseSize(
-        "shop", 311_296 + 5_024, data_bytes=233_376, index_bytes=17_408, tables=3
+        "shop", 311_296 + 5_024, data_bytes=167_840, index_bytes=82_944, tables=3
     )
     assert sizes["mysql"].size_bytes == 16_384  # its tables are in a tablespace without its name
     assert [(t.database, t.table) for t in reading.tables] == [
