@@ -219,6 +219,8 @@ def test_files_of_partitions_are_those_of_their_table() -> None:
     files = tablespaces(Recorded(FILES))  # type: ignore[arg-type]
     assert files.databases == {"shop": 311_296, "sys": 114_688}
     assert files.tables["shop", "parts"] == 131_072
+    missing = summed([("shop", "t", None), ("shop", "t", 5)])
+    assert (missing.databases, missing.tables) == ({"shop": 5}, {("shop", "t"): 5})
 
 
 def test_sizes() -> None:
