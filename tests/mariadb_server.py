@@ -1,5 +1,6 @@
 """A MariaDB of the tests' own: new files, a free port, nothing of one that the machine has."""
 
+import atexit
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,20 +103,7 @@ class MariaDbServer:
 
     def _install(self) -> None:
         self._temporary.mkdir(exist_ok=True)
-        command = [
-            _program("mariadb-install-db"),
-            "--no-defaults",
-            *_as_user(),
-            f"--datadir={self.data}",
-            f"--tmpdir={self._temporary}",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--skip-name-resolve",
-            *(f"--{name}={_SMALL[name]}" for name in _OF_INSTALLING),
-        ]
-        made = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
-        if made.returncode:
-            raise RuntimeError(f"no MariaDB could be made:\n{(made.stdout + made.stderr)[-4000:]}")
+        shutil.copytree(_installed(), self.data)
 
     def _command(self, daemon: str) -> list[str]:
         options = {
@@ -149,6 +138,28 @@ class MariaDbServer:
             probe.connect(self.socket)
             return True
         return False
+
+
+@cache
+def _installed() -> Path:
+    """Return the files of a new server, made once a process: a copy of them is made much faster."""
+    directory = Path(tempfile.mkdtemp(prefix="syncd-mariadb-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    command = [
+        _program("mariadb-install-db"),
+        "--no-defaults",
+        *_as_user(),
+        f"--datadir={directory / 'data'}",
+        f"--tmpdir={directory}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--skip-name-resolve",
+        *(f"--{name}={_SMALL[name]}" for name in _OF_INSTALLING),
+    ]
+    made = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
+    if made.returncode:
+        raise RuntimeError(f"no MariaDB could be made:\n{(made.stdout + made.stderr)[-4000:]}")
+    return directory / "data"
 
 
 @contextmanager

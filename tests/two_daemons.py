@@ -35,8 +35,9 @@ end $$;
 do $$
 declare one text;
 begin
-    for one in select tablename from pg_tables
-               where schemaname = 'syncd' and tablename <> 'resource_stage'
+    for one in select relname from pg_class
+               where relnamespace = 'syncd'::regnamespace and relkind in ('r', 'p')
+                 and not relispartition and relname !~ '_stage$'
     loop
         execute format('create trigger note after insert or update or delete on syncd.%I'
                        ' for each row execute function public.note()', one);

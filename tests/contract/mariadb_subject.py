@@ -62,7 +62,7 @@ class MariaDbSubject:
             "select count(*) from information_schema.processlist"
             f" where user in ('{WATCHER}', '{ORDINARY}')"
         )
-        for _ in range(50):
+        for _ in range(1000):
             if not self.server.execute(query)[0][0]:
                 return 0
             self.server.execute("select sleep(0.01)")

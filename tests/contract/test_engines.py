@@ -16,8 +16,9 @@ from syncd.engines.base import Engine, ServerAccess
 from syncd.engines.registry import build
 from syncd.errors import Authentication, Cancelled, Network, Permission, SyncdError, TimedOut
 
-HASTE = 1.0
-"""Seconds in which what has to stop at once has stopped, on a busy machine."""
+HASTE = 4.5
+"""Seconds in which what has to stop at once has stopped, on a busy machine; every limit that could
+end it instead is longer."""
 CALLS: list[Callable[[Engine, RunContext], object]] = [
     lambda engine, ctx: engine.identify(ctx),
     lambda engine, ctx: engine.accounts(ctx),

@@ -11,11 +11,11 @@ from sized_servers import Fleet, ScriptedEngine, reading
 
 from syncd.context import Clock
 from syncd.dispatch.planner import plan
-from syncd.dispatch.progress import RunProgress
+from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.service import rehearsal
 from syncd.errors import Network, Permission
 from syncd.model.db_size import DatabaseSize
-from syncd.model.run import Selection
+from syncd.model.run import Selection, Target
 
 DENIED = Permission("not allowed")
 DAY = timedelta(days=1)
@@ -142,6 +142,13 @@ def test_one_that_can_not_be_read_stands_and_leaves_the_day_without_a_total(benc
     assert sizes(bench, "2026-03-03") == {"x": 11, "y": 20, "new": 1, None: 32}
 
 
+def test_one_of_the_system_stays_that_when_it_can_not_be_read(bench, fleet):
+    for size in (DatabaseSize("", 20, system=True), DENIED):
+        fleet.run(a=reading({"x": 10, "y": size}))
+        rows = bench.execute("select database, system from syncd.db_catalog order by 1")
+        assert rows == [("x", False), ("y", True)]
+
+
 def test_one_whose_tables_alone_can_not_be_read_has_its_size_and_an_error(bench, fleet):
     fleet.largest_tables = 2
     fleet.run(a=reading({"x": 10, "y": 20}, {("x", "t"): 1, ("y", "t"): 2}))
@@ -203,6 +210,12 @@ def test_a_size_that_can_not_be_is_bad_data_of_that_one(bench, fleet, size):
     assert done == {"a": ("success", None, (2, 1, 0, 0, 0, 1))}
     assert sizes(bench) == {"x": 10}
     assert standing(bench) == {"x": True, "y": True}
+
+
+def test_tables_of_a_database_that_is_bad_data_are_not_kept(bench, fleet):
+    fleet.largest_tables = 2
+    fleet.run(a=reading({"x": 10, "y": -1}, {("x", "t"): 1, ("y", "t"): 2}))
+    assert bench.execute("select database, table_name from syncd.db_table_size") == [("x", "t")]
 
 
 def test_names_are_kept_as_the_server_writes_them(bench, fleet):
@@ -324,6 +337,19 @@ def test_a_plan_names_what_would_change_and_changes_nothing(bench, fleet):
     assert standing(bench) == {"x": True, "y": True, "z": True}
     assert bench.one("select count(*) from syncd.db_size") == 3
     assert bench.one("select to_regclass('syncd.db_size_2032_08')") is None
+
+
+def test_a_plan_names_no_more_than_it_is_asked_for(bench, fleet):
+    fleet.engines = {"a": ScriptedEngine(reading(dict.fromkeys("abc", 1)))}
+    job = fleet.job()
+    with bench.store.transaction(rehearse=True) as tx:
+        ctx = rehearsal(spec("j", job), Selection(), Clock(), bench.log)(
+            ItemReport(RunProgress(), "a")
+        )
+        staged = job.read(ctx, Target("a", server="a"))
+        job.apply(tx, ctx, staged)
+        told = [job.changes(tx, ctx, staged, limit) for limit in (2, None)]
+    assert [[each.resource_id for each in some] for some in told] == [["a", "b"], ["a", "b", "c"]]
 
 
 def test_a_run_for_one_server_asks_no_other(bench, fleet):

@@ -90,7 +90,7 @@ def assert_nothing_is_left(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_hosts_arrive_and_change_and_are_recorded(place: Path) -> None:
+def test_hosts_and_accounts_arrive_and_change_and_are_recorded(place: Path) -> None:
     def enough(text: str) -> bool:
         return all(f"  {kind:<8} " in text.partition(READY)[2] for kind in ("run", "updated"))
 
@@ -107,46 +107,51 @@ def test_hosts_arrive_and_change_and_are_recorded(place: Path) -> None:
             capture_output=True, check=True, text=True,
         )  # fmt: skip
         assert '"added": 120' in runs.stdout or '"added":120' in runs.stdout
+        shown = assert_the_fleet_is_shown(process, shown)
+        assert_the_fleet_is_recorded(config)
         process.send_signal(signal.SIGINT)
         text, status = rest(process)
     assert status == 0, text
     assert "\x1b" not in shown + text
-    assert_nothing_is_left(place)
-
-
-def test_database_servers_join_and_a_revocation_is_told(place: Path) -> None:
-    servers = ["postgresql", *(["mariadb"] if shutil.which("mariadbd", path=SBIN) else [])]
-
-    def enough(text: str) -> bool:
-        return "  revoked  " in text and all(f" accounts on {name}" in text for name in servers)
-
-    with demo(place) as process:
-        shown = read_until(process, enough)
-        assert f"syncd looks at {' and '.join(servers)} now" in shown
-        assert "granted  SELECT on column shop.public.orders.price to reporting on" in shown
-        assert "revoked  SELECT on column shop.public.orders.price from reporting on" in shown
-        assert " statistics in " in shown
-        (config,) = place.glob("syncd-demo-*/syncd.toml")
-        assert (config.parent / "conf.d" / "fleet.toml").stat().st_mode & 0o777 == 0o600
-        accounts = subprocess.run(
-            [sys.executable, "-m", "syncd", "--config", config, "db-accounts", "--json"],
-            capture_output=True, check=True, text=True,
-        )  # fmt: skip
-        rows = json.loads(accounts.stdout)
-        assert {row["server"] for row in rows} == set(servers)
-        assert "Ms. Quotes" in {row["account"] for row in rows}
-        process.send_signal(signal.SIGINT)
-        text, status = rest(process)
-    assert status == 0, text
     assert "the database servers:" not in shown + text
     assert_nothing_is_left(place)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything(place: Path, number: signal.Signals) -> None:
+def servers() -> list[str]:
+    """Return the database servers that a demonstration on this machine has."""
+    return ["postgresql", *(["mariadb"] if shutil.which("mariadbd", path=SBIN) else [])]
+
+
+def assert_the_fleet_is_shown(process: subprocess.Popen[str], shown: str) -> str:
+    """Read on until database servers have joined and a revocation is told; return all output."""
+
+    def enough(text: str) -> bool:
+        return "  revoked  " in text and all(f" accounts on {name}" in text for name in servers())
+
+    if not enough(shown):
+        shown += read_until(process, lambda text: enough(shown + text))
+    assert f"syncd looks at {' and '.join(servers())} now" in shown
+    assert "granted  SELECT on column shop.public.orders.price to reporting on" in shown
+    assert "revoked  SELECT on column shop.public.orders.price from reporting on" in shown
+    assert " statistics in " in shown
+    return shown
+
+
+def assert_the_fleet_is_recorded(config: Path) -> None:
+    assert (config.parent / "conf.d" / "fleet.toml").stat().st_mode & 0o777 == 0o600
+    accounts = subprocess.run(
+        [sys.executable, "-m", "syncd", "--config", config, "db-accounts", "--json"],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    rows = json.loads(accounts.stdout)
+    assert {row["server"] for row in rows} == set(servers())
+    assert "Ms. Quotes" in {row["account"] for row in rows}
+
+
+def test_a_terminal_that_is_closed_ends_everything(place: Path) -> None:
     with demo(place) as process:
         assert READY in read_until(process, lambda text: READY in text)
-        process.send_signal(number)
+        process.send_signal(signal.SIGHUP)
         text, status = rest(process)
     assert status == 0, text
     assert_nothing_is_left(place)

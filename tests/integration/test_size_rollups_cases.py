@@ -102,11 +102,23 @@ def test_when_the_capacity_is_reached(bench, room, forecast):
     assert row(bench, "week", MONDAY, "forecast_on") == forecast
 
 
+def test_another_capacity_changes_the_forecast_alone(bench):
+    put(bench, {"2025-12-29": 100, "2026-01-04": 160})
+    compute(bench, "week", TODAY, 1000)
+    assert compute(bench, "week", TODAY, 170) == Counts(total=1, updated=1)
+    assert row(bench, "week", MONDAY, "forecast_on") == date(2026, 1, 5)
+    assert compute(bench, "week", TODAY, 170) == Counts(total=1, unchanged=1)
+    assert compute(bench, "week", TODAY) == Counts(total=1, updated=1)
+    assert row(bench, "week", MONDAY, "forecast_on") is None
+
+
 @pytest.mark.parametrize("sizes", [[100, 100], [100, 90], [100]])
 def test_what_does_not_grow_is_never_full(bench, sizes):
     put(bench, {f"2026-01-{1 + n:02}": size for n, size in enumerate(sizes)})
     compute(bench, "month", TODAY, 1000)
     assert row(bench, "month", "2026-01-01", "forecast_on") is None
+    compute(bench, "month", TODAY, sizes[-1])  # it is full already
+    assert row(bench, "month", "2026-01-01", "forecast_on") == date(2026, 1, len(sizes))
 
 
 @pytest.mark.parametrize(

@@ -172,12 +172,15 @@ def test_objects_of_a_database_that_is_gone_are_removed(fleet, known):
 
 
 def test_a_database_that_is_excluded_from_now_on_was_not_revoked(fleet, known):
+    known.accounts_now.append(account("one", table("a", "INSERT")))
+    fleet.run()
     server = {"engine": "postgresql", "host": "h", "user": "u", "exclude_databases": ["shop"]}
     fleet.configure({"db1": server}, lambda _: known)
     lose(known)
-    known.unread = ()
+    known.unread, known.accounts_now = (), [*known.accounts_now, account("one")]
     run = fleet.run()
-    assert (fleet.changes(run), run["updated"], run["unchanged"]) == ({}, 0, 2)
+    assert (fleet.changes(run), run["updated"], run["unchanged"]) == ({}, 0, 3)
+    assert fleet.living()["one"]["privileges"] == []
     assert told(fleet) == {("database", "shop", "CONNECT"), ("all_tables", "books", "SELECT")}
-    known.accounts_now = [account("app", CONNECT), account("rest")]
+    known.accounts_now = [account("app", CONNECT), account("rest"), account("one")]
     assert fleet.changes(fleet.run())["app"]["revoked"] == [BOOKS.document()]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from mariadb_server import MariaDbServer
-from mysql_helpers import fresh_database, fresh_user, unique
+from mysql_helpers import fresh_database, fresh_user, ident, unique
 from mysql_readings import account, read
 
 from syncd.model.privilege import Privilege
@@ -84,6 +84,14 @@ def test_accounts_of_one_user_are_kept_apart(mariadb: MariaDbServer) -> None:
         (Privilege("proxy", (f"{name}@%",), "PROXY"),),
     ]
     assert [each.capabilities for each in accounts] == [(), ("grant",), ()]
+
+
+def test_an_account_of_any_name_is_asked_for(mariadb: MariaDbServer) -> None:
+    name = unique("o'dd`n\"ame\\ ")
+    mariadb.execute(f"create user {ident(name)}@'%'", f"grant drop on *.* to {ident(name)}@'%'")
+    found = account(mariadb, f"{name}@%")
+    mariadb.execute(f"drop user {ident(name)}@'%'")
+    assert found.privileges == (Privilege("server", (), "DROP"),)
 
 
 def test_the_anonymous_user_is_an_account(mariadb: MariaDbServer) -> None:

@@ -46,6 +46,14 @@ def test_attributes_are_those_of_mysql_user(mariadb: MariaDbServer, user: str) -
     assert found.capabilities == ("locked",)
 
 
+def test_a_password_that_never_ends_has_a_life_of_no_days(
+    mariadb: MariaDbServer, user: str
+) -> None:
+    assert "password_lifetime" not in account(mariadb, f"{user}@%").attributes
+    mariadb.execute(f"alter user {user} password expire never")
+    assert account(mariadb, f"{user}@%").attributes["password_lifetime"] == 0
+
+
 def test_flags_are_those_of_the_view_for_everybody(mariadb: MariaDbServer, user: str) -> None:
     mariadb.execute(f"alter user {user} password expire", f"alter user {user} require ssl")
     rows = mariadb.execute(

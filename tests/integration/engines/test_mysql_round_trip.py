@@ -10,6 +10,7 @@ from mariadb_server import MariaDbServer
 from mysql_grants_writer import statements
 from mysql_helpers import fresh_database, ident, unique
 from mysql_readings import account
+from thorough import times
 
 from syncd.model.privilege import Privilege
 
@@ -128,7 +129,7 @@ def _on_level(draw: st.DrawFn, on: str, name: tuple[str, ...]) -> set[Privilege]
 def test_what_is_granted_is_read(mariadb: MariaDbServer, place: str) -> None:
     name = f"trav'eller{unique('')}@10.0.0.%"
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=times(15), deadline=None, suppress_health_check=list(HealthCheck))
     @given(privileges(place))
     def round_trip(given_: set[Privilege]) -> None:
         quoted = name.replace("@", "`@`")

@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_run import context
 from mariadb_server import MariaDbServer, private_mariadb
 from mysql_helpers import access, fresh_user, make_user
+from pymysql.err import OperationalError
 
 from syncd.context import CancelSource
 from syncd.engines.mysql.connection import connected
@@ -134,11 +137,20 @@ def test_too_many_connections(mariadb: MariaDbServer) -> None:
 
 
 def test_a_server_that_is_full(small: MariaDbServer) -> None:
-    opened = [small.connect() for _ in range(11)]
-    with pytest.raises(Throttled, match="Too many connections"):
-        MySQL(access(small, "app")).identify(context())
-    for one in opened:
-        one.close()
+    with ExitStack() as opened:
+        for _ in range(11):
+            opened.enter_context(closing(connect_at_last(small)))
+        with pytest.raises(Throttled, match="Too many connections"):
+            MySQL(access(small, "app")).identify(context())
+
+
+def connect_at_last(server: MariaDbServer) -> Any:
+    """Return a connection; one that was closed a moment ago may still count."""
+    for _ in range(1000):
+        with suppress(OperationalError):
+            return server.connect()
+        threading.Event().wait(0.01)
+    return server.connect()
 
 
 def test_a_session_that_somebody_ends_is_broken(mariadb: MariaDbServer) -> None:
@@ -149,15 +161,16 @@ def test_a_session_that_somebody_ends_is_broken(mariadb: MariaDbServer) -> None:
             session.rows("select 1")
 
 
-def test_a_server_that_dies_in_the_middle() -> None:
-    with private_mariadb() as server:
-        make_user(server, "app")
-        with connected(access(server, "app"), context()) as session:
-            dying = threading.Timer(0.1, server.kill)
-            dying.start()
+def test_a_server_that_dies_in_the_middle(small: MariaDbServer) -> None:
+    with connected(access(small, "app"), context()) as session:
+        dying = threading.Timer(0.1, small.kill)
+        dying.start()
+        try:
             with pytest.raises(Network):
                 session.rows("select sleep(20)")
+        finally:
             dying.join()
+            small.start()
 
 
 def test_what_was_cancelled_ends_on_the_server(mariadb: MariaDbServer) -> None:
@@ -173,7 +186,7 @@ def test_what_was_cancelled_ends_on_the_server(mariadb: MariaDbServer) -> None:
     with pytest.raises(Cancelled):
         sleep()
     cancelling.join()
-    for _ in range(100):
+    for _ in range(1000):
         running = mariadb.execute(
             f"select 1, sleep(0.01) from information_schema.processlist where id = {numbers[0]}"
         )

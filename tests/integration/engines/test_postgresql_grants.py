@@ -146,7 +146,15 @@ def test_databases_tablespaces_and_parameters(
         SQL("grant create on tablespace pg_default to {}").format(to),
         SQL("grant set on parameter work_mem to {}").format(to),
     )
-    assert set(account(read(server), role).privileges) == {
+    reading = read(server)
+    assert {p for p in account(reading, "postgres").privileges if p.on == "tablespace"} == {
+        Privilege("tablespace", (name,), word)
+        for name in ("pg_default", "pg_global")
+        for word in ("CREATE", "OWNER")
+    }
+    assert {p.on for p in account(reading, "public").privileges} >= {"database"}
+    assert "tablespace" not in {p.on for p in account(reading, "public").privileges}
+    assert set(account(reading, role).privileges) == {
         Privilege("database", (database,), "CREATE", grantable=True),
         Privilege("tablespace", ("pg_default",), "CREATE"),
         Privilege("parameter", ("work_mem",), "SET"),
@@ -178,6 +186,20 @@ def test_default_privileges(server: PrivateServer, database: str, role: str) -> 
     }
     assert within(reading, "postgres", database) >= {
         Privilege("default_functions", (database, "postgres", ""), "EXECUTE")
+    }
+
+
+def test_what_was_granted_on_a_column_goes_with_it(
+    server: PrivateServer, database: str, role: str
+) -> None:
+    server.execute(
+        "create table t (a int, b int)",
+        SQL("grant select (a, b) on t to {}").format(Identifier(role)),
+        "alter table t drop column a",
+        database=database,
+    )
+    assert within(read(server, database), role, database) == {
+        Privilege("column", (database, "public", "t", "b"), "SELECT")
     }
 
 

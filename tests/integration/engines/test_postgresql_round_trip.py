@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgresql_grants import DEFAULTS, each, read, revoking, statements
 from psycopg.sql import SQL, Composed, Identifier
+from thorough import times
 
 from syncd.model.db_account import AccountReading
 from syncd.model.privilege import OWNER, On, Privilege
@@ -104,7 +105,7 @@ def _drawn(places: Places) -> st.SearchStrategy[Privilege]:
     return st.sampled_from(sorted(places)).flatmap(on)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_privileges_make_the_privileges_that_they_are(pair: Pair, data: st.DataObject) -> None:
     made = st.lists(st.tuples(st.integers(0, 3), privileges(pair.server.version)), max_size=25)

@@ -18,7 +18,8 @@ from debian_postgres import PASSWORD, PrivateServer, PrivateServers
 from engine_run import context
 
 from syncd.engines.base import ServerAccess, Tls
-from syncd.engines.postgresql.connection import connected
+from syncd.engines.postgresql import parameters
+from syncd.engines.postgresql.connection import connected, snapshot
 from syncd.engines.registry import build
 from syncd.errors import Authentication, BadData, Network, SyncdError, Throttled
 
@@ -110,6 +111,26 @@ def test_the_options_of_the_configuration_are_set_as_they_are(server: PrivateSer
     assert told == options | {"default_transaction_read_only": "on"}
 
 
+def test_the_statements_of_a_block_see_one_moment(server: PrivateServer) -> None:
+    query = "select count(*) from pg_roles"
+    with connected(server.access(), context(), "postgres") as connection, snapshot(connection):
+        before = connection.execute(query).fetchall()
+        with server.roles(server.unique("late")):
+            assert connection.execute(query).fetchall() == before
+            assert server.rows(query) != before
+
+
+def test_the_systems_authorities_are_asked_for_the_name_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there is no file of them: libpq refuses them without (sslrootcert=system)."""
+    access = ServerAccess("a", "postgresql", "h", 1, "u", lambda: None, tls=Tls("verify-ca"))
+    assert parameters.parameters(access, "d")["sslmode"] == "verify-ca"
+    monkeypatch.setattr(parameters, "_authorities", lambda: "system")
+    told = parameters.parameters(access, "d")
+    assert (told["sslmode"], told["sslrootcert"]) == ("verify-full", "system")
+
+
 def test_a_setting_that_does_not_exist_is_told(server: PrivateServer) -> None:
     with pytest.raises(SyncdError, match="no_such_setting"):
         shown(server.access(options={"no_such_setting": "1"}))
@@ -195,9 +216,19 @@ def certified(
         (data / name).write_bytes(text)
         (data / name).chmod(0o600)
         os.chown(data / name, owner.st_uid, owner.st_gid)
-    server.execute("alter system set ssl = on", "select pg_reload_conf()")
+    rules = data / "pg_hba.conf"
+    rules.write_text("hostssl all test 127.0.0.1/32 cert\n" + rules.read_text())
+    server.execute(
+        "alter system set ssl = on", "alter system set ssl_ca_file = 'server.crt'",
+        "select pg_reload_conf()",
+    )  # fmt: skip
+    for _ in range(1000):  # the server hears of it in its own time
+        if server.rows("select current_setting('ssl'), pg_sleep(0.01)")[0][0] == "on":
+            break
     file = tmp_path_factory.mktemp("tls") / "ca.crt"
     file.write_bytes(certificate)
+    file.with_name("own.key").write_bytes(key)
+    file.with_name("own.key").chmod(0o600)
     return server, file
 
 
@@ -235,6 +266,19 @@ def test_who_is_trusted(
 
     with server.roles(user, options=f"login password '{QUOTED}'"):
         _check(protocol, authority)
+
+
+def test_a_client_shows_its_certificate(certified: tuple[PrivateServer, Path]) -> None:
+    """It is that of the server, which is signed by itself, and is for a user called so."""
+    server, file = certified
+    own = Tls("verify-full", file, file, file.with_name("own.key"))
+    with server.roles("test", options="login"):
+        shown = build(server.access(host="127.0.0.1", user="test", tls=own)).identify(context())
+        assert (shown.user, shown.tls) == ("test", "TLSv1.3")
+        with pytest.raises(Authentication, match="certificate"):
+            build(server.access(host="127.0.0.1", user="test", tls=Tls("require"))).identify(
+                context()
+            )
 
 
 def _check(protocol: Callable[..., str | None], authority: Path) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from debian_postgres import PrivateServer
 from engine_run import context
 from psycopg.sql import SQL, Identifier
 
+from syncd.engines.postgresql import sizes
 from syncd.engines.registry import build
-from syncd.errors import BadData, Permission
+from syncd.errors import BadData, Permission, TimedOut
 from syncd.model.db_size import DatabaseSize, SizeReading
 
 FILLED = (
@@ -78,6 +80,13 @@ def test_tables_are_as_large_as_the_server_says(server: PrivateServer, database:
     assert whole.size_bytes - inside < 1_000_000
 
 
+def test_temporary_tables_are_nobodys(server: PrivateServer, database: str) -> None:
+    with psycopg.connect(server.dsn(database), autocommit=True) as connection:
+        connection.execute("create temp table passing as select generate_series(1, 100000)")
+        tables = [one.table for one in read(server, 2).tables if one.database == database]
+    assert tables == ["wide", "plain"]
+
+
 def test_rows_are_estimated_where_they_were_counted(server: PrivateServer, database: str) -> None:
     tables = {one.table: one for one in read(server, 100).tables if one.database == database}
     assert tables["plain"].row_estimate == 1000
@@ -135,6 +144,24 @@ def test_a_size_is_known_though_the_tables_are_not(
     assert (whole.data_bytes, whole.index_bytes, whole.tables) == (None, None, None)
     assert [(name, type(error)) for name, error in reading.unread] == [(database, Permission)]
     assert database not in {table.database for table in reading.tables}
+
+
+def test_databases_that_go_while_they_are_asked_for_are_left_out(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server says then can't be brought about at will."""
+    monkeypatch.setattr(sizes, "_SIZES", "select 1 / 0, %s::text[]")
+    monkeypatch.setattr(sizes, "_SIZE", "select 'nobody_such'::regrole, %s")
+    reading = read(server)
+    assert (reading.databases, reading.unread) == ((), ())
+
+
+def test_a_question_that_takes_too_long_is_not_asked_of_each_database_again(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "_SIZES", "select pg_sleep(30), %s::text[]")
+    with pytest.raises(TimedOut):
+        read(server, statement_timeout=0.2)
 
 
 @pytest.mark.parametrize(("mode", "kind"), [(0o400, Permission), (0o000, BadData)])

@@ -12,10 +12,18 @@ from postgresql_grants import account, read, within
 from psycopg.sql import SQL, Identifier
 
 from syncd.engines.postgresql import privileges
-from syncd.engines.postgresql.connection import Session
+from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.databases import Database, visit
 from syncd.engines.registry import build
-from syncd.errors import Authentication, BadData, Network, Permission, Throttled, TimedOut
+from syncd.errors import (
+    Authentication,
+    BadData,
+    ConfigurationError,
+    Network,
+    Permission,
+    Throttled,
+    TimedOut,
+)
 from syncd.model.db_account import Unread
 
 GRANTS = (
@@ -138,6 +146,44 @@ def test_a_database_that_goes_while_it_is_read_is_left_out(server: PrivateServer
         assert list(visit(server.access(), context(), [going], drop)) == []
 
 
+def test_a_connection_that_breaks_once_is_made_again(server: PrivateServer) -> None:
+    broken: list[int] = []
+
+    def break_once(connection: Session, database: Database) -> object:
+        if not broken:
+            broken.append(connection.info.backend_pid)
+            server.rows("select pg_terminate_backend(%s, 20000)", "postgres", *broken)
+        return look(connection, database)
+
+    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
+    assert list(visit(server.access(), context(), [stays], break_once)) == [(stays, "postgres")]
+    assert broken
+
+
+def test_what_an_interrupted_drop_leaves_behind_is_no_database(
+    server: PrivateServer, database: str
+) -> None:
+    server.execute(
+        SQL("update pg_database set datconnlimit = -2 where datname = {}").format(database)
+    )
+    engine = build(server.access())
+    reading, sizes = engine.accounts(context()), engine.sizes(context(), 1)
+    assert (reading.unread, sizes.unread) == ((), ())
+    assert database not in {each.database for each in sizes.databases}
+
+
+def test_a_password_that_can_not_be_read_any_more_ends_it_all(server: PrivateServer) -> None:
+    answers = iter(["known"])
+
+    def password() -> str:
+        for answer in answers:
+            return answer
+        raise ConfigurationError("the file is gone")
+
+    with pytest.raises(ConfigurationError, match="the file is gone"):
+        build(server.access(password=password)).accounts(context())
+
+
 def test_a_database_whose_name_can_not_be_said_is_unread(server: PrivateServer) -> None:
     misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", closed=None)
     [(_, error)] = visit(server.access(), context(), [misnamed], look)
@@ -155,6 +201,24 @@ def test_a_server_that_dies_meanwhile_is_no_unread_database() -> None:
         database = Database(oid_of(server, "postgres"), "postgres", closed=None)
         with pytest.raises(Network):
             list(visit(server.access(), context(), [database, database], die))
+
+
+def test_who_came_after_the_roles_were_read_is_left_to_the_next_reading(
+    server: PrivateServer, role: str, database: str
+) -> None:
+    server.execute(
+        SQL("alter default privileges for role {} grant select on tables to public").format(
+            Identifier(role)
+        ),
+        database=database,
+    )
+    oid = server.rows("select oid from pg_roles where rolname = %s", "postgres", role)[0][0]
+    with connected(server.access(), context(), database) as session:
+        known, unknown = (
+            {p.on for _, p in privileges.read_database(session, database, roles).privileges}
+            for roles in ({oid: role}, {})
+        )
+    assert known - unknown == {"default_tables"}
 
 
 def test_what_changes_meanwhile_does_no_harm(server: PrivateServer) -> None:

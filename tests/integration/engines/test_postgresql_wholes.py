@@ -154,6 +154,18 @@ def test_a_new_owner_of_what_an_extension_made_is_told(
     assert told == {Privilege("type", (database, "public", "hstore"), "OWNER")}
 
 
+def test_whoever_made_an_extension_is_not_told_as_the_owner_of_what_is_in_it(
+    server: PrivateServer, database: str, role: str
+) -> None:
+    server.execute(SQL("alter role {} superuser").format(Identifier(role)))
+    server.execute(
+        SQL("set role {}").format(Identifier(role)), "create extension hstore", database=database
+    )
+    owned = server.rows("select count(*) from pg_proc where proowner = %s::regrole", database, role)
+    assert owned > [(0,)]
+    assert within(read(server, database), role, database) == set()
+
+
 def test_nothing_at_all_may_be_granted(server: PrivateServer, database: str, role: str) -> None:
     told = granted(
         server, database, role,

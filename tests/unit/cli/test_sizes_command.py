@@ -102,6 +102,7 @@ def test_a_list_of_sizes_that_is_cut_says_so(served):
     result = syncd(served, "sizes", "--top", "2")
     assert result.stderr == "the largest 2 databases; there may be more: --top\n"
     assert len(result.stdout.splitlines()) == 3
+    assert syncd(served, "sizes", "--top", "3").stderr == ""
 
 
 def test_statistics_tell_how_each_grew(served):

@@ -124,7 +124,8 @@ def test_a_log_in_that_fails_says_what_to_look_at(error, state, advice):
     ("keys", "protocol", "state", "found"),
     [
         ({}, None, "warning", "unencrypted"),
-        ({"password": "x"}, None, "warning", "the password may be told"),
+        ({}, None, "warning", "over the network unencrypted"),
+        ({"password": "x"}, None, "warning", "unencrypted, and the password may be told to"),
         ({"tls": "disable"}, None, "warning", "unencrypted"),
         ({"host": "127.0.0.1"}, None, "ok", "does not leave this machine"),
         ({"host": "::1", "password": "x"}, None, "ok", "does not leave this machine"),
@@ -139,6 +140,7 @@ def test_what_goes_over_the_network_unencrypted_is_told(keys, protocol, state, f
     who = replace(POSTGRESQL, tls=protocol)
     finding = servers.judge_tls("db", server(**keys), who)
     assert (finding.state, found in finding.found) == (state, True), finding
+    assert ("the password" in finding.found) == ("the password" in found)
 
 
 def test_readings_are_told_in_short():
@@ -171,6 +173,16 @@ def test_what_is_denied_brings_the_statements_that_grant_it():
     assert finding.lacking.statements == (
         f'GRANT CONNECT ON DATABASE "z" TO {user};', f"GRANT pg_monitor TO {user};"
     )  # fmt: skip
+
+
+def test_what_is_denied_in_no_database_takes_no_right_to_enter_one():
+    unread = (Unread("large objects", DENIED), Unread("database a", DENIED, database="a"))
+    finding = judged(servers.accounts, accounts=replace(READING, unread=unread))
+    (statement,) = finding.lacking.statements
+    assert statement.startswith('GRANT CONNECT ON DATABASE "a" TO ')
+    reading = replace(SIZES, unread=(("z", DENIED), ("y", Network("gone"))))
+    whole = servers.judge_sizes("db", POSTGRESQL, reading, tables=False)
+    assert whole.lacking.statements == ('GRANT pg_monitor TO "Odd ""user""";',)
 
 
 def test_what_no_grant_mends_brings_none():
@@ -218,6 +230,8 @@ def of(check, made: Case) -> list[Finding]:
 def test_findings_have_their_server_and_nothing_is_asked_offline():
     asked = replace(case(), servers={"db": server_case()})
     assert [finding.subject for finding in of(servers.reachable, asked)] == ["db"]
+    own = replace(servers.judge_log_in(LogIn(POSTGRESQL, 0.1)), subject="db: shop")
+    assert of(lambda _: iter([own]), asked) == [own]
     with pytest.raises(Unknown, match="--offline"):
         of(servers.reachable, replace(asked, offline=True))
 

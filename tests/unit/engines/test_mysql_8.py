@@ -14,8 +14,8 @@ from syncd.engines.mysql.accounts import read_accounts
 from syncd.engines.mysql.connection import Dialect
 from syncd.engines.mysql.logs import log_bytes
 from syncd.engines.mysql.sight import Sight
-from syncd.engines.mysql.sizes import read_sizes
-from syncd.engines.mysql.tablespaces import tablespaces
+from syncd.engines.mysql.sizes import Table, _sized, read_sizes
+from syncd.engines.mysql.tablespaces import summed, tablespaces
 from syncd.errors import BadData, Permission, SyncdError
 from syncd.model.db_account import AccountReading, DbAccount
 from syncd.model.db_size import DatabaseSize
@@ -206,7 +206,7 @@ SIZES: Answers = {
     "FROM information_schema.TABLES": [
         ("mysql", "user", "BASE TABLE", "InnoDB", 5, 16_384, 0),
         ("shop", "orders", "BASE TABLE", "InnoDB", 100, 81_920, 16_384),
-        ("shop", "parts", "BASE TABLE", "InnoDB", 10, 32_768, 0),
+        ("shop", "parts", "BASE TABLE", "InnoDB", 10, 32_768, 65_536),
         ("shop", "log", "BASE TABLE", "MyISAM", 10, 4_000, 1_024),
         ("sys", "sys_config", "BASE TABLE", "InnoDB", 6, 16_384, 0),
     ],
@@ -219,6 +219,8 @@ def test_files_of_partitions_are_those_of_their_table() -> None:
     files = tablespaces(Recorded(FILES))  # type: ignore[arg-type]
     assert files.databases == {"shop": 311_296, "sys": 114_688}
     assert files.tables["shop", "parts"] == 131_072
+    missing = summed([("shop", "t", None), ("shop", "t", 5)])
+    assert (missing.databases, missing.tables) == ({"shop": 5}, {("shop", "t"): 5})
 
 
 def test_sizes() -> None:
@@ -226,12 +228,18 @@ def test_sizes() -> None:
     assert reading.unread == ()
     sizes = {each.database: each for each in reading.databases}
     assert sizes["shop"] == DatabaseSize(
-        "shop", 311_296 + 5_024, data_bytes=233_376, index_bytes=17_408, tables=3
+        "shop", 311_296 + 5_024, data_bytes=167_840, index_bytes=82_944, tables=3
     )
     assert sizes["mysql"].size_bytes == 16_384  # its tables are in a tablespace without its name
     assert [(t.database, t.table) for t in reading.tables] == [
         ("mysql", "user"), ("shop", "parts"), ("sys", "sys_config"),
     ]  # fmt: skip
+
+
+def test_an_index_is_no_larger_than_the_file_that_it_is_in() -> None:
+    table = Table("shop", "t", "BASE TABLE", "InnoDB", 3, 16_384, 999_999)
+    found = _sized(table, summed([("shop", "t", 65_536)]))
+    assert (found.total_bytes, found.heap_bytes, found.index_bytes) == (65_536, 0, 65_536)
 
 
 def test_logs() -> None:

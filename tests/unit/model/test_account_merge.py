@@ -106,3 +106,34 @@ def test_objects_of_what_could_not_be_read_stay():
     assert found == named("a", "b") | named("x", "z", database="books")
     of_one = Unread("grants of app", Network("lost"), account="app")
     assert merged_objects(reading, stored, Hidden([of_one])) == reading.objects
+
+
+SUPER = Privilege("server", (), "SUPER")
+ABLE = ("create_user", "grant", "locked", "superuser")
+
+
+@pytest.mark.parametrize(
+    ("held", "able", "database", "told"),
+    [
+        ([SUPER, table("a", grantable=True)], ABLE, None, ("create_user", "grant", "superuser")),
+        ([SUPER], ABLE, None, ("create_user", "superuser")),
+        ([SUPER, table("a", grantable=True)], (), None, ()),
+        ([SUPER, table("a", grantable=True)], ABLE, "shop", ("grant",)),
+        ([SUPER, table("a")], ABLE, "shop", ()),
+        ([SUPER, table("a", grantable=True)], ABLE, "books", ()),
+    ],
+)
+def test_capabilities_stay_that_come_of_what_is_hidden(held, able, database, told):
+    stored, read = (
+        account("app", *held, capabilities=able),
+        account("app", capabilities=("system",)),
+    )
+    found = merged(read, stored, Hidden([Unread("some", Network("lost"), database=database)]))
+    assert found.capabilities == tuple(sorted(("system", *told)))
+
+
+def test_a_right_that_was_read_in_part_is_told_once():
+    stored = account("app", table("a", "INSERT", grantable=True))
+    read = account("app", table("a", "INSERT"), table("b"))
+    found = merged(read, stored, Hidden([Unread("some", Network("lost"), database="shop")]))
+    assert found.privileges == (table("a", "INSERT", grantable=True), table("b"))

@@ -115,11 +115,17 @@ def test_way_and_way_back_are_opposite_while_no_table_comes_or_goes(before, afte
     assert told(after, before) == (revoked, granted)
 
 
-def sql(*names):
-    return [table(name) for name in names]
+def sql(*names, word="SELECT"):
+    return [table(name, word) for name in names]
 
 
 CASES = {
+    "a new table in a set that both hold": (
+        [tables()], [tables(), table("a", "INSERT")], "ab", "abc", sql("a", word="INSERT"), [],
+    ),
+    "a dropped table of a set that both hold": (
+        [tables(), table("a", "INSERT")], [tables()], "abc", "ab", [], sql("a", word="INSERT"),
+    ),
     "a new table breaks a set up": ([tables()], sql("a", "b"), "ab", "abc", [], []),
     "a new table makes a set": (sql("a"), [tables()], "a", "ab", sql("b"), []),
     "a dropped table makes a set": (sql("a", "b"), [tables()], "abc", "ab", [], []),
@@ -168,6 +174,13 @@ def test_grants_of_one_right_by_several_add_up():
     both = [table("a"), table("a", grantable=True)]
     assert difference(both, [table("a", grantable=True)], {}, {}) == ((), ())
     assert difference(both, [table("a")], {}, {}) == ((), (table("a", grantable=True),))
+
+
+def test_options_of_one_membership_by_several_add_up():
+    both = [member("inherit"), member("set")]
+    assert difference(both, [member("inherit", "set")], {}, {}) == ((), ())
+    assert difference(both, [member("inherit")], {}, {}) == ((), (member("set"),))
+    assert difference(both, [member("set")], {}, {}) == ((), (member("inherit"),))
 
 
 def test_a_partial_revoke_takes_away():
