@@ -192,7 +192,8 @@ def judge_accounts(name: str, who: ServerIdentity, reading: AccountReading) -> F
         f" {supers} of them superusers, with {many(privileges, 'privilege')}"
     )
     unread = [(each.part, each.error) for each in reading.unread]
-    databases = sorted({each.database for each in reading.unread if each.database})
+    denied = [each.database for each in reading.unread if isinstance(each.error, Permission)]
+    databases = sorted({database for database in denied if database})
     return _judge_unread(
         told, unread, Lacking(name, grants.statements(who, "db_accounts", databases))
     )
@@ -204,7 +205,8 @@ def judge_sizes(name: str, who: ServerIdentity, reading: SizeReading, *, tables:
     told = f"{many(len(reading.databases), 'database')} of {size(total)}"
     told += "" if reading.log_bytes is not None else ", its logs not seen"
     unread = [(f"database {database}", error) for database, error in reading.unread]
-    databases = [database for database, _ in reading.unread] if tables else []
+    denied = [name for name, error in reading.unread if isinstance(error, Permission)]
+    databases = denied if tables else []
     return _judge_unread(told, unread, Lacking(name, grants.statements(who, "db_sizes", databases)))
 
 

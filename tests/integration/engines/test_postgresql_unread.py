@@ -15,7 +15,7 @@ from syncd.engines.postgresql import privileges
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.databases import Database, visit
 from syncd.engines.registry import build
-from syncd.errors import Authentication, BadData, Network, Permission, Throttled, TimedOut
+from syncd.errors import Authentication, BadData, Conflict, Network, Permission, Throttled, TimedOut
 from syncd.model.db_account import Unread
 
 GRANTS = (
@@ -122,8 +122,8 @@ def look(connection: Session, database: Database) -> object:
 
 
 def test_a_database_that_is_gone_is_left_out(server: PrivateServer) -> None:
-    gone = Database(4_000_000_000, "gone", closed=None)
-    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
+    gone = Database(4_000_000_000, "gone", open=True, ours=True)
+    stays = Database(oid_of(server, "postgres"), "postgres", open=True, ours=True)
     seen = list(visit(server.access(), context(), [gone, stays], look))
     assert seen == [(stays, "postgres")]
 
@@ -134,12 +134,12 @@ def test_a_database_that_goes_while_it_is_read_is_left_out(server: PrivateServer
         return look(connection, database)
 
     with server.database() as name:
-        going = Database(oid_of(server, name), name, closed=None)
+        going = Database(oid_of(server, name), name, open=True, ours=True)
         assert list(visit(server.access(), context(), [going], drop)) == []
 
 
 def test_a_database_whose_name_can_not_be_said_is_unread(server: PrivateServer) -> None:
-    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", closed=None)
+    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", open=True, ours=True)
     [(_, error)] = visit(server.access(), context(), [misnamed], look)
     assert isinstance(error, BadData)
 
@@ -152,7 +152,7 @@ def test_a_server_that_dies_meanwhile_is_no_unread_database() -> None:
             server.process.wait(30)
             return look(connection, database)
 
-        database = Database(oid_of(server, "postgres"), "postgres", closed=None)
+        database = Database(oid_of(server, "postgres"), "postgres", open=True, ours=True)
         with pytest.raises(Network):
             list(visit(server.access(), context(), [database, database], die))
 
@@ -221,7 +221,7 @@ def test_a_database_that_is_closed_for_a_while_is_unread_and_has_its_size(
     server.execute(closed)
     [unread] = read(server, database, user=role).unread
     assert (unread.part, unread.database) == (f"database {database}", database)
-    assert isinstance(unread.error, Permission)
+    assert isinstance(unread.error, Conflict)  # which no grant mends
     sizes = build(server.access()).sizes(context(), 0)
     assert database in {each.database for each in sizes.databases}
     assert "template0" not in {each.database for each in sizes.databases}

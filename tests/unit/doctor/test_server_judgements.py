@@ -179,6 +179,18 @@ def test_what_no_grant_mends_brings_none():
         assert (finding.state, finding.lacking) == ("warning", None)
 
 
+def test_statements_are_only_of_the_databases_that_are_denied():
+    unread = (
+        Unread("database shop", DENIED, database="shop"),
+        Unread("database full", Throttled("too many connections"), database="full"),
+    )
+    finding = judged(servers.accounts, accounts=replace(READING, unread=unread))
+    assert [each.split()[4] for each in finding.lacking.statements] == ['"shop"']
+    sizes = replace(SIZES, unread=(("z", DENIED), ("full", Throttled("too many connections"))))
+    finding = judged(servers.sizes, sizes=sizes)
+    assert [each.split()[1] for each in finding.lacking.statements] == ["CONNECT", "pg_monitor"]
+
+
 def test_users_of_mysql_are_named_with_their_hosts():
     denied = judged(servers.accounts, identify=MARIADB, accounts=DENIED)
     assert (denied.state, denied.found) == ("failed", "denied")
