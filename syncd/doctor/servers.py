@@ -43,6 +43,8 @@ READ_LIMIT: Final = 20.0
 """Seconds for what a run may take many minutes for."""
 LIMIT: Final = 35.0
 """Seconds for reading and logging in before."""
+_OF_TLS: Final = ("certificate", "private key", "SSL", "TLS")
+"""Words by which a refused log-in tells that encryption is what was wrong with it."""
 _SLOW: Final = 2.0  # seconds for a log-in
 _NAMES: Final = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
 
@@ -87,7 +89,7 @@ def refusal(error: SyncdError, name: str) -> Finding:
     match error:
         case ConfigurationError():
             advice = f"mend the reference in {table}"
-        case _ if "certificate" in told or "SSL" in told or "TLS" in told:
+        case _ if any(word in told for word in _OF_TLS):
             advice = (
                 f"see tls, tls_ca and the client's certificate in {table}, and that the"
                 " certificate of the server names its host"

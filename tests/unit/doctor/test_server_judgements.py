@@ -104,6 +104,7 @@ def test_a_slow_log_in_is_told():
         (Authentication("password authentication failed"), "failed", "see user and password"),
         (ConfigurationError("file /x is empty"), "failed", "mend the reference in [servers.db]"),
         (Network("SSL error: certificate verify failed"), "failed", "see tls, tls_ca"),
+        (Network("could not load private key file"), "failed", "see tls, tls_ca"),
         (Network("connection refused"), "failed", "see host and port in [servers.db]"),
         (TimedOut("no answer within 5 s"), "failed", "see host and port in [servers.db]"),
         (BadData("PostgreSQL 11 is too old"), "failed", "syncd reads PostgreSQL 12"),
