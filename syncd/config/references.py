@@ -48,6 +48,8 @@ def cross_checks(tables: Tables, places: Places) -> list[Problem]:
             f"must be at least {needed}: max_concurrent_items of the daemon.max_concurrent_runs"
             f" largest jobs, and {SPARE_CONNECTIONS} spare"
         )
+        if tables.store.embedded and needed > EMBEDDED_CONNECTIONS:
+            message += f"; the embedded store has {EMBEDDED_CONNECTIONS}: lower one of the two"
         return [places.problem(("store", "pool_max"), message)]
     if tables.store.embedded and tables.store.pool_max > EMBEDDED_CONNECTIONS:
         message = f"must be at most {EMBEDDED_CONNECTIONS} with the embedded store"

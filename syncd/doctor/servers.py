@@ -43,6 +43,8 @@ READ_LIMIT: Final = 20.0
 """Seconds for what a run may take many minutes for."""
 LIMIT: Final = 35.0
 """Seconds for reading and logging in before."""
+_OF_TLS: Final = ("certificate", "private key", "SSL", "TLS")
+"""Words by which a refused log-in tells that encryption is what was wrong with it."""
 _SLOW: Final = 2.0  # seconds for a log-in
 _NAMES: Final = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
 
@@ -87,7 +89,7 @@ def refusal(error: SyncdError, name: str) -> Finding:
     match error:
         case ConfigurationError():
             advice = f"mend the reference in {table}"
-        case _ if "certificate" in told or "SSL" in told or "TLS" in told:
+        case _ if any(word in told for word in _OF_TLS):
             advice = (
                 f"see tls, tls_ca and the client's certificate in {table}, and that the"
                 " certificate of the server names its host"
@@ -192,7 +194,8 @@ def judge_accounts(name: str, who: ServerIdentity, reading: AccountReading) -> F
         f" {supers} of them superusers, with {many(privileges, 'privilege')}"
     )
     unread = [(each.part, each.error) for each in reading.unread]
-    databases = sorted({each.database for each in reading.unread if each.database})
+    denied = [each.database for each in reading.unread if isinstance(each.error, Permission)]
+    databases = sorted({database for database in denied if database})
     return _judge_unread(
         told, unread, Lacking(name, grants.statements(who, "db_accounts", databases))
     )
@@ -204,7 +207,8 @@ def judge_sizes(name: str, who: ServerIdentity, reading: SizeReading, *, tables:
     told = f"{many(len(reading.databases), 'database')} of {size(total)}"
     told += "" if reading.log_bytes is not None else ", its logs not seen"
     unread = [(f"database {database}", error) for database, error in reading.unread]
-    databases = [database for database, _ in reading.unread] if tables else []
+    denied = [name for name, error in reading.unread if isinstance(error, Permission)]
+    databases = denied if tables else []
     return _judge_unread(told, unread, Lacking(name, grants.statements(who, "db_sizes", databases)))
 
 

@@ -144,7 +144,8 @@ def _staged(ctx: RunContext, sample: Sample, reading: SizeReading) -> Measured:
     known = {each.database for each in databases}
     without_size = [(name, error) for name, error in errors if name not in known]
     if without_size:
-        ctx.report.detail("incomplete", f"{len(without_size)} databases without a size")
+        noun = "database" if len(without_size) == 1 else "databases"
+        ctx.report.detail("incomplete", f"{len(without_size)} {noun} without a size")
         ctx.log.warning("no total of the server", databases_without_size=len(without_size))
     held = replace(
         reading,

@@ -140,6 +140,9 @@ def test_one_that_can_not_be_read_stands_and_leaves_the_day_without_a_total(benc
     fleet.clock.wall += DAY
     assert fleet.run(a=reading({"x": 11, "y": 20, "new": 1}))["a"][2] == (3, 0, 1, 0, 2, 0)
     assert sizes(bench, "2026-03-03") == {"x": 11, "y": 20, "new": 1, None: 32}
+    fleet.run(a=reading({"x": 11, "y": 20, "new": DENIED}))
+    details = bench.one("select details from syncd.run_item order by id desc limit 1")
+    assert details["incomplete"] == "1 database without a size"
 
 
 def test_one_of_the_system_stays_that_when_it_can_not_be_read(bench, fleet):

@@ -31,7 +31,7 @@ QUESTIONS = dict(
     re.findall(r"^###? ([^#\n]+)$[^#]*?```sql\n(.+?)```", PAGE, re.MULTILINE | re.DOTALL)
 )
 NAMES = [
-    "What is not read, and what is gone", "Who may drop what",
+    "What is not read, and what is gone", "When each server was read last", "Who may drop what",
     "Who is a superuser, and can log in", "What was granted and revoked in the last week",
     "Who may read one table", "How large everything is now", "What grew most last month",
     "Which servers will be full, and when", "How a database went over the last months",
@@ -294,9 +294,14 @@ def last_month() -> tuple[date, int]:
 
 def test_the_questions_of_the_page_have_the_answers(asked, server) -> None:
     assert list(QUESTIONS) == NAMES
-    unread, drop, superusers, changes, readers, now, grew, full, months = map(asked, NAMES)
+    answers = map(asked, NAMES)
+    unread, read, drop, superusers, changes, readers, now, grew, full, months = answers
 
     assert unread == []
+    (row,) = read
+    assert (row["server"], row["jobs"]) == ("orders-db", None)  # no daemon, and no jobs of it
+    assert row["accounts"] == len(server.rows("select from pg_roles")) + 1  # public
+    assert row["last_complete_at"] is not None
     owned = {row["name"] for row in drop if row["account"] == "shop_owner"}
     assert owned == {"shop.public.orders"}
     catalogue = server.rows("select rolname from pg_roles where rolsuper and rolcanlogin")

@@ -7,7 +7,7 @@ from typing import TypeVar
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.connection import Session, connected
-from syncd.errors import ConfigurationError, Network, Permission, SyncdError
+from syncd.errors import ConfigurationError, Conflict, Network, Permission, SyncdError
 
 T = TypeVar("T")
 
@@ -16,9 +16,7 @@ STANDING = "(datallowconn or not datistemplate) and datconnlimit <> -2"
 closed for a while (ALLOW_CONNECTIONS false), since it is not gone, nor any right in it."""
 
 _LIST = f"""
-    select oid, datname,
-           case when not datallowconn then 'it accepts no connections'
-                when not has_database_privilege(oid, 'CONNECT') then 'permission denied' end
+    select oid, datname, datallowconn, has_database_privilege(oid, 'CONNECT')
     from pg_database where {STANDING} and datname <> all (%s::text[]) order by datname
 """  # noqa: S608 - a constant
 _STANDS = f"select from pg_database where oid = %s and {STANDING}"
@@ -26,11 +24,12 @@ _STANDS = f"select from pg_database where oid = %s and {STANDING}"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database, and why we can't connect to it, if that is known."""
+    """A database, whether anybody may connect to it, and whether we have the right to."""
 
     oid: int
     name: str
-    closed: str | None
+    open: bool
+    ours: bool
 
 
 def list_databases(connection: Session, access: ServerAccess) -> list[Database]:
@@ -66,15 +65,17 @@ def _look(
 ) -> T | SyncdError | None:
     """Return what is read in a database, or why it can't be; None for one that is gone."""
     try:
-        if database.closed:
-            raise Permission(f"database {database.name}: {database.closed}")
+        if not database.open:
+            raise Conflict(f"database {database.name}: it accepts no connections")
+        if not database.ours:
+            raise Permission(f"database {database.name}: permission denied")
         with connected(access, ctx, database.name) as connection:
             return read(connection, database)
     except SyncdError as error:
         ctx.check()
         if isinstance(error, ConfigurationError):
             raise
-        stands = isinstance(error, Permission) or _stands(access, ctx, database)
+        stands = isinstance(error, Permission | Conflict) or _stands(access, ctx, database)
         return error if stands else None
 
 

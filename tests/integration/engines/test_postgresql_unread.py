@@ -19,6 +19,7 @@ from syncd.errors import (
     Authentication,
     BadData,
     ConfigurationError,
+    Conflict,
     Network,
     Permission,
     Throttled,
@@ -130,8 +131,8 @@ def look(connection: Session, database: Database) -> object:
 
 
 def test_a_database_that_is_gone_is_left_out(server: PrivateServer) -> None:
-    gone = Database(4_000_000_000, "gone", closed=None)
-    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
+    gone = Database(4_000_000_000, "gone", open=True, ours=True)
+    stays = Database(oid_of(server, "postgres"), "postgres", open=True, ours=True)
     seen = list(visit(server.access(), context(), [gone, stays], look))
     assert seen == [(stays, "postgres")]
 
@@ -142,7 +143,7 @@ def test_a_database_that_goes_while_it_is_read_is_left_out(server: PrivateServer
         return look(connection, database)
 
     with server.database() as name:
-        going = Database(oid_of(server, name), name, closed=None)
+        going = Database(oid_of(server, name), name, open=True, ours=True)
         assert list(visit(server.access(), context(), [going], drop)) == []
 
 
@@ -155,7 +156,7 @@ def test_a_connection_that_breaks_once_is_made_again(server: PrivateServer) -> N
             server.rows("select pg_terminate_backend(%s, 20000)", "postgres", *broken)
         return look(connection, database)
 
-    stays = Database(oid_of(server, "postgres"), "postgres", closed=None)
+    stays = Database(oid_of(server, "postgres"), "postgres", open=True, ours=True)
     assert list(visit(server.access(), context(), [stays], break_once)) == [(stays, "postgres")]
     assert broken
 
@@ -185,7 +186,7 @@ def test_a_password_that_can_not_be_read_any_more_ends_it_all(server: PrivateSer
 
 
 def test_a_database_whose_name_can_not_be_said_is_unread(server: PrivateServer) -> None:
-    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", closed=None)
+    misnamed = Database(oid_of(server, "postgres"), "postgr\\xe9s", open=True, ours=True)
     [(_, error)] = visit(server.access(), context(), [misnamed], look)
     assert isinstance(error, BadData)
 
@@ -198,7 +199,7 @@ def test_a_server_that_dies_meanwhile_is_no_unread_database() -> None:
             server.process.wait(30)
             return look(connection, database)
 
-        database = Database(oid_of(server, "postgres"), "postgres", closed=None)
+        database = Database(oid_of(server, "postgres"), "postgres", open=True, ours=True)
         with pytest.raises(Network):
             list(visit(server.access(), context(), [database, database], die))
 
@@ -285,7 +286,7 @@ def test_a_database_that_is_closed_for_a_while_is_unread_and_has_its_size(
     server.execute(closed)
     [unread] = read(server, database, user=role).unread
     assert (unread.part, unread.database) == (f"database {database}", database)
-    assert isinstance(unread.error, Permission)
+    assert isinstance(unread.error, Conflict)  # which no grant mends
     sizes = build(server.access()).sizes(context(), 0)
     assert database in {each.database for each in sizes.databases}
     assert "template0" not in {each.database for each in sizes.databases}

@@ -198,6 +198,10 @@ def test_secrets_are_looked_for_when_asked_but_not_those_of_disabled_accounts(fo
         ("[daemon]\nmax_concurrent_runs = 19\n",
          ["syncd.toml: store.pool_max: must be at least 21: max_concurrent_items of the "
           "daemon.max_concurrent_runs largest jobs, and 2 spare"]),
+        ("[daemon]\nmax_concurrent_runs = 119\n",
+         ["syncd.toml: store.pool_max: must be at least 121: max_concurrent_items of the "
+          "daemon.max_concurrent_runs largest jobs, and 2 spare; the embedded store has 120: "
+          "lower one of the two"]),
         ("[store]\npool_max = 121\n",
          ["syncd.toml:2: store.pool_max: must be at most 120 with the embedded store"]),
         ("[daemon]\nmax_concurrent_runs = 34\n[store]\npool_max = 36\n[defaults]\n"

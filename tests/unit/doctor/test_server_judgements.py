@@ -104,6 +104,7 @@ def test_a_slow_log_in_is_told():
         (Authentication("password authentication failed"), "failed", "see user and password"),
         (ConfigurationError("file /x is empty"), "failed", "mend the reference in [servers.db]"),
         (Network("SSL error: certificate verify failed"), "failed", "see tls, tls_ca"),
+        (Network("could not load private key file"), "failed", "see tls, tls_ca"),
         (Network("connection refused"), "failed", "see host and port in [servers.db]"),
         (TimedOut("no answer within 5 s"), "failed", "see host and port in [servers.db]"),
         (BadData("PostgreSQL 11 is too old"), "failed", "syncd reads PostgreSQL 12"),
@@ -189,6 +190,18 @@ def test_what_no_grant_mends_brings_none():
     for error in (Network("gone"), TimedOut("late"), BadData("odd")):
         finding = judged(servers.sizes, sizes=replace(SIZES, unread=(("z", error),)))
         assert (finding.state, finding.lacking) == ("warning", None)
+
+
+def test_statements_are_only_of_the_databases_that_are_denied():
+    unread = (
+        Unread("database shop", DENIED, database="shop"),
+        Unread("database full", Throttled("too many connections"), database="full"),
+    )
+    finding = judged(servers.accounts, accounts=replace(READING, unread=unread))
+    assert [each.split()[4] for each in finding.lacking.statements] == ['"shop"']
+    sizes = replace(SIZES, unread=(("z", DENIED), ("full", Throttled("too many connections"))))
+    finding = judged(servers.sizes, sizes=sizes)
+    assert [each.split()[1] for each in finding.lacking.statements] == ["CONNECT", "pg_monitor"]
 
 
 def test_users_of_mysql_are_named_with_their_hosts():
