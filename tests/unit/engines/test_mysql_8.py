@@ -147,13 +147,13 @@ def test_grants_that_are_not_understood_are_those_of_one_account() -> None:
 class Changing(Recorded):
     """A server that has no grants of `gone`, and that lists it so often."""
 
-    def __init__(self, listings: int) -> None:
+    def __init__(self, listings: int, code: int = 1141) -> None:
         super().__init__(ACCOUNTS)
-        self._listings = listings
+        self._listings, self._code = listings, code
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         if "`gone`@`%`" in query:
-            raise BadData("There is no such grant (1141)") from OperationalError(1141, "no grant")
+            raise BadData("no such grant") from OperationalError(self._code, "no such grant")
         rows = super().rows(query, *parameters)
         if "FROM mysql.user" in query and self._listings:
             self._listings -= 1
@@ -161,8 +161,10 @@ class Changing(Recorded):
         return rows
 
 
-def test_an_account_that_is_dropped_meanwhile_is_left_out() -> None:
-    reading = read_accounts(Changing(1))  # type: ignore[arg-type]
+@pytest.mark.parametrize("code", [1141, 1959, 3162, 3523])
+def test_an_account_that_is_dropped_meanwhile_is_left_out(code: int) -> None:
+    """ER_NONEXISTING_GRANT, ER_INVALID_ROLE, ER_USER_DOES_NOT_EXIST, ER_UNKNOWN_AUTHID."""
+    reading = read_accounts(Changing(1, code))  # type: ignore[arg-type]
     assert reading == read(ACCOUNTS)[0]
 
 
