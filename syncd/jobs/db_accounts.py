@@ -225,11 +225,14 @@ class DbAccountsJob:
 
 
 def _without(account: DbAccount, databases: Collection[str]) -> DbAccount:
-    """Return an account without what it may do inside of some databases."""
+    """Return an account without what it may do inside of some databases, or pass on to others."""
     if not databases:
         return account
-    privileges = (each for each in account.privileges if each.database not in databases)
-    return replace(account, privileges=tuple(privileges))
+    privileges = tuple(each for each in account.privileges if each.database not in databases)
+    words = set(account.capabilities)
+    if "superuser" not in words and not any(each.grantable for each in privileges):
+        words.discard("grant")
+    return replace(account, privileges=privileges, capabilities=tuple(sorted(words)))
 
 
 def _in_words(fields: Mapping[str, Any]) -> dict[str, object]:

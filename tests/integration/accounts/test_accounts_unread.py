@@ -184,3 +184,21 @@ def test_a_database_that_is_excluded_from_now_on_was_not_revoked(fleet, known):
     assert told(fleet) == {("database", "shop", "CONNECT"), ("all_tables", "books", "SELECT")}
     known.accounts_now = [account("app", CONNECT), account("rest"), account("one")]
     assert fleet.changes(fleet.run())["app"]["revoked"] == [BOOKS.document()]
+
+
+@pytest.mark.parametrize("elsewhere", [(), (table("x", database="books", grantable=True),)])
+def test_the_right_to_grant_in_an_excluded_database_was_not_revoked(fleet, server, elsewhere):
+    passed_on = table("orders", grantable=True)
+    server.accounts_now = [account("app", passed_on, *elsewhere, capabilities=("grant",))]
+    fleet.run()
+    access = {"engine": "postgresql", "host": "h", "user": "u", "exclude_databases": ["shop"]}
+    fleet.configure({"db1": access}, lambda _: server)
+    words = ("grant",) if elsewhere else ()
+    server.accounts_now = [account("app", *elsewhere, capabilities=words)]
+    run = fleet.run()
+    assert (fleet.changes(run), run["updated"], run["unchanged"]) == ({}, 0, 1)
+    server.accounts_now = [account("app")]
+    changed = fleet.changes(fleet.run())
+    assert [change["revoked"] for change in changed.values()] == [
+        [each.document()] for each in elsewhere
+    ]
