@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg.sql import SQL
 
@@ -12,6 +12,9 @@ from syncd.errors import BadData
 from syncd.model.db_account import Unread
 from syncd.model.privilege import On, Privilege
 
+MOST: Final = 300_000
+"""More privileges in one database are not read: ten thousand tables that are alike have few, but
+each by itself, for hundreds of roles, would take gigabytes of memory."""
 LARGE_OBJECTS: Final = 10_000
 """So many privileges on large objects are read; more are told as unread."""
 
@@ -67,15 +70,23 @@ def read_database(connection: Session, database: str, roles: Mapping[int, str]) 
     """Return all that is granted in a database, as it was at one moment.
 
     `roles` are names by object identifier. Of large objects, of which there may be millions, only
-    what others than their owners may do is told.
+    what others than their owners may do is told. Raises BadData when it is too much altogether.
     """
     found = Found()
     with snapshot(connection):
-        _take(found, database, connection.execute(SQL(_OBJECTS)).fetchall())
-        _take(found, database, connection.execute(_COLUMNS).fetchall())
+        for query in (_OBJECTS, _COLUMNS):
+            _take(found, database, _bounded(connection, query))
         found.privileges += _defaults(connection, database, roles)
         _read_large_objects(connection, database, found)
     return found
+
+
+def _bounded(connection: Session, query: LiteralString) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; raises BadData when they are too many."""
+    rows = connection.execute(SQL(query) + SQL(" limit {}").format(MOST + 1)).fetchall()
+    if len(rows) > MOST:
+        raise BadData(f"there are more than {MOST:,} privileges in it, table by table")
+    return rows
 
 
 def _take(found: Found, database: str, rows: list[tuple[Any, ...]]) -> None:

@@ -121,6 +121,17 @@ def test_too_many_large_objects_are_unread(
     assert {p.on for p in within(reading, "public", database)} == {"schema"}
 
 
+def test_more_privileges_than_memory_should_hold_leave_the_database_unread(
+    server: PrivateServer, role: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for query in GRANTS:
+        server.execute(SQL(query).format(role=Identifier(role)), database=database)
+    monkeypatch.setattr(privileges, "MOST", 5)
+    [unread] = (each for each in read(server, database).unread if each.database == database)
+    assert isinstance(unread.error, BadData)
+    assert "more than 5 privileges" in str(unread.error)
+
+
 def oid_of(server: PrivateServer, database: str) -> int:
     query = "select oid from pg_database where datname = %s"
     return int(server.rows(query, "postgres", database)[0][0])
