@@ -62,9 +62,12 @@ class MariaDb:
         self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
         data = self._directory / "data"
-        if not data.is_dir() and not self._made(data, stop):
-            shutil.rmtree(data, ignore_errors=True)
-            return False
+        if not data.is_dir():
+            unfinished = self._directory / "unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if not self._made(unfinished, stop):
+                return False
+            unfinished.rename(data)
         options = [f"--datadir={data}", f"--socket={self.socket}",
                    f"--pid-file={self._directory / 'pid'}"]  # fmt: skip
         self._process = self._spawn("mariadbd", *options, *_SMALL)

@@ -107,7 +107,7 @@ def _sizes(
     except psycopg.Error as error:
         if not _is_of_one(connection, error):
             raise
-    sizes = {oid: _told(may_ask, size) for oid, may_ask, size in rows if not may_ask or size}
+    sizes = {oid: _told(may_ask, size) for oid, may_ask, size in rows if may_ask is False or size}
     for database in databases:
         size = sizes.get(database.oid) or _size(connection, database)
         if size is not None:
@@ -122,10 +122,10 @@ def _size(connection: Session, database: Database) -> int | SyncdError | None:
         if not _is_of_one(connection, error):
             raise
         return None if error.sqlstate in _GONE else mapped(error, error.sqlstate)
-    return _told(*answer) if answer else None
+    return _told(*answer) if answer and answer[0] is not None else None  # null: gone meanwhile
 
 
-def _told(may_ask: bool | None, size: int | None) -> int | SyncdError:  # noqa: FBT001
+def _told(may_ask: bool, size: int | None) -> int | SyncdError:  # noqa: FBT001
     """Return a size, or why the server does not tell it."""
     if not may_ask:
         return Permission("no right to ask for its size")

@@ -52,6 +52,8 @@ def test_a_password_that_never_ends_has_a_life_of_no_days(
     assert "password_lifetime" not in account(mariadb, f"{user}@%").attributes
     mariadb.execute(f"alter user {user} password expire never")
     assert account(mariadb, f"{user}@%").attributes["password_lifetime"] == 0
+    mariadb.execute(f"ALTER USER {user} PASSWORD EXPIRE DEFAULT")
+    assert "password_lifetime" not in account(mariadb, f"{user}@%").attributes
 
 
 def test_flags_are_those_of_the_view_for_everybody(mariadb: MariaDbServer, user: str) -> None:
