@@ -36,7 +36,8 @@ class Privilege:
     (account,) of a role. A MySQL database may be a pattern, with its escapes: `shop\_%`. Default
     privileges are named (database, creating role, schema or ""). `options` are words that further
     tell a membership: `default`, `inherit`, `set`. `restricts`: a partial revoke of MySQL, which
-    takes away what a wider grant gives.
+    takes away what a wider grant gives. `only_options`, of changes alone: the grant option and the
+    options came or went, the privilege itself stayed.
     """
 
     on: On
@@ -45,6 +46,7 @@ class Privilege:
     grantable: bool = False
     options: tuple[str, ...] = ()
     restricts: bool = False
+    only_options: bool = False
 
     @property
     def database(self) -> str | None:
@@ -61,7 +63,9 @@ class Privilege:
         }
         if self.options:
             made["options"] = list(self.options)
-        return made | {"restricts": True} if self.restricts else made
+        if self.restricts:
+            made["restricts"] = True
+        return made | {"only_options": True} if self.only_options else made
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -73,13 +77,15 @@ class Privilege:
             document["grantable"],
             tuple(document.get("options", ())),
             document.get("restricts", False),
+            document.get("only_options", False),
         )
 
 
 def describe(given: Privilege | Mapping[str, Any]) -> str:
     """Return a privilege, or the document of one, in words.
 
-    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`.
+    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`; of a
+    change of options alone `only grantable: SELECT on table shop.public.orders`.
     """
     privilege = given if isinstance(given, Privilege) else Privilege.of(given)
     if privilege.on == "role":
@@ -88,8 +94,10 @@ def describe(given: Privilege | Mapping[str, Any]) -> str:
     else:
         text = f"{privilege.privilege} on {_object(privilege)}"
         told = ["grantable"] if privilege.grantable else []
-    without = "without " if privilege.restricts else ""
-    return without + ", ".join([text, *told, *privilege.options])
+    text = f"without {text}" if privilege.restricts else text
+    if privilege.only_options:
+        return f"only {', '.join([*told, *privilege.options])}: {text}"
+    return ", ".join([text, *told, *privilege.options])
 
 
 def _object(privilege: Privilege) -> str:

@@ -59,7 +59,7 @@ def difference(
     """Return what was granted and what was revoked.
 
     A grant option or an option of a membership that changed by itself is told by the privilege with
-    just that option: `SELECT, grantable` in `revoked` leaves the SELECT. A new partial revoke of
+    just that option and `only_options`: it leaves the privilege. A new partial revoke of
     MySQL (`restricts`) takes something away: it is in `revoked`, and one that ended in `granted`.
     """
     if before == after:
@@ -130,7 +130,7 @@ def _beyond(mine: _Rights, theirs: _Rights) -> Iterator[Privilege]:
                 continue
         yield Privilege(
             right.on, right.name, right.privilege, more.grantable, tuple(sorted(more.options)),
-            right.restricts,
+            right.restricts, only_options=other is not None,
         )  # fmt: skip
 
 
@@ -163,5 +163,6 @@ def _member(whole: Privilege, name: str) -> Privilege:
 def _on(privilege: Privilege, on: On, name: tuple[str, ...]) -> Privilege:
     """Return the same privilege on something else."""
     return Privilege(
-        on, name, privilege.privilege, privilege.grantable, privilege.options, privilege.restricts
-    )
+        on, name, privilege.privilege, privilege.grantable, privilege.options, privilege.restricts,
+        privilege.only_options,
+    )  # fmt: skip

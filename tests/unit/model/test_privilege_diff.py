@@ -1,6 +1,6 @@
 """What was granted and revoked between two readings, sets of tables taken apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from fleet_accounts import named, table, tables
@@ -61,11 +61,11 @@ def naive(before, after):
             if had_all is not None and name not in after.tables:
                 continue
             if has is not None and (had is None or has > had):
-                granted.add(table(name, word, grantable=has))
+                granted.add(table(name, word, grantable=has, only_options=had is not None))
             elif had is not None and has is None:
                 revoked.add(table(name, word, grantable=had))
             elif had is not None and had > has:
-                revoked.add(table(name, word, grantable=True))
+                revoked.add(table(name, word, grantable=True, only_options=True))
     return granted, revoked
 
 
@@ -75,7 +75,10 @@ def apart(privileges, names):
         each
         for p in privileges
         for each in (
-            [table(name, p.privilege, grantable=p.grantable) for name in names]
+            [
+                table(name, p.privilege, grantable=p.grantable, only_options=p.only_options)
+                for name in names
+            ]
             if p.on == "all_tables"
             else [p]
         )
@@ -140,11 +143,12 @@ CASES = {
     "the missing one is granted": (sql("a", "b"), [tables()], "abc", "abc", sql("c"), []),
     "all are granted": ([], [tables()], "ab", "ab", [tables()], []),
     "a grant option": (
-        [tables()], [tables(grantable=True)], "ab", "ab", [tables(grantable=True)], [],
+        [tables()], [tables(grantable=True)], "ab", "ab",
+        [tables(grantable=True, only_options=True)], [],
     ),
     "the grant option of one": (
         [tables(grantable=True)], [table("a"), table("b", grantable=True)], "ab", "ab",
-        [], [table("a", grantable=True)],
+        [], [table("a", grantable=True, only_options=True)],
     ),
 }  # fmt: skip
 
@@ -163,24 +167,38 @@ def member(*options, admin=False):
 def test_options_of_a_membership_are_told_one_by_one():
     before, after = [member("inherit", admin=True)], [member("default", "set")]
     granted, revoked = difference(before, after, {}, {})
-    assert granted == (member("default", "set"),)
-    assert revoked == (member("inherit", admin=True),)
+    assert granted == (replace(member("default", "set"), only_options=True),)
+    assert revoked == (replace(member("inherit", admin=True), only_options=True),)
     assert difference([member("set")], [member("set", admin=True)], {}, {}) == (
-        (member(admin=True),), (),
+        (replace(member(admin=True), only_options=True),), (),
     )  # fmt: skip
+
+
+def test_a_lost_grant_option_is_not_told_as_a_lost_privilege():
+    had = table("a", grantable=True)
+    (option,), (whole,) = (
+        difference([had], [table("a")], {}, {})[1],
+        difference([had], [], {}, {})[1],
+    )
+    assert (option.document()["only_options"], "only_options" in whole.document()) == (True, False)
+    assert Privilege.of(option.document()) == option
+    assert describe(option) == "only grantable: SELECT on table shop.public.a"
+    assert describe(whole) == "SELECT on table shop.public.a, grantable"
 
 
 def test_grants_of_one_right_by_several_add_up():
     both = [table("a"), table("a", grantable=True)]
     assert difference(both, [table("a", grantable=True)], {}, {}) == ((), ())
-    assert difference(both, [table("a")], {}, {}) == ((), (table("a", grantable=True),))
+    option = table("a", grantable=True, only_options=True)
+    assert difference(both, [table("a")], {}, {}) == ((), (option,))
 
 
 def test_options_of_one_membership_by_several_add_up():
     both = [member("inherit"), member("set")]
     assert difference(both, [member("inherit", "set")], {}, {}) == ((), ())
-    assert difference(both, [member("inherit")], {}, {}) == ((), (member("set"),))
-    assert difference(both, [member("set")], {}, {}) == ((), (member("inherit"),))
+    for stays, goes in (("inherit", "set"), ("set", "inherit")):
+        lost = replace(member(goes), only_options=True)
+        assert difference(both, [member(stays)], {}, {}) == ((), (lost,))
 
 
 def test_a_partial_revoke_takes_away():
