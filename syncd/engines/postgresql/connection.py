@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from ipaddress import ip_address
 from typing import Final
 
@@ -43,6 +43,11 @@ _UNLESS_CONFIGURED: Final = {
 }
 _WAITS: Final = {PollingStatus.READING: Wait.R, PollingStatus.WRITING: Wait.W}
 _REFUSED: Final = re.compile(rb'ErrorResponse\t S "[^"]*" (?:V "[A-Z]+" )?C "([0-9A-Z]{5})"')
+_OF_SERVER: Final = re.compile(r"failed: \S+:  ")
+"""How libpq words what a server says: its word for FATAL, a colon and two blanks."""
+_STATES_KEPT: Final = 1_000
+_STATES: Final[dict[str, str]] = {}
+"""The SQLSTATEs of the refusals that were met, by their texts."""
 
 
 class Session(BoundedConnection):
@@ -131,28 +136,43 @@ def _addresses(access: ServerAccess, ctx: RunContext, deadline: Deadline) -> lis
 
 
 def _log_in(conninfo: str, ctx: RunContext, deadline: Deadline) -> Session:
+    """Return a connection; one whose refusal is new to us is tried again, to learn its SQLSTATE."""
+    try:
+        return _try(conninfo, ctx, deadline, None)
+    except psycopg.Error as error:
+        ctx.check()
+        said = str(error)
+        if getattr(error.pgconn, "needs_password", False):
+            raise Authentication("the server asks for a password") from error
+        if said in _STATES or not _OF_SERVER.search(said):
+            raise mapped(error, _STATES.get(said)) from error
     states: list[str] = []
+    try:
+        return _try(conninfo, ctx, deadline, states)
+    except psycopg.Error as error:
+        ctx.check()
+        if states and len(_STATES) < _STATES_KEPT:
+            _STATES[str(error)] = states[-1]
+        raise mapped(error, states[-1] if states else None) from error
+
+
+def _try(conninfo: str, ctx: RunContext, deadline: Deadline, states: list[str] | None) -> Session:
+    """Connect; the SQLSTATEs of a refusal are put into `states`."""
 
     class Connecting(Session):
         @classmethod
         def _connect_gen(cls, conninfo: str = "") -> PQGenConn["Connecting"]:
             return cls((yield from _steps(conninfo, ctx, deadline, states)))
 
-    try:
-        return Connecting.connect(conninfo, autocommit=True, prepare_threshold=None)
-    except psycopg.Error as error:
-        ctx.check()
-        if getattr(error.pgconn, "needs_password", False):
-            raise Authentication("the server asks for a password") from error
-        raise mapped(error, states[-1] if states else None) from error
+    return Connecting.connect(conninfo, autocommit=True, prepare_threshold=None)
 
 
 def _steps(
-    conninfo: str, ctx: RunContext, deadline: Deadline, states: list[str]
+    conninfo: str, ctx: RunContext, deadline: Deadline, states: list[str] | None
 ) -> PQGenConn[abc.PGconn]:
     """Connect step by step, looking at the time and the token ten times a second at least."""
     pgconn = pq.PGconn.connect_start(conninfo.encode())
-    with _overheard(pgconn, states):
+    with nullcontext() if states is None else _overheard(pgconn, states):
         while pgconn.status != ConnStatus.BAD and (wait := _next_wait(pgconn)):
             ready = 0
             while not ready:
@@ -186,7 +206,8 @@ def _overheard(pgconn: abc.PGconn, states: list[str]) -> Iterator[None]:
     """Note the SQLSTATEs with which the server refuses a connection.
 
     libpq keeps them to itself (PQresultErrorField wants a result), and the text of a refusal is in
-    the server's language; its trace of the protocol shows them. It is kept in memory.
+    the server's language; its trace of the protocol shows them. It is kept in memory, of which the
+    driver loses some 5 KB each time: so only a refusal that was not met before is listened to.
     """
     with os.fdopen(os.memfd_create("trace"), "rb") as heard:
         pgconn.trace(heard.fileno())

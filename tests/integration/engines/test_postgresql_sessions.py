@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from debian_postgres import PASSWORD, PrivateServer, PrivateServers
 from engine_run import context
+from psycopg.pq import abc
 
 from syncd.engines.base import ServerAccess, Tls
-from syncd.engines.postgresql import parameters
+from syncd.engines.postgresql import connection, parameters
 from syncd.engines.postgresql.connection import connected, snapshot
 from syncd.engines.registry import build
 from syncd.errors import Authentication, BadData, Network, SyncdError, Throttled
@@ -111,6 +112,28 @@ def test_the_options_of_the_configuration_are_set_as_they_are(server: PrivateSer
     assert told == options | {"default_transaction_read_only": "on"}
 
 
+def test_only_a_refusal_that_is_new_is_listened_to(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listened: list[list[str]] = []
+    overheard = connection._overheard
+
+    def counted(pgconn: abc.PGconn, states: list[str]) -> AbstractContextManager[None]:
+        listened.append(states)
+        return overheard(pgconn, states)
+
+    monkeypatch.setattr(connection, "_overheard", counted)
+    build(server.access()).identify(context())
+    assert listened == []
+    for _ in range(3):  # each costs the driver some memory
+        with (
+            pytest.raises(BadData, match="does not exist"),
+            connected(server.access(), context(), "no such database"),
+        ):
+            pass
+    assert listened == [["3D000"]]
+
+
 def test_the_statements_of_a_block_see_one_moment(server: PrivateServer) -> None:
     query = "select count(*) from pg_roles"
     with connected(server.access(), context(), "postgres") as connection, snapshot(connection):
@@ -156,11 +179,13 @@ def answering(answer: bytes) -> Iterator[ServerAccess]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            peer, _ = listener.accept()
-            with peer:
-                peer.recv(4096)
-                peer.sendall(answer)
-                peer.recv(4096)
+            with suppress(OSError):  # until the listener is shut
+                while True:
+                    peer, _ = listener.accept()
+                    with peer:
+                        peer.recv(4096)
+                        peer.sendall(answer)
+                        peer.recv(4096)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -168,6 +193,7 @@ def answering(answer: bytes) -> Iterator[ServerAccess]:
             "fake", "postgresql", "127.0.0.1", listener.getsockname()[1], "app",
             lambda: None, tls=Tls("disable"),
         )  # fmt: skip
+        listener.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
