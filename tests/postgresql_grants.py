@@ -46,7 +46,7 @@ def within(reading: AccountReading, name: str, database: str) -> set[Privilege]:
 
 
 def statements(grants: Iterable[tuple[str, Privilege]]) -> Iterator[Composed]:
-    """Yield what gives each account its privileges: owners first, who then are the grantors."""
+    """Yield what gives and takes accounts their privileges: owners first, the grantors of all."""
     pairs = list(grants)
     for name, privilege in pairs:
         if privilege.privilege == OWNER:
@@ -69,12 +69,7 @@ def each(privilege: Privilege, reading: AccountReading) -> list[Privilege]:
 def revoking(privilege: Privilege, owner: str) -> Iterator[Composed]:
     """Yield what takes from all and from an owner what they have of an object without a grant."""
     for name in (SQL("public"), Identifier(owner)):
-        if privilege.on in DEFAULTS:
-            yield SQL("alter default privileges for role {} revoke all on {} from {}").format(
-                Identifier(owner), SQL(DEFAULTS[privilege.on]), name
-            )
-        else:
-            yield SQL("revoke all on {} from {}").format(_object(privilege), name)
+        yield SQL("revoke all on {} from {}").format(_object(privilege), name)
 
 
 def _altered(privilege: Privilege) -> Composed:
@@ -85,21 +80,23 @@ def _altered(privilege: Privilege) -> Composed:
 
 
 def _granting(name: str, privilege: Privilege) -> Composed:
-    to = SQL("public") if name == "public" else Identifier(name)
+    """Return what grants a privilege, or revokes one that is not to be there."""
+    role = SQL("public") if name == "public" else Identifier(name)
     if privilege.on == "role":
-        return _membership(to, privilege)
+        return _membership(role, privilege)
     option = SQL(" with grant option" if privilege.grantable else "")
+    verb, to = (SQL("revoke"), SQL("from")) if privilege.restricts else (SQL("grant"), SQL("to"))
     if privilege.on in DEFAULTS:
         _, creator, schema = privilege.name
         place = SQL(" in schema {}").format(Identifier(schema)) if schema else SQL("")
-        return SQL("alter default privileges for role {}{} grant {} on {} to {}{}").format(
-            Identifier(creator), place, SQL(privilege.privilege), SQL(DEFAULTS[privilege.on]), to,
-            option,
+        return SQL("alter default privileges for role {}{} {} {} on {} {} {}{}").format(
+            Identifier(creator), place, verb, SQL(privilege.privilege),
+            SQL(DEFAULTS[privilege.on]), to, role, option,
         )  # fmt: skip
     what: Composable = SQL(privilege.privilege)
     if privilege.on == "column":
         what = SQL("{} ({})").format(what, Identifier(privilege.name[-1]))
-    return SQL("grant {} on {} to {}{}").format(what, _object(privilege), to, option)
+    return SQL("{} {} on {} {} {}{}").format(verb, what, _object(privilege), to, role, option)
 
 
 def _membership(to: Composable, privilege: Privilege) -> Composed:

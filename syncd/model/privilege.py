@@ -35,9 +35,10 @@ class Privilege:
     "orders", "price") in PostgreSQL, ("shop", "orders", "price") in MySQL, () of a whole server,
     (account,) of a role. A MySQL database may be a pattern, with its escapes: `shop\_%`. Default
     privileges are named (database, creating role, schema or ""). `options` are words that further
-    tell a membership: `default`, `inherit`, `set`. `restricts`: a partial revoke of MySQL, which
-    takes away what a wider grant gives. `only_options`, of changes alone: the grant option and the
-    options came or went, the privilege itself stayed.
+    tell a membership: `default`, `inherit`, `set`. `restricts`: no privilege but the lack of one,
+    which a wider grant gives (a partial revoke of MySQL), or which PostgreSQL or an extension gives
+    without being asked. `only_options`, of changes alone: the grant option and the options came or
+    went, the privilege itself stayed.
     """
 
     on: On
@@ -84,7 +85,8 @@ class Privilege:
 def describe(given: Privilege | Mapping[str, Any]) -> str:
     """Return a privilege, or the document of one, in words.
 
-    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`; of a
+    `SELECT on column shop.public.orders.price, grantable`, `member of app_read, default`; of one
+    that restricts `without EXECUTE on functions that app makes in shop`; of a
     change of options alone `only grantable: SELECT on table shop.public.orders`.
     """
     privilege = given if isinstance(given, Privilege) else Privilege.of(given)

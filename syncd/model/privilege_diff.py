@@ -59,8 +59,8 @@ def difference(
     """Return what was granted and what was revoked.
 
     A grant option or an option of a membership that changed by itself is told by the privilege with
-    just that option and `only_options`: it leaves the privilege. A new partial revoke of
-    MySQL (`restricts`) takes something away: it is in `revoked`, and one that ended in `granted`.
+    just that option and `only_options`: it leaves the privilege. One that
+    `restricts` takes something away: a new one is in `revoked`, one that ended in `granted`.
     """
     if before == after:
         return (), ()

@@ -13,7 +13,7 @@ from psycopg import IsolationLevel, pq
 from psycopg.abc import Buffer, PQGenConn
 from psycopg.adapt import Loader
 from psycopg.conninfo import make_conninfo
-from psycopg.errors import finish_pgconn
+from psycopg.errors import QueryCanceled, finish_pgconn
 from psycopg.pq import ConnStatus, PollingStatus, Trace, abc
 from psycopg.waiting import Wait
 
@@ -53,10 +53,18 @@ _STATES: Final[dict[str, str]] = {}
 class Session(BoundedConnection):
     """A connection as `connected` gives it."""
 
+    overdue = False
+    """Whether a statement was cancelled from here since its limit had passed."""
+
     @property
     def version(self) -> int:
         """Return the server's major version."""
         return self.info.server_version // 10_000
+
+    def _cancel(self) -> bool:
+        """Ask the server to cancel the statement, and note why: it says only that somebody did."""
+        self.overdue = not self._told_to_stop()
+        return super()._cancel()
 
 
 class AnyText(Loader):
@@ -87,6 +95,11 @@ def connected(access: ServerAccess, ctx: RunContext, database: str) -> Iterator[
             with connection.limited(ctx.deadline, each), connection.working(ctx.cancel):
                 _prepare(connection, access)
                 yield connection
+        except QueryCanceled as error:
+            ctx.check()
+            if not connection.overdue:
+                raise
+            raise TimedOut("the limit of a statement passed") from error
         finally:
             connection.close()
 

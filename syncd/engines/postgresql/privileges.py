@@ -1,6 +1,6 @@
 """Who may do what in one database, as its catalogues say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final, LiteralString
@@ -19,39 +19,13 @@ LARGE_OBJECTS: Final = 10_000
 """So many privileges on large objects are read; more are told as unread."""
 
 _OBJECTS: Final = (resources.files(__package__) / "objects.sql").read_text("utf-8")
-_COLUMNS: Final = """
-    select 'column', array[nspname, relname, attname]::text[], a.grantee, a.privilege_type,
-           bool_or(a.is_grantable)
-    from pg_attribute
-    join pg_class c on c.oid = attrelid
-    join pg_namespace n on n.oid = relnamespace and nspname !~ '^pg_(toast|temp_|toast_temp_)'
-    left join pg_init_privs
-        on objoid = attrelid and classoid = 'pg_class'::regclass and objsubid = attnum
-    cross join aclexplode(attacl) a
-    where attacl is not null and not attisdropped and attacl is distinct from initprivs
-    group by 1, 2, 3, 4
-"""
 _LARGE_OBJECTS: Final = """
-    select 'large_object', array[oid::text], a.grantee, a.privilege_type, bool_or(a.is_grantable)
+    select 'large_object', array[oid::text], a.grantee, a.privilege_type, bool_or(a.is_grantable),
+           false
     from pg_largeobject_metadata, aclexplode(lomacl) a where a.grantee <> lomowner
     group by 1, 2, 3, 4
     limit %s + 1
 """
-_DEFAULTS: Final = """
-    select defaclobjtype, defaclrole, coalesce(nspname, ''), a.grantee, a.privilege_type,
-           bool_or(a.is_grantable)
-    from pg_default_acl left join pg_namespace n on n.oid = defaclnamespace,
-         aclexplode(defaclacl) a
-    group by 1, 2, 3, 4, 5
-"""
-_DEFAULT_KINDS: Final[Mapping[str, On]] = {
-    "r": "default_tables",
-    "S": "default_sequences",
-    "f": "default_functions",
-    "T": "default_types",
-    "n": "default_schemas",
-    "L": "default_large_objects",
-}
 
 Granted = tuple[int, Privilege]
 """A grantee's object identifier and what it may do."""
@@ -74,9 +48,7 @@ def read_database(connection: Session, database: str, roles: Mapping[int, str]) 
     """
     found = Found()
     with snapshot(connection):
-        for query in (_OBJECTS, _COLUMNS):
-            _take(found, database, _bounded(connection, query))
-        found.privileges += _defaults(connection, database, roles)
+        _take(found, database, _bounded(connection, _OBJECTS), roles)
         _read_large_objects(connection, database, found)
     return found
 
@@ -89,30 +61,31 @@ def _bounded(connection: Session, query: LiteralString) -> list[tuple[Any, ...]]
     return rows
 
 
-def _take(found: Found, database: str, rows: list[tuple[Any, ...]]) -> None:
+def _take(
+    found: Found, database: str, rows: list[tuple[Any, ...]], roles: Mapping[int, str]
+) -> None:
     """Take rows as `objects.sql` gives them."""
-    for kind, path, grantee, privilege, grantable in rows:
+    for kind, path, grantee, privilege, grantable, restricts in rows:
         if grantee is None:
             found.objects[database, path[0], kind] = tuple(path[1:])
-        else:
-            found.privileges.append(
-                (grantee, Privilege(kind, (database, *path), privilege, grantable))
-            )
+        elif (name := _name(kind, path, roles)) is not None:
+            made = Privilege(kind, (database, *name), privilege, grantable, restricts=restricts)
+            found.privileges.append((grantee, made))
 
 
-def _defaults(connection: Session, database: str, roles: Mapping[int, str]) -> Iterator[Granted]:
-    """Yield what will be granted on what the roles create."""
-    for kind, creator, schema, grantee, privilege, grantable in connection.execute(_DEFAULTS):
-        if creator in roles and kind in _DEFAULT_KINDS:
-            name = (database, roles[creator], schema)
-            yield grantee, Privilege(_DEFAULT_KINDS[kind], name, privilege, grantable)
+def _name(kind: str, path: list[str], roles: Mapping[int, str]) -> list[str] | None:
+    """Return a path, of default privileges with the creator's name; None if there is no such."""
+    if not kind.startswith("default_"):
+        return path
+    creator = roles.get(int(path[0]))
+    return None if creator is None else [creator, *path[1:]]
 
 
 def _read_large_objects(connection: Session, database: str, found: Found) -> None:
     """Take the privileges on large objects, or say that there are too many."""
     rows = connection.execute(_LARGE_OBJECTS, (LARGE_OBJECTS,)).fetchall()
     if len(rows) <= LARGE_OBJECTS:
-        _take(found, database, rows)
+        _take(found, database, rows, {})
         return
     error = BadData(f"there are more than {LARGE_OBJECTS} privileges on large objects")
     part = f"large objects of database {database}"

@@ -1,12 +1,14 @@
 """Privileges of every kind, granted by SQL and read back from a server."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from debian_postgres import PrivateServer
 from postgresql_grants import account, read, within
 from psycopg.sql import SQL, Identifier
 
+from syncd.model.db_account import AccountReading
 from syncd.model.privilege import On, Privilege
 
 RUN = ["EXECUTE"]
@@ -174,19 +176,45 @@ def test_default_privileges(server: PrivateServer, database: str, role: str) -> 
         database=database,
     )
     reading = read(server, database)
-    name = (database, role, "")
-    assert Privilege("default_tables", name, "SELECT") in within(reading, "public", database)
+    ours = (database, "postgres", "")
     assert within(reading, role, database) == {
         Privilege("default_sequences", (database, "postgres", "app"), "USAGE")
-    } | {
-        Privilege("default_tables", name, word)
-        for (word,) in server.rows(
-            "select privilege_type from aclexplode(acldefault('r', 10))", database
-        )
     }
-    assert within(reading, "postgres", database) >= {
-        Privilege("default_functions", (database, "postgres", ""), "EXECUTE")
+    assert defaults(reading, "public", database) == {
+        Privilege("default_tables", (database, role, ""), "SELECT"),
+        Privilege("default_functions", ours, "EXECUTE", restricts=True),
     }
+    assert defaults(reading, "postgres", database) == set()
+
+
+def defaults(reading: AccountReading, name: str, database: str) -> set[Privilege]:
+    """Return what an account will have on objects to come."""
+    return {p for p in within(reading, name, database) if p.on.startswith("default_")}
+
+
+@pytest.mark.parametrize("kind", ["tables", "sequences", "functions", "types", "schemas"])
+def test_default_privileges_of_which_nothing_is_left(
+    server: PrivateServer, database: str, role: str, kind: str
+) -> None:
+    creator = Identifier(role)
+    for grantee in (creator, SQL("public")):
+        query = SQL("alter default privileges for role {} revoke all on {} from {}")
+        server.execute(query.format(creator, SQL(kind), grantee), database=database)
+    assert server.rows("select cardinality(defaclacl) from pg_default_acl", database) == [(0,)]
+    reading = read(server, database)
+    builtin = """
+        select grantee, privilege_type
+        from aclexplode(acldefault(%s::"char", %s::regrole)) order by 1, 2
+    """
+    letter = {"tables": "r", "sequences": "s", "functions": "f", "types": "T", "schemas": "n"}[kind]
+    first = server.rows(builtin, database, letter, f'"{role}"')
+    on = cast(On, f"default_{kind}")
+    for name, of_all in ((role, False), ("public", True)):
+        assert defaults(reading, name, database) == {
+            Privilege(on, (database, role, ""), word, restricts=True)
+            for grantee, word in first
+            if (grantee == 0) is of_all
+        }
 
 
 def test_what_was_granted_on_a_column_goes_with_it(

@@ -61,6 +61,8 @@ DEFAULT_PRIVILEGES: dict[On, list[str]] = {
     "default_types": ["USAGE"],
     "default_schemas": ["USAGE", "CREATE"],
 }
+UNASKED: list[On] = ["language", "default_functions", "default_types", "default_tables"]
+"""What has privileges without a grant, whose lack is told."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def privileges(version: str) -> st.SearchStrategy[Privilege]:
         for on, words in DEFAULT_PRIVILEGES.items()
     }
     plain = _drawn(places)
-    return st.one_of(plain, plain, plain, _drawn(owned), _drawn(defaults))
+    taken = _drawn({on: whole for on, whole in (defaults | places).items() if on in UNASKED})
+    restricting = taken.map(lambda one: replace(one, grantable=False, restricts=True))
+    return st.one_of(plain, plain, plain, _drawn(owned), _drawn(defaults), restricting)
 
 
 def _drawn(places: Places) -> st.SearchStrategy[Privilege]:
@@ -160,10 +164,6 @@ def _again(pair: Pair, reading: AccountReading) -> Iterator[Composed]:
     for name, privilege in grants:
         if privilege.privilege == OWNER:
             yield from revoking(privilege, name)
-        elif privilege.on == "language":
-            yield from revoking(privilege, "postgres")
-        elif privilege.on in DEFAULTS and not privilege.name[2]:
-            yield from revoking(privilege, privilege.name[1])
     yield from statements(one for one in grants if one[1].privilege != OWNER)
 
 

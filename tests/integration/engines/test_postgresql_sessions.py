@@ -22,7 +22,7 @@ from syncd.engines.base import ServerAccess, Tls
 from syncd.engines.postgresql import connection, parameters
 from syncd.engines.postgresql.connection import connected, snapshot
 from syncd.engines.registry import build
-from syncd.errors import Authentication, BadData, Network, SyncdError, Throttled
+from syncd.errors import Authentication, BadData, Network, SyncdError, Throttled, TimedOut
 
 QUOTED = PASSWORD.replace("'", "''")
 SETTINGS = {
@@ -141,6 +141,23 @@ def test_the_statements_of_a_block_see_one_moment(server: PrivateServer) -> None
         with server.roles(server.unique("late")):
             assert connection.execute(query).fetchall() == before
             assert server.rows(query) != before
+
+
+def test_a_limit_that_the_server_does_not_keep_is_told(server: PrivateServer) -> None:
+    """Nor does it keep one while the session is set up."""
+    with (
+        pytest.raises(TimedOut, match="the limit of a statement passed"),
+        connected(server.access(statement_timeout=0.1), context(), "postgres") as connection,
+    ):
+        connection.execute("set statement_timeout = 0; select pg_sleep(30)")
+
+
+def test_who_else_cancels_a_statement_is_no_limit(server: PrivateServer) -> None:
+    with (
+        pytest.raises(TimedOut, match="user request"),
+        connected(server.access(), context(), "postgres") as connection,
+    ):
+        connection.execute("select pg_cancel_backend(pg_backend_pid()), pg_sleep(30)")
 
 
 def test_the_systems_authorities_are_asked_for_the_name_too(

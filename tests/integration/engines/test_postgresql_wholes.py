@@ -1,6 +1,7 @@
 """Schemas of which all objects are alike, and what the system and extensions made."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -8,7 +9,9 @@ from debian_postgres import PrivateServer, PrivateServers
 from postgresql_grants import account, read, within
 from psycopg.sql import SQL, Identifier
 
-from syncd.model.privilege import Privilege
+from syncd.model.db_account import AccountReading
+from syncd.model.privilege import On, Privilege
+from syncd.model.privilege_diff import difference
 
 MANY = """
     do $$ begin
@@ -105,16 +108,103 @@ def test_what_the_system_made_is_not_told(server: PrivateServer, database: str, 
     assert reading.objects == {}
 
 
-def test_what_was_changed_of_the_system_is_told(
+Change = tuple[set[tuple[str, Privilege]], set[tuple[str, Privilege]]]
+"""What accounts were granted, and what they lost."""
+
+
+def between(before: AccountReading, after: AccountReading) -> Change:
+    """Return what changed from one reading to another."""
+    granted, revoked = set(), set()
+    for one in after.accounts:
+        had = account(before, one.account).privileges
+        gained, lost = difference(had, one.privileges, before.objects, after.objects)
+        granted |= {(one.account, each) for each in gained}
+        revoked |= {(one.account, each) for each in lost}
+    return granted, revoked
+
+
+def changes(server: PrivateServer, database: str, query: str) -> Change:
+    """Execute a statement and return what it changed."""
+    before = read(server, database)
+    server.execute(query, database=database)
+    return between(before, read(server, database))
+
+
+SYSTEM: list[tuple[str, On, tuple[str, ...], str]] = [
+    ("select on pg_class", "table", ("pg_catalog", "pg_class"), "SELECT"),
+    ("execute on function pg_sleep", "function", ("pg_catalog", "pg_sleep(double precision)"),
+     "EXECUTE"),
+    ("select (subname) on pg_subscription", "column", ("pg_catalog", "pg_subscription", "subname"),
+     "SELECT"),
+    ("usage on schema information_schema", "schema", ("information_schema",), "USAGE"),
+    ("select on information_schema.tables", "table", ("information_schema", "tables"), "SELECT"),
+    ("usage on language plpgsql", "language", ("plpgsql",), "USAGE"),
+    ("execute on function hstore_in", "function", ("public", "hstore_in(cstring)"), "EXECUTE"),
+    ("select on pg_stat_statements", "table", ("public", "pg_stat_statements"), "SELECT"),
+]  # fmt: skip
+
+
+def test_just_what_was_changed_of_the_system_and_of_extensions_is_told(
     server: PrivateServer, database: str, role: str
 ) -> None:
-    sleep = ("function", (database, "pg_catalog", "pg_sleep(double precision)"))
-    server.execute("revoke execute on function pg_sleep from public", database=database)
-    reading = read(server, database)
-    told = {(p.on, p.name) for p in account(reading, "postgres").privileges if p.database}
-    assert told == {sleep}
-    server.execute("grant execute on function pg_sleep to public", database=database)
-    assert Privilege(*sleep, "EXECUTE") not in account(read(server, database), "public").privileges
+    extensions = ("create extension hstore", "create extension pg_stat_statements")
+    server.execute(*extensions, database=database)
+    before = read(server, database)
+    for what, on, path, word in SYSTEM:
+        had = Privilege(on, (database, *path), word)
+        lack = replace(had, restricts=True)
+        option = replace(had, grantable=True)
+        for query, granted, revoked in (
+            (f"grant {what} to {role}", {(role, had)}, set()),
+            (f"revoke {what} from public", set(), {("public", lack)}),
+            (f"grant {what} to public", {("public", lack)}, set()),
+            (f"grant {what} to {role} with grant option",
+             {(role, replace(option, only_options=True))}, set()),
+            (f"revoke {what} from {role}", set(), {(role, option)}),
+        ):  # fmt: skip
+            server.execute(query, database=database)
+            after = read(server, database)
+            assert between(before, after) == (granted, revoked), query
+            before = after
+
+
+@pytest.mark.parametrize("name", ["transforms", "sql_parts", "_pg_user_mappings"])
+def test_what_initdb_kept_from_all_is_told_where_it_was_granted(
+    server: PrivateServer, database: str, role: str, name: str
+) -> None:
+    place = f"information_schema.{name}"
+    query = "select has_table_privilege(%s, %s, 'select')"
+    assert server.rows(query, database, role, place) == [(False,)]
+    had = Privilege("table", (database, "information_schema", name), "SELECT")
+    found = changes(server, database, f"grant select on {place} to {role}")
+    assert found == ({(role, had)}, set())
+    found = changes(server, database, f"grant select on {place} to public")
+    assert found == ({("public", had)}, set())
+
+
+def test_a_new_owner_of_a_table_of_an_extension_is_all_that_is_told_of_it(
+    server: PrivateServer, database: str, role: str
+) -> None:
+    view = "pg_stat_statements"
+    server.execute(f"create extension {view}", database=database)
+    found = changes(server, database, f"alter view {view} owner to {role}")
+    owned = Privilege("table", (database, "public", view), "OWNER")
+    assert found == ({(role, owned)}, set())
+
+
+def test_a_change_of_default_privileges_is_told_as_one(
+    server: PrivateServer, database: str, role: str
+) -> None:
+    alter = f"alter default privileges for role {role}"
+    selects = Privilege("default_tables", (database, role, ""), "SELECT")
+    lack = Privilege("default_functions", (database, role, ""), "EXECUTE", restricts=True)
+    for query, granted, revoked in (
+        ("grant select on tables to public", {("public", selects)}, set()),
+        ("revoke execute on functions from public", set(), {("public", lack)}),
+        ("grant execute on functions to public", {("public", lack)}, set()),
+        ("revoke select on tables from public", set(), {("public", selects)}),
+    ):
+        assert changes(server, database, f"{alter} {query}") == (granted, revoked), query
 
 
 def test_system_objects_are_never_told_as_a_whole(

@@ -32,6 +32,10 @@ from syncd.model.privilege import Privilege, describe
             Privilege("default_large_objects", ("shop", "app", ""), "SELECT"),
             "SELECT on large objects that app makes in shop",
         ),
+        (
+            Privilege("default_functions", ("shop", "app", ""), "EXECUTE", restricts=True),
+            "without EXECUTE on functions that app makes in shop",
+        ),
     ],
 )
 def test_a_privilege_in_words(privilege, text):
