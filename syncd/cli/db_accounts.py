@@ -10,7 +10,7 @@ import click
 from syncd.cli.cells import Cell, before_and_after, cell, mark
 from syncd.cli.moments import moment_cell, parse_moment
 from syncd.cli.names import SERVER, TEXT
-from syncd.cli.privileges import changed_lines, in_words
+from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, in_words
 from syncd.cli.screen import (
     complain,
     print_json,
@@ -23,6 +23,7 @@ from syncd.cli.screen import (
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings
 from syncd.control.reads import Reads
+from syncd.model.privilege import describe_change
 from syncd.model.queries import Capability, DbAccountChangeQuery, DbAccountQuery
 
 Json = dict[str, Any]
@@ -169,7 +170,9 @@ def _print_changes(rows: list[Json], zone: tzinfo) -> None:
             cell(row["server"], "bold"), Cell(" "), cell(row["account"], "bold"),
             Cell(f"  {row['change']}"), Cell(_after_gap(before_and_after(attributes)), "dim"),
         )  # fmt: skip
-        print_lines(changed_lines(in_words(row["granted"]), in_words(row["revoked"])))
+        print_lines(
+            changed_lines(*(map(describe_change, row[side]) for side in (GRANTED, REVOKED)))
+        )
     if not rows:
         tell("no changes")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from syncd.demo.line import Line, readable, shown
-from syncd.model.privilege import Privilege, describe
+from syncd.model.privilege import describe_change
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ def _of_account(row: Row) -> Iterator[Line]:
         before, after = map(shown, values)
         yield Line("updated", f"{who}: {name.removeprefix('account.')} {before} → {after}", at)
     for what, side in (("granted", "to"), ("revoked", "from")):
-        privileges = [readable(describe(Privilege.of(each)), _LONGEST) for each in row[what]]
+        privileges = [readable(describe_change(each), _LONGEST) for each in row[what]]
         if len(privileges) > _NAMED:
             yield Line(what, f"{len(privileges)} privileges {side} {who}", at)
             continue

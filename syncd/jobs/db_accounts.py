@@ -15,7 +15,7 @@ from syncd.model.account_row import AccountEntry, changes, parts_of
 from syncd.model.db_account import AccountReading, DbAccount, Objects
 from syncd.model.deletion import DeletionPlan, DeletionPolicy, plan_deletions
 from syncd.model.diff import Difference
-from syncd.model.privilege import describe as in_words
+from syncd.model.privilege import describe_change
 from syncd.model.resource import Scope
 from syncd.model.run import Counts, Target
 from syncd.store import db_accounts, resources
@@ -238,8 +238,8 @@ def _without(account: DbAccount, databases: Collection[str]) -> DbAccount:
 def _in_words(fields: Mapping[str, Any]) -> dict[str, object]:
     """Return what a change tells, for people: granted, revoked, and the attributes by name."""
     return {
-        "granted": [in_words(privilege) for privilege in fields["granted"]],
-        "revoked": [in_words(privilege) for privilege in fields["revoked"]],
+        "granted": [describe_change(privilege) for privilege in fields["granted"]],
+        "revoked": [describe_change(privilege) for privilege in fields["revoked"]],
         **fields["attributes_changed"],
     }
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self
 
 On = Literal[
@@ -100,6 +100,15 @@ def describe(given: Privilege | Mapping[str, Any]) -> str:
     if privilege.only_options:
         return f"only {', '.join([*told, *privilege.options])}: {text}"
     return ", ".join([text, *told, *privilege.options])
+
+
+def describe_change(given: Privilege | Mapping[str, Any]) -> str:
+    """Return a privilege that was granted or revoked in words.
+
+    Of one that restricts, which stands among the revoked when it is new, it says what was lost.
+    """
+    privilege = given if isinstance(given, Privilege) else Privilege.of(given)
+    return describe(replace(privilege, restricts=False))
 
 
 def _object(privilege: Privilege) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.model.privilege import Privilege, describe
+from syncd.model.privilege import Privilege, describe, describe_change
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,9 @@ from syncd.model.privilege import Privilege, describe
 def test_a_privilege_in_words(privilege, text):
     assert describe(privilege) == text
     assert describe(privilege.document()) == text
+
+
+def test_a_partial_revoke_says_among_changes_what_was_lost():
+    lost = Privilege("default_functions", ("shop", "app", ""), "EXECUTE", restricts=True)
+    assert describe_change(lost) == "EXECUTE on functions that app makes in shop"
+    assert describe_change(lost.document()) == describe_change(lost)
