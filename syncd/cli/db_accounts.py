@@ -9,6 +9,7 @@ import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
 from syncd.cli.kept import accounts_doubt
+from syncd.cli.known import check_server
 from syncd.cli.moments import moment_cell, parse_moment
 from syncd.cli.names import SERVER, TEXT
 from syncd.cli.privileges import changed_lines, in_words
@@ -76,7 +77,7 @@ def db_accounts(  # noqa: PLR0913 - the options
     if changed_since is None:
         query = DbAccountQuery(server, account, capabilities, privileges=grants or as_json)
         with reading(settings) as reads:
-            _list(reads, query, limit, settings.zone, as_json=as_json)
+            _list(settings, reads, query, limit, as_json=as_json)
         return
     if grants:
         raise click.UsageError("--grants is of no use with --changed-since, which shows them")
@@ -86,6 +87,8 @@ def db_accounts(  # noqa: PLR0913 - the options
         rows = reads.db_account_changes(
             DbAccountChangeQuery(since, server, account, capabilities, most)
         )
+        if not rows:
+            check_server(settings, reads, server)
     if as_json:
         print_json(rows)
     else:
@@ -124,11 +127,12 @@ class _Unread:
 
 
 def _list(
-    reads: Reads, query: DbAccountQuery, limit: int | None, zone: tzinfo, *, as_json: bool
+    settings: Settings, reads: Reads, query: DbAccountQuery, limit: int | None, *, as_json: bool
 ) -> None:
     """Print the accounts that stand."""
+    zone = settings.zone
     unread = _Unread(zone)
-    rows = unread.watch(_all(reads, query, limit))
+    rows = unread.watch(_all(settings, reads, query, limit))
     if as_json:
         print_json_rows(rows)
     elif query.privileges:
@@ -190,12 +194,16 @@ def _after_gap(text: str) -> str:
     return f"  {text}" if text else ""
 
 
-def _all(reads: Reads, query: DbAccountQuery, limit: int | None) -> Iterator[Json]:
-    """Yield the rows of page after page."""
+def _all(
+    settings: Settings, reads: Reads, query: DbAccountQuery, limit: int | None
+) -> Iterator[Json]:
+    """Yield the rows of page after page; raises NotFound for a server that there is not."""
     size, left = LARGE_PAGE if query.privileges else PAGE, limit
     while left is None or left > 0:
         wanted = size if left is None else min(size, left)
         page = reads.db_accounts(replace(query, limit=wanted))
+        if not page and query.after is None:
+            check_server(settings, reads, query.server)
         yield from page
         if len(page) < wanted:
             return

@@ -9,6 +9,7 @@ import click
 
 from syncd.cli.cells import Cell, cell, size_cell, some
 from syncd.cli.kept import sizes_doubt
+from syncd.cli.known import check_server
 from syncd.cli.names import SERVER, TEXT
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
@@ -56,6 +57,8 @@ def sizes(
             found = reads.sizes(SizeQuery(server, database, top))
         else:
             found = reads.size_stats(SizeStatQuery(period, server, database, top))
+        if not found["databases"]:
+            check_server(settings, reads, server)
     if as_json:
         print_json(found)
     else:

@@ -55,6 +55,7 @@ def test_accounts_are_a_line_each(served):
 
 
 def test_the_options_are_passed_on(served):
+    served.reads.db_account_rows = [account_row()]
     syncd(
         served, "db-accounts", "--server", "orders-db", "--account", "app@%", "--with", "superuser",
         "--with", "grant", "--limit", "5",

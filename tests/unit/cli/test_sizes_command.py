@@ -121,6 +121,9 @@ def test_sizes_of_servers_that_are_not_read_any_more_are_marked(served):
 
 
 def test_the_options_of_sizes_are_passed_on(served):
+    served.reads.size_rows = {
+        "databases": [stat_row(newest_start="2026-02-01") | database_row("shop")], "servers": [],
+    }  # fmt: skip
     syncd(served, "sizes", "--server", "orders-db", "--database", "shop", "--top", "3")
     syncd(served, "sizes", "--period", "quarter", "--server", "orders-db")
     assert served.reads.asked == [
