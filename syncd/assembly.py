@@ -229,11 +229,12 @@ def managed(config: Config) -> list[Managed]:
 
 
 def _managed_by(config: Config, name: str) -> list[Managed]:
-    """Return what a job looks after: resources of accounts, or the accounts of servers."""
+    """Return what a job looks after: resources of accounts, or accounts or sizes of servers."""
     job = config.jobs[name]
-    if isinstance(job, config_jobs.DbAccountsJob):
+    if isinstance(job, config_jobs.DbAccountsJob | config_jobs.DbSizesJob):
+        kind = "db_account" if isinstance(job, config_jobs.DbAccountsJob) else "db_size"
         servers = job.enabled_servers(config.servers)
-        return [Managed(name, server, "db_account", None, []) for server in servers]
+        return [Managed(name, server, kind, None, []) for server in servers]
     if not isinstance(job, config_jobs.CloudJob):
         return []
     return [

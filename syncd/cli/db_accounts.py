@@ -8,6 +8,8 @@ from typing import Any, Final, get_args
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
+from syncd.cli.kept import accounts_doubt
+from syncd.cli.known import check_server
 from syncd.cli.moments import moment_cell, parse_moment
 from syncd.cli.names import SERVER, TEXT
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, in_words
@@ -70,12 +72,13 @@ def db_accounts(  # noqa: PLR0913 - the options
 ) -> None:
     """List the accounts of database servers, with what they may do.
 
-    What could not be read last time is shown as it was before, and marked (!).
+    What could not be read last time is shown as it was before, and marked (!); so is a server that
+    no job looks at any more, or that was not read for a day.
     """
     if changed_since is None:
         query = DbAccountQuery(server, account, capabilities, privileges=grants or as_json)
         with reading(settings) as reads:
-            _list(reads, query, limit, settings.zone, as_json=as_json)
+            _list(settings, reads, query, limit, as_json=as_json)
         return
     if grants:
         raise click.UsageError("--grants is of no use with --changed-since, which shows them")
@@ -85,6 +88,8 @@ def db_accounts(  # noqa: PLR0913 - the options
         rows = reads.db_account_changes(
             DbAccountChangeQuery(since, server, account, capabilities, most)
         )
+        if not rows:
+            check_server(settings, reads, server)
     if as_json:
         print_json(rows)
     else:
@@ -95,20 +100,26 @@ def db_accounts(  # noqa: PLR0913 - the options
 
 @dataclass(slots=True)
 class _Unread:
-    """What could not be read of the servers, gathered while their accounts pass."""
+    """What is not known of the servers as it is now, gathered while their accounts pass."""
 
+    zone: tzinfo
     parts: dict[str, dict[str, str]] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
 
     def watch(self, rows: Iterator[Json]) -> Iterator[Json]:
         """Yield the rows."""
         for row in rows:
+            if doubt := accounts_doubt(row, self.zone):
+                self.doubts[row["server"]] = doubt
             for error in row["read_errors"]:
                 told = f"{error['part']} ({error['error_class']}: {error['error']})"
                 self.parts.setdefault(row["server"], {})[error["part"]] = told
             yield row
 
     def complain(self) -> None:
-        """Say what is missing, a line a server."""
+        """Say what is old and what is missing, a line a server each."""
+        for server, doubt in self.doubts.items():
+            complain(f"{server}: {doubt}")
         for server, parts in self.parts.items():
             told = "; ".join(list(parts.values())[:_PARTS_TOLD])
             more = f"; and {len(parts) - _PARTS_TOLD} more" if len(parts) > _PARTS_TOLD else ""
@@ -117,41 +128,46 @@ class _Unread:
 
 
 def _list(
-    reads: Reads, query: DbAccountQuery, limit: int | None, zone: tzinfo, *, as_json: bool
+    settings: Settings, reads: Reads, query: DbAccountQuery, limit: int | None, *, as_json: bool
 ) -> None:
     """Print the accounts that stand."""
-    unread = _Unread()
-    rows = unread.watch(_all(reads, query, limit))
+    zone = settings.zone
+    unread = _Unread(zone)
+    rows = unread.watch(_all(settings, reads, query, limit))
     if as_json:
         print_json_rows(rows)
     elif query.privileges:
-        _print_grants(rows)
+        _print_grants(rows, zone)
     else:
-        cells = [[*_cells(row), moment_cell(row["changed_at"], zone)] for row in rows]
+        cells = [[*_cells(row, zone), moment_cell(row["changed_at"], zone)] for row in rows]
         headers = ["server", "account", "kind", "active", "capabilities", "privileges", "changed"]
         print_table(headers, cells, "no accounts")
     unread.complain()
 
 
-def _cells(row: Json) -> list[Cell]:
+def _cells(row: Json, zone: tzinfo) -> list[Cell]:
+    server = cell(row["server"])
+    if accounts_doubt(row, zone):
+        server = Cell(f"! {server.text}", "yellow")
     count = cell(row["privilege_count"])
     if row["read_errors"]:
         count = Cell(f"! {count.text}", "red", right=True)
     active = cell(row["active"], "" if row["active"] else "dim")
     return [
-        cell(row["server"]), cell(row["account"]), cell(row["kind"]), active,
+        server, cell(row["account"]), cell(row["kind"]), active,
         cell(row["capabilities"]), count,
     ]  # fmt: skip
 
 
-def _print_grants(rows: Iterator[Json]) -> None:
+def _print_grants(rows: Iterator[Json], zone: tzinfo) -> None:
     """Print each account, what is known of it, and its privileges, a line each."""
     empty = True
     for row in rows:
         empty = False
-        _, _, kind, active, capabilities, count = _cells(row)
+        server, account, kind, active, capabilities, count = _cells(row, zone)
         print_line(
-            cell(row["server"], "bold"), Cell(" "), cell(row["account"], "bold"), Cell(": "), kind,
+            Cell(server.text, server.style or "bold"), Cell(" "), Cell(account.text, "bold"),
+            Cell(": "), kind,
             Cell(", active" if active.text == "yes" else ", not active"),
             Cell(f", {capabilities.text}" if row["capabilities"] else ""),
             Cell(", "), count, Cell(" privilege" if row["privilege_count"] == 1 else " privileges"),
@@ -181,12 +197,16 @@ def _after_gap(text: str) -> str:
     return f"  {text}" if text else ""
 
 
-def _all(reads: Reads, query: DbAccountQuery, limit: int | None) -> Iterator[Json]:
-    """Yield the rows of page after page."""
+def _all(
+    settings: Settings, reads: Reads, query: DbAccountQuery, limit: int | None
+) -> Iterator[Json]:
+    """Yield the rows of page after page; raises NotFound for a server that there is not."""
     size, left = LARGE_PAGE if query.privileges else PAGE, limit
     while left is None or left > 0:
         wanted = size if left is None else min(size, left)
         page = reads.db_accounts(replace(query, limit=wanted))
+        if not page and query.after is None:
+            check_server(settings, reads, query.server)
         yield from page
         if len(page) < wanted:
             return

@@ -56,12 +56,12 @@ def moment_cell(value: str | datetime | None, zone: tzinfo) -> Cell:
     """Return a moment, in `zone` and with its offset, to the second."""
     if value is None:
         return Cell("-", "dim")
-    return Cell(_aware(value).astimezone(zone).isoformat(" ", "seconds"))
+    return Cell(moment_of(value).astimezone(zone).isoformat(" ", "seconds"))
 
 
 def clock_time(value: str | datetime, zone: tzinfo) -> str:
     """Return a moment, in `zone`, to the minute: `14:00`, with its date unless that is today's."""
-    moment = _aware(value).astimezone(zone).replace(tzinfo=None)
+    moment = moment_of(value).astimezone(zone).replace(tzinfo=None)
     today = datetime.now(zone).date()
     form = "%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M"
     return moment.strftime(form)
@@ -71,13 +71,13 @@ def ago(value: str | datetime | None) -> str:
     """Return how long ago a moment is, or in what time it comes: `3h ago`, `in 12m`."""
     if value is None:
         return "never"
-    passed = datetime.now(UTC) - _aware(value)
+    passed = datetime.now(UTC) - moment_of(value)
     return f"{rough(passed)} ago" if passed >= timedelta(0) else f"in {rough(-passed)}"
 
 
 def how_long(since: str | datetime) -> str:
     """Return how long something has lasted: `3h`."""
-    return rough(max(datetime.now(UTC) - _aware(since), timedelta(0)))
+    return rough(max(datetime.now(UTC) - moment_of(since), timedelta(0)))
 
 
 def rough(span: timedelta) -> str:
@@ -87,5 +87,6 @@ def rough(span: timedelta) -> str:
     return f"{seconds // size}{unit}"
 
 
-def _aware(value: str | datetime) -> datetime:
+def moment_of(value: str | datetime) -> datetime:
+    """Return a moment, which a daemon tells as text."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value

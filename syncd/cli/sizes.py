@@ -1,11 +1,15 @@
 """`syncd sizes`: how large databases and servers are, and with `--period` how they grow."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import tzinfo
+from functools import partial
 from typing import Any, Final, get_args
 
 import click
 
 from syncd.cli.cells import Cell, cell, size_cell, some
+from syncd.cli.kept import sizes_doubt
+from syncd.cli.known import check_server
 from syncd.cli.names import SERVER, TEXT
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
@@ -45,19 +49,25 @@ def sizes(
 ) -> None:
     """List the largest databases, and the servers, with their newest sizes.
 
-    A day, or with --period a first day, that is older than the newest of its server is marked (!).
+    A day, or with --period a first day, that is older than the newest of its server is marked (!);
+    so are days before yesterday, and those of a server that no job looks at any more.
     """
     with reading(settings) as reads:
         if period is None:
             found = reads.sizes(SizeQuery(server, database, top))
         else:
             found = reads.size_stats(SizeStatQuery(period, server, database, top))
+        if not found["databases"]:
+            check_server(settings, reads, server)
     if as_json:
         print_json(found)
     else:
-        _print(found, _print_sizes if period is None else _print_statistics)
+        of_sizes = partial(_print_sizes, zone=settings.zone)
+        _print(found, of_sizes if period is None else _print_statistics)
     if period is None:
-        _tell_unread([*found["databases"], *found["servers"]])
+        rows = [*found["databases"], *found["servers"]]
+        _tell_old(rows, settings.zone)
+        _tell_unread(rows)
     if len(found["databases"]) == top:
         tell(f"the largest {top} databases; there may be more: --top")
 
@@ -72,7 +82,7 @@ def _print(
         show(("server",), found["servers"])
 
 
-def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
+def _print_sizes(names: Sequence[str], rows: Iterable[Json], zone: tzinfo) -> None:
     """Print what stands; servers with how many databases their sums are of."""
     of_servers = "database" not in names
     count = ["databases"] if of_servers else ["tables"]
@@ -83,11 +93,19 @@ def _print_sizes(names: Sequence[str], rows: Iterable[Json]) -> None:
             *(size_cell(row[f"{part}_bytes"]) for part in ("size", "data", "index", "log")),
             _count(row["database_count" if of_servers else "tables"]),
             size_cell(_since(row["size_bytes"], row["week_before_bytes"]), signed=True),
-            _day(row["collected_on"], row["newest_on"]),
+            _day(row["collected_on"], row["newest_on"], doubted=bool(sizes_doubt(row, zone))),
         ]
         for row in rows
     ]
     print_table(headers, table, "no databases")
+
+
+def _tell_old(rows: Iterable[Json], zone: tzinfo) -> None:
+    """Say, a line a server, that no job looks at it any more, or since when it was not read."""
+    doubts = {row["server"]: sizes_doubt(row, zone) for row in rows}
+    for server, doubt in doubts.items():
+        if doubt:
+            complain(f"{server}: {doubt}")
 
 
 def _tell_unread(rows: Iterable[Json]) -> None:
@@ -141,10 +159,10 @@ def _percent(row: Mapping[str, Any]) -> Cell:
     return _count(None) if value is None else Cell(f"{value:+,.1f}%", right=True)
 
 
-def _day(day: object, newest: object) -> Cell:
-    """Return the day of a row, marked when there is none, or its server has a newer one."""
+def _day(day: object, newest: object, *, doubted: bool = False) -> Cell:
+    """Return a row's day, marked when there is none, its server has a newer one, or in doubt."""
     told = cell(_text(day))
-    return told if _is_newest(day, newest) else Cell(f"! {told.text}", "yellow")
+    return told if _is_newest(day, newest) and not doubted else Cell(f"! {told.text}", "yellow")
 
 
 def _is_newest(day: object, newest: object) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 from syncd.context import RunContext
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
-from syncd.errors import ConfigurationError, SyncdError, describe
+from syncd.dispatch.targets import chosen
+from syncd.errors import SyncdError, describe
 from syncd.jobs.base import Change, Job
-from syncd.model.run import Counts, Selection, Target
+from syncd.model.run import Counts, Target
 from syncd.store.database import Store
 
 
@@ -32,9 +33,7 @@ def plan(
     """
     ctx = context(ItemReport(progress, spec.name))
     job = spec.build()
-    targets = [target for target in job.targets(ctx) if ctx.selection.wants(target)]
-    if not targets and ctx.selection != Selection():
-        raise ConfigurationError(f"the job has no target in what was asked for: {ctx.selection}")
+    targets = chosen(spec, job, ctx)
     progress.open([target.name for target in targets])
     planned = []
     for target in targets:

@@ -11,17 +11,17 @@ from syncd.context import BoundLogger, Clock, RunContext
 from syncd.dispatch.item import ItemObserver, ItemWork, Records, Tally, failure, tell
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
+from syncd.dispatch.targets import chosen
 from syncd.dispatch.workers import in_parallel
 from syncd.errors import (
     TEXT_LIMIT,
     Authentication,
-    ConfigurationError,
     Fenced,
     retryable,
     retryable_classes,
 )
 from syncd.jobs.base import Job
-from syncd.model.run import Claim, Outcome, Selection, Target
+from syncd.model.run import Claim, Outcome, Target
 from syncd.store import items
 from syncd.store.database import Store
 from syncd.telemetry.logging import bound
@@ -83,10 +83,8 @@ class Items:
     ) -> int:
         """Open all items of the attempt before the first is touched, and run them."""
         job = spec.build()
-        targets = {t.name: t for t in job.targets(ctx) if ctx.selection.wants(t)}
+        targets = {target.name: target for target in chosen(spec, job, ctx)}
         if not targets:
-            if (asked := ctx.selection) != Selection():
-                raise ConfigurationError(f"the job has no target in what was asked for: {asked}")
             ctx.log.warning("the job has no target")
         with self.store.transaction(ctx.deadline, ctx.cancel) as tx:
             opened, given_up = items.open_items(

@@ -130,10 +130,14 @@ class Selection:
         return "; ".join(told) or "all"
 
     def wants(self, target: Target) -> bool:
-        """Tell whether the selection holds a target; one of no region counts for every region."""
+        """Tell whether the selection holds a target.
+
+        One of an account and of no region counts for each of the account's regions.
+        """
+        everywhere = target.account is not None and target.region is None
         return (
             (not self.accounts or target.account in self.accounts)
-            and (not self.regions or target.region is None or target.region in self.regions)
+            and (not self.regions or everywhere or target.region in self.regions)
             and (not self.servers or target.server in self.servers)
         )
 

@@ -1,7 +1,9 @@
 """What people and programs read of the database servers: accounts, their changes, sizes.
 
-Bounded as all views are. Of sizes and statistics only what stands is told, each database with its
-newest row, so that one that could not be read shows a day older than its server's.
+Bounded as all views are. A row is `unmanaged` when no job of the configuration in force looks at
+its server any more; a store that no daemon ever led knows of no configuration, and marks none. Of
+sizes and statistics only what stands is told, each database with its newest row, so that one that
+could not be read shows a day older than its server's.
 """
 
 from collections.abc import Iterable
@@ -23,6 +25,7 @@ DB_ACCOUNT_COLUMNS: Final = (
     "server", "engine", "account", "kind", "active", "attributes", "capabilities", "read_errors",
     "first_seen_at", "changed_at", "missing_since", "missing_runs", "deleted_at", "run_id",
 )  # fmt: skip
+_RECKONED: Final = ("privilege_count", "last_seen_at", "unmanaged")
 DB_ACCOUNT_CHANGE_COLUMNS: Final = (
     "id", "run_id", "server", "account", "change", "granted", "revoked", "attributes_changed",
     "changed_at",
@@ -30,15 +33,18 @@ DB_ACCOUNT_CHANGE_COLUMNS: Final = (
 
 
 def db_accounts(tx: Transaction, query: DbAccountQuery) -> Rows:
-    """Return one page of the living accounts, each with its `privilege_count`."""
+    """Return one page of the living accounts, each with its `privilege_count`.
+
+    `last_seen_at` is when its server was last read; `unmanaged`: no job looks at it any more.
+    """
     where: list[Condition] = [("deleted_at is null", None), *_named(query)]
     if query.capabilities:
         where.append(("capabilities @> %s", list(query.capabilities)))
     if query.after:
         where.append(("(server, account) > (%s, %s)", query.after))
-    privileges = ("privilege_count", "privileges") if query.privileges else ("privilege_count",)
-    columns = DB_ACCOUNT_COLUMNS + privileges
-    return select(tx, columns, _COUNTED, where, SQL(", ".join(DB_ACCOUNT_KEY)), query.limit)
+    privileges = ("privileges",) if query.privileges else ()
+    columns = DB_ACCOUNT_COLUMNS + _RECKONED + privileges
+    return select(tx, columns, _ACCOUNTS, where, SQL(", ".join(DB_ACCOUNT_KEY)), query.limit)
 
 
 def db_account_changes(tx: Transaction, query: DbAccountChangeQuery) -> Rows:
@@ -89,9 +95,14 @@ def _named(query: DbAccountQuery | DbAccountChangeQuery) -> list[Condition]:
     return [(f"{name} = %s", value) for name, value in given.items() if value is not None]
 
 
-_COUNTED: Final[Composable] = SQL(
-    "(select *, jsonb_array_length(privileges) as privilege_count from syncd.db_account) a"
-)
+_ACCOUNTS: Final[Composable] = SQL("""
+(select d.*, jsonb_array_length(d.privileges) as privilege_count,
+        s.last_complete_at as last_seen_at,
+        exists (select from syncd.leader) and not exists (
+            select from syncd.managed m where m.account = d.server and m.type = 'db_account'
+        ) as unmanaged
+ from syncd.db_account d
+ left join syncd.scope s on (s.account, s.region, s.type) = (d.server, '', 'db_account')) a""")
 _CAPABLE: Final = """
 exists (select from syncd.db_account a
         where (a.server, a.account) = (db_account_change.server, db_account_change.account)
@@ -110,7 +121,10 @@ with standing as (
     ) s on true
     where c.gone_at is null and c.server = coalesce(%(server)s, c.server)
 )
-select n.*, w.size_bytes as week_before_bytes
+select n.*, w.size_bytes as week_before_bytes,
+       exists (select from syncd.leader) and not exists (
+           select from syncd.managed m where m.account = n.server and m.type = 'db_size'
+       ) as unmanaged
 from standing n
 left join syncd.db_size w
     on w.server = n.server and w.database = n.database and w.collected_on = n.collected_on - 7
@@ -131,7 +145,10 @@ with standing as (
     group by c.server
 )
 select n.server, s.collected_on, s.collected_at, s.size_bytes, s.data_bytes, s.index_bytes,
-       s.log_bytes, s.tables, s.database_count, n.newest_on, w.size_bytes as week_before_bytes
+       s.log_bytes, s.tables, s.database_count, n.newest_on, w.size_bytes as week_before_bytes,
+       exists (select from syncd.leader) and not exists (
+           select from syncd.managed m where m.account = n.server and m.type = 'db_size'
+       ) as unmanaged
 from standing n
 left join lateral (
     select * from syncd.server_size d where d.server = n.server order by d.collected_on desc limit 1

@@ -29,7 +29,10 @@ RESOURCES: Final = Shape(
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """What a job looks after: a resource type of an account, in all regions or in some."""
+    """What a job looks after: a resource type of an account, in all regions or in some.
+
+    Of a server, whose name stands in for the account's, it is `db_account` or `db_size`.
+    """
 
     job: str
     account: str

@@ -357,7 +357,8 @@ def test_a_plan_names_no_more_than_it_is_asked_for(bench, fleet):
 
 def test_a_run_for_one_server_asks_no_other(bench, fleet):
     fleet.engines = {name: ScriptedEngine(reading({"x": 1})) for name in ("a", "b")}
-    bench.run(fleet.job(), selection=Selection(servers=frozenset({"b"})))
+    of, only = spec("j", fleet.job(), servers=("a", "b")), Selection(servers=frozenset({"b"}))
+    bench.runner.run(bench.attempt(of, bench.begun(), selection=only))
     assert bench.execute("select distinct server from syncd.db_size") == [("b",)]
 
 

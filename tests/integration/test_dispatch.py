@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, minutes, spec, succeed
 
-from syncd.context import CancelSource, Deadline, RunContext
+from syncd.context import CancelSource, Clock, Deadline, RunContext
+from syncd.dispatch.planner import plan
+from syncd.dispatch.progress import RunProgress
+from syncd.dispatch.service import rehearsal
 from syncd.errors import (
     Authentication,
     BadData,
     Cancelled,
+    ConfigurationError,
     Conflict,
     Guarded,
     Interrupted,
@@ -154,15 +158,36 @@ def test_a_selection_that_fits_nothing_fails(bench: Bench, part: str) -> None:
 def test_a_selection_runs_a_part_of_the_targets(bench: Bench) -> None:
     made = {name: Target(name, account=name) for name in "ab"}
     job = FakeJob({"a": succeed, "b": succeed}, made)
-    bench.run(job, bench.begun(), selection=Selection(frozenset({"b"})))
+    of = spec("j", job, accounts=("a", "b"))
+    bench.runner.run(bench.attempt(of, bench.begun(), selection=Selection(frozenset({"b"}))))
     assert list(bench.items()) == ["b"]
 
 
 def test_a_selection_of_servers_runs_those_alone(bench: Bench) -> None:
     made = {name: Target(name, server=f"{name}-db") for name in "abc"} | {"d": Target("d")}
     job = FakeJob(dict.fromkeys("abcd", succeed), made)
-    bench.run(job, bench.begun(), selection=Selection(servers=frozenset({"b-db", "c-db"})))
+    of = spec("j", job, servers=("a-db", "b-db", "c-db"))
+    some = Selection(servers=frozenset({"b-db", "c-db"}))
+    bench.runner.run(bench.attempt(of, bench.begun(), selection=some))
     assert set(bench.items()) == {"b", "c"}
+
+
+@pytest.mark.parametrize("part", ["accounts", "servers"])
+def test_a_selection_of_which_a_part_is_unknown_fails_with_its_names(
+    bench: Bench, part: str
+) -> None:
+    made = {name: Target(name, account=name, server=name) for name in "ab"}
+    job = FakeJob({"a": succeed, "b": succeed}, made)
+    of = spec("j", job, accounts=("a", "b"), servers=("a", "b"))
+    asked = Selection(**{part: frozenset({"a", "z", "nope"})})
+    end = bench.runner.run(bench.attempt(of, bench.begun(), selection=asked))
+    text = f"the job has no target in what was asked for: {part} nope, z"
+    assert end is not None
+    assert (end.outcome.status, end.outcome.error) == ("failed", text)
+    assert (job.read_targets, bench.items()) == ([], {})
+    with pytest.raises(ConfigurationError, match=f"{part} nope, z$"):
+        plan(bench.store, of, rehearsal(of, asked, Clock(), bench.log), RunProgress())
+    assert job.read_targets == []
 
 
 def test_a_failure_after_the_apply_keeps_rows_and_counts(bench: Bench) -> None:

@@ -26,7 +26,7 @@ from dispatch_helpers import (
 from syncd.context import Clock
 from syncd.dispatch import dispatcher
 from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError, TimedOut
-from syncd.model.run import Due, Selection
+from syncd.model.run import Due, Selection, Target
 from syncd.store import leader, runs
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
@@ -78,7 +78,7 @@ def test_a_clock_that_was_set_back_pulls_the_last_due_time_back(bench: Bench, de
 
 def test_a_request_that_waits_already_serves_a_second_one(bench: Bench, desk: Open) -> None:
     gate = Gate()
-    at = desk(spec("j", FakeJob({"1": gate})))
+    at = desk(spec("j", FakeJob({"1": gate}, {"1": Target("1", region="a")})))
     first = at.request()
     assert gate.entered.wait(SECONDS)
     second, third = at.request(), at.request()

@@ -139,6 +139,51 @@ def test_living_accounts_are_listed_and_filtered(tx):
     assert whole["privileges"] == [SELECT, SELECT]
 
 
+def manage(tx, kind, *servers):
+    for server in servers:
+        add(tx, "managed", job=f"{kind}-job", account=server, type=kind)
+
+
+def lead(tx):
+    add(tx, "leader", holder="h", epoch=1, acquired_at=NOW, expires_at=NOW)
+
+
+def test_accounts_tell_when_their_server_was_read_and_whether_a_job_has_it(tx):
+    for server in ("orders-db", "old-db", "sizes-db"):
+        add_account(tx, "app@%", server)
+    for server, kind in (("orders-db", "db_account"), ("old-db", "db_account"), ("old-db", "host")):
+        seen = NOW if kind == "db_account" else NOW + HOUR
+        add(tx, "scope", account=server, region="", type=kind, last_complete_at=seen)
+    manage(tx, "db_account", "orders-db")
+    manage(tx, "db_size", "orders-db", "sizes-db")
+
+    def found():
+        rows = fleet_views.db_accounts(tx, DbAccountQuery())
+        return {row["server"]: (row["last_seen_at"], row["unmanaged"]) for row in rows}
+
+    assert not any(unmanaged for _, unmanaged in found().values()), "no daemon ever led"
+    lead(tx)
+    assert found() == {
+        "orders-db": (NOW, False), "old-db": (NOW, True), "sizes-db": (None, True),
+    }  # fmt: skip
+    view = tx.execute("select server, last_seen_at, unmanaged from syncd.db_accounts").fetchall()
+    assert {(server, *rest) for server, *rest in view} == {(k, *v) for k, v in found().items()}
+
+
+def test_sizes_tell_whether_a_job_has_their_server(tx):
+    for server in ("orders-db", "old-db"):
+        add_database(tx, "shop", server, sizes=[(TODAY, 10)])
+    manage(tx, "db_account", "orders-db", "old-db")
+    manage(tx, "db_size", "orders-db")
+    for led in (False, True):
+        if led:
+            lead(tx)
+        for rows in fleet_views.sizes(tx, SizeQuery()).values():
+            assert {row["server"]: row["unmanaged"] for row in rows} == {
+                "orders-db": False, "old-db": led,
+            }  # fmt: skip
+
+
 def test_pages_of_accounts_follow_each_other_without_gap(tx):
     keys = [(f"s{n % 3}", f"{name}@%") for n, name in enumerate(["a", "B", "é", "_", "z", "10"])]
     for server, account in keys:

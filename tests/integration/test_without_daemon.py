@@ -113,6 +113,33 @@ def test_what_is_not_found_is_told_alike(place):
     assert (result.exit_code, result.stderr) == (1, "syncd: there is no run 'ffff'\n")
 
 
+_QUESTIONS = [
+    ["db-accounts"], ["db-accounts", "--json"], ["db-accounts", "--grants"],
+    ["db-accounts", "--changed-since", "1h"], ["sizes"], ["sizes", "--period", "month", "--json"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", _QUESTIONS, ids=" ".join)
+def test_a_server_that_there_is_not_is_told_apart_from_one_without_rows(place, question):
+    file, _ = place
+
+    def ask(server, *more):
+        words = ["--config", str(file), *question, "--server", server, *more]
+        return CliRunner().invoke(cli, words)
+
+    with file.open("a") as more:
+        more.write('[servers.new-db]\nengine = "mysql"\nhost = "h"\nuser = "u"\n')
+    unknown = ask("mew-db")
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert unknown.stderr == (
+        'syncd: there is no server "mew-db"; did you mean "new-db"?; allowed: new-db\n'
+    )
+    assert ask("new-db").exit_code == 0, "configured"
+    named = "--account" if question[0] == "db-accounts" else "--database"
+    stored = ask("orders-db", named, "nobody")
+    assert (stored.exit_code, "i-1" in stored.stdout) == (0, False), "in the store"
+
+
 HOSTILE = [
     "/runs?job=%00", "/runs?job=%ff%fe", "/runs?job='--", "/runs?since=0001-01-01T00:00:00Z",
     "/runs?since=9999-12-31T23:59:59-23:59", "/runs/%00", "/runs/%25", "/runs/..%2f..", "/runs/*",

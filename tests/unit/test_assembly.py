@@ -87,6 +87,17 @@ def test_an_adaptive_job_has_its_rule(loaded: Loader) -> None:
     assert trigger.next_after(NOW) == NOW + timedelta(hours=2)
 
 
+def test_what_jobs_look_after_names_their_enabled_servers(loaded: Loader) -> None:
+    server = 'engine = "mysql"\nhost = "h"\nuser = "u"\n'
+    config = loaded(
+        f"[servers.orders-db]\n{server}[servers.off-db]\n{server}enabled = false\n"
+        '[jobs.who]\nkind = "db_accounts"\n[jobs.large]\nkind = "db_sizes"\n'
+        '[jobs.off]\nkind = "db_sizes"\nenabled = false\n'
+    )
+    of_servers = {(m.job, m.account, m.type) for m in assembly.managed(config) if m.job != "hosts"}
+    assert of_servers == {("who", "orders-db", "db_account"), ("large", "orders-db", "db_size")}
+
+
 def test_a_job_by_hand_has_no_trigger(loaded: Loader) -> None:
     assert spec_of(loaded("")).trigger_from is None
 

@@ -1,6 +1,7 @@
 """The accounts of database servers on the command line."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fake_daemon import MOMENT, RUN, syncd
@@ -21,7 +22,7 @@ def account_row(account="app@%", **changed):
         "active": True, "attributes": {"plugin": "x"}, "capabilities": ["grant", "superuser"],
         "read_errors": [], "first_seen_at": MOMENT, "changed_at": MOMENT, "missing_since": None,
         "missing_runs": 0, "deleted_at": None, "run_id": RUN, "privilege_count": 1_234,
-        "privileges": [SELECT, INSERT],
+        "privileges": [SELECT, INSERT], "last_seen_at": datetime.now(UTC), "unmanaged": False,
     } | changed  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def test_accounts_are_a_line_each(served):
 
 
 def test_the_options_are_passed_on(served):
+    served.reads.db_account_rows = [account_row()]
     syncd(
         served, "db-accounts", "--server", "orders-db", "--account", "app@%", "--with", "superuser",
         "--with", "grant", "--limit", "5",
@@ -111,6 +113,30 @@ def test_what_could_not_be_read_is_said(served, options):
         assert len(json.loads(result.stdout)[0]["read_errors"]) == 1
     else:
         assert result.stdout.count("! 1,234") == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--grants"], ["--json"]])
+def test_servers_that_are_not_read_any_more_are_marked(served, options):
+    served.reads.db_account_rows = [
+        account_row(server="down-db", last_seen_at=MOMENT),
+        account_row("web@%", server="down-db", last_seen_at=MOMENT),
+        account_row(server="late-db", last_seen_at=datetime.now(UTC) - timedelta(hours=24)),
+        account_row(server="never-db", last_seen_at=None, unmanaged=True),
+        account_row(server="old-db", last_seen_at=MOMENT, unmanaged=True),
+    ]
+    result = syncd(served, "db-accounts", *options)
+    assert result.stderr.splitlines() == [
+        "syncd: down-db: not read since 2026-03-01 20:00",
+        "syncd: never-db: no job looks at it any more",
+        "syncd: old-db: no job looks at it any more; its accounts are as of 2026-03-01 20:00",
+    ]
+    if "--json" in options:
+        assert [row["unmanaged"] for row in json.loads(result.stdout)] == [False] * 3 + [True] * 2
+    else:
+        lines = [line for line in result.stdout.splitlines() if "-db" in line]
+        marked = [line.removeprefix("! ").split()[0] for line in lines if line.startswith("! ")]
+        assert marked == ["down-db", "down-db", "never-db", "old-db"]
+        assert len(lines) == 5
 
 
 def test_an_empty_list_says_so(served):

@@ -1,6 +1,8 @@
 """The sizes of databases and servers on the command line."""
 
 import json
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from fake_daemon import MOMENT, syncd
@@ -9,13 +11,17 @@ from syncd.cli.cells import size_cell
 from syncd.model.queries import SizeQuery, SizeStatQuery
 
 GIB = 1 << 30
+TODAY, EARLIER, LONG_AGO = (
+    str((datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(days=days)).date())
+    for days in (0, 3, 40)
+)
 
 
 def size_row(server="orders-db", **changed):
     return {
-        "server": server, "collected_on": "2026-03-01", "collected_at": MOMENT,
+        "server": server, "collected_on": TODAY, "collected_at": MOMENT,
         "size_bytes": 3 * GIB // 2, "data_bytes": GIB, "index_bytes": None, "log_bytes": None,
-        "tables": 12, "newest_on": "2026-03-01", "week_before_bytes": GIB,
+        "tables": 12, "newest_on": TODAY, "week_before_bytes": GIB, "unmanaged": False,
     } | changed  # fmt: skip
 
 
@@ -55,11 +61,11 @@ def test_databases_and_servers_are_listed_with_their_day(served):
     served.reads.size_rows = {
         "databases": [
             database_row("shop"),
-            database_row("late", collected_on="2026-02-27", week_before_bytes=None),
+            database_row("late", collected_on=EARLIER, week_before_bytes=None),
             database_row("never", collected_on=None, size_bytes=None, tables=None),
         ],
         "servers": [
-            size_row(database_count=3, collected_on="2026-02-27"),
+            size_row(database_count=3, collected_on=EARLIER),
             size_row(
                 "new-db", collected_on=None, size_bytes=None, database_count=None, newest_on=None
             ),
@@ -72,13 +78,13 @@ def test_databases_and_servers_are_listed_with_their_day(served):
         "server", "database", "size", "data", "index", "log", "tables", "week", "as of",
     ]  # fmt: skip
     assert cells(lines[1]) == [
-        "orders-db", "shop", "1.5 GiB", "1.0 GiB", "-", "-", "12", "+512.0 MiB", "2026-03-01",
+        "orders-db", "shop", "1.5 GiB", "1.0 GiB", "-", "-", "12", "+512.0 MiB", TODAY,
     ]  # fmt: skip
-    assert cells(lines[2])[-2:] == ["-", "! 2026-02-27"]
+    assert cells(lines[2])[-2:] == ["-", f"! {EARLIER}"]
     assert cells(lines[3])[-2:] == ["-", "! -"]
     assert lines[4] == ""
     assert cells(lines[6]) == [
-        "orders-db", "1.5 GiB", "1.0 GiB", "-", "-", "3", "+512.0 MiB", "! 2026-02-27",
+        "orders-db", "1.5 GiB", "1.0 GiB", "-", "-", "3", "+512.0 MiB", f"! {EARLIER}",
     ]  # fmt: skip
     assert cells(lines[7])[-2:] == ["-", "! -"]
     assert served.reads.asked == [SizeQuery(limit=20)]
@@ -89,7 +95,35 @@ def test_databases_and_servers_are_listed_with_their_day(served):
     assert syncd(served, "sizes", "--json").stderr == result.stderr
 
 
+def test_sizes_of_servers_that_are_not_read_any_more_are_marked(served):
+    servers = [
+        size_row("old-db", unmanaged=True, database_count=1),
+        size_row("new-db", unmanaged=True, collected_on=None, newest_on=None, database_count=None),
+        size_row("down-db", collected_on=LONG_AGO, newest_on=LONG_AGO, database_count=1),
+        size_row(database_count=1),
+    ]
+    served.reads.size_rows = {
+        "databases": [
+            database_row("shop", server="old-db", unmanaged=True),
+            database_row("shop", server="down-db", collected_on=LONG_AGO, newest_on=LONG_AGO),
+        ],
+        "servers": servers,
+    }
+    result = syncd(served, "sizes")
+    days = [cells(line)[-1] for line in result.stdout.splitlines() if "-db" in line]
+    assert days == [f"! {TODAY}", f"! {LONG_AGO}", f"! {TODAY}", "! -", f"! {LONG_AGO}", TODAY]
+    assert result.stderr.splitlines()[:3] == [
+        f"syncd: old-db: no job looks at it any more; its sizes are as of {TODAY}",
+        f"syncd: down-db: not read since {LONG_AGO}",
+        "syncd: new-db: no job looks at it any more",
+    ]
+    assert syncd(served, "sizes", "--json").stderr == result.stderr
+
+
 def test_the_options_of_sizes_are_passed_on(served):
+    served.reads.size_rows = {
+        "databases": [stat_row(newest_start="2026-02-01") | database_row("shop")], "servers": [],
+    }  # fmt: skip
     syncd(served, "sizes", "--server", "orders-db", "--database", "shop", "--top", "3")
     syncd(served, "sizes", "--period", "quarter", "--server", "orders-db")
     assert served.reads.asked == [
