@@ -29,7 +29,7 @@ def mariadb(machine: Machine) -> Iterator[Machine]:
     machine.run("apt-get", "install", "--yes", "--no-install-recommends", "mariadb-server")
     machine.run("systemctl", "start", "mariadb")
     said(machine, f"create user syncd@127.0.0.1 identified by '{PASSWORD}'")
-    said(machine, "grant process, binlog monitor on *.* to syncd@127.0.0.1")
+    said(machine, "grant process, references, show databases on *.* to syncd@127.0.0.1")
     said(machine, "grant select on mysql.* to syncd@127.0.0.1")
     said(machine, "create database shop")
     said(machine, "create table shop.orders (id int primary key, price int, note text)")
