@@ -33,17 +33,21 @@ class Recorder:
 
         Raises Fenced when the claim is void.
         """
+        why = None
         if not self._outbox.owes(owed.claim):
             try:
                 self._write(owed)
             except (StoreError, TimedOut) as error:
-                self._log.warning("a record is kept in the outbox", error=describe(error))
+                why = error
             else:
                 return
         try:
             self._outbox.add(owed)
         except StoreError as error:
             self._log.error("a record is kept in memory alone", error=describe(error))
+        else:
+            if why:  # told once it is safe: who reads it may kill us
+                self._log.warning("a record is kept in the outbox", error=describe(why))
 
     def flush(self) -> None:
         """Record what is owed, oldest first; raises StoreError when the store is gone again."""
