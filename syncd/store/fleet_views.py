@@ -7,7 +7,7 @@ could not be read shows a day older than its server's.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, LiteralString
 
 from psycopg.sql import SQL, Composable
 
@@ -95,20 +95,23 @@ def _named(query: DbAccountQuery | DbAccountChangeQuery) -> list[Condition]:
     return [(f"{name} = %s", value) for name, value in given.items() if value is not None]
 
 
-_ACCOUNTS: Final[Composable] = SQL("""
-(select d.*, jsonb_array_length(d.privileges) as privilege_count,
-        s.last_complete_at as last_seen_at,
-        exists (select from syncd.leader) and not exists (
-            select from syncd.managed m where m.account = d.server and m.type = 'db_account'
-        ) as unmanaged
- from syncd.db_account d
- left join syncd.scope s on (s.account, s.region, s.type) = (d.server, '', 'db_account')) a""")
+def _unmanaged(kind: LiteralString) -> LiteralString:
+    """Return the condition that no job looks at the server of the row `n` any more."""
+    return f"""exists (select from syncd.leader) and not exists (
+           select from syncd.managed m where m.account = n.server and m.type = '{kind}')"""  # noqa: S608 - ours
+
+
+_ACCOUNTS: Final[Composable] = SQL(f"""
+(select n.*, jsonb_array_length(n.privileges) as privilege_count,
+        s.last_complete_at as last_seen_at, {_unmanaged("db_account")} as unmanaged
+ from syncd.db_account n
+ left join syncd.scope s on (s.account, s.region, s.type) = (n.server, '', 'db_account')) a""")  # noqa: S608 - texts of this module
 _CAPABLE: Final = """
 exists (select from syncd.db_account a
         where (a.server, a.account) = (db_account_change.server, db_account_change.account)
           and a.capabilities @> %s)"""
 
-_SIZES: Final = """
+_SIZES: Final = f"""
 with standing as (
     select c.server, c.database, c.engine, c.system, s.collected_on, s.collected_at, s.size_bytes,
            s.data_bytes, s.index_bytes, s.log_bytes, s.tables,
@@ -122,17 +125,15 @@ with standing as (
     where c.gone_at is null and c.server = coalesce(%(server)s, c.server)
 )
 select n.*, w.size_bytes as week_before_bytes,
-       exists (select from syncd.leader) and not exists (
-           select from syncd.managed m where m.account = n.server and m.type = 'db_size'
-       ) as unmanaged
+       {_unmanaged("db_size")} as unmanaged
 from standing n
 left join syncd.db_size w
     on w.server = n.server and w.database = n.database and w.collected_on = n.collected_on - 7
 where n.database = coalesce(%(database)s, n.database)
 order by n.size_bytes desc nulls last, n.server, n.database
-limit %(limit)s"""
+limit %(limit)s"""  # noqa: S608 - texts of this module
 
-_SERVER_SIZES: Final = """
+_SERVER_SIZES: Final = f"""
 with standing as (
     select c.server, max(s.collected_on) as newest_on
     from syncd.db_catalog c
@@ -146,9 +147,7 @@ with standing as (
 )
 select n.server, s.collected_on, s.collected_at, s.size_bytes, s.data_bytes, s.index_bytes,
        s.log_bytes, s.tables, s.database_count, n.newest_on, w.size_bytes as week_before_bytes,
-       exists (select from syncd.leader) and not exists (
-           select from syncd.managed m where m.account = n.server and m.type = 'db_size'
-       ) as unmanaged
+       {_unmanaged("db_size")} as unmanaged
 from standing n
 left join lateral (
     select * from syncd.server_size d where d.server = n.server order by d.collected_on desc limit 1
@@ -156,7 +155,7 @@ left join lateral (
 left join syncd.server_size w on w.server = n.server and w.collected_on = s.collected_on - 7
 where %(database)s::text is null
 order by s.size_bytes desc nulls last, n.server
-limit %(limit)s"""
+limit %(limit)s"""  # noqa: S608 - texts of this module
 
 _NEWEST_SIZES: Final = """
 select c.server, c.database, s.size_bytes

@@ -33,12 +33,6 @@ FILLED = (
 
 
 @pytest.fixture
-def role(server: PrivateServer) -> Iterator[str]:
-    with server.roles(server.unique("ordinary"), options="login") as (name,):
-        yield name
-
-
-@pytest.fixture
 def database(server: PrivateServer, role: str) -> Iterator[str]:
     with server.database() as name:
         server.execute(*FILLED, database=name)

@@ -40,12 +40,6 @@ GRANTS = (
 
 
 @pytest.fixture
-def role(server: PrivateServer) -> Iterator[str]:
-    with server.roles(server.unique("ordinary"), options="login") as (name,):
-        yield name
-
-
-@pytest.fixture
 def database(server: PrivateServer, role: str) -> Iterator[str]:
     with server.database() as name:
         yield name
