@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from syncd.config import job as config_job
 from syncd.config import jobs as config_jobs
 from syncd.config import secrets
 from syncd.config.configuration import Config, digest
-from syncd.config.jobs import Sources
+from syncd.config.job import Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
 from syncd.dispatch.gates import Limits
@@ -150,12 +151,12 @@ def job_specs(config: Config, store: Store, accounts: Accounts) -> dict[str, Job
 
 
 def _spec(
-    config: Config, name: str, job: config_jobs.Job, store: Store, accounts: Accounts
+    config: Config, name: str, job: config_job.Job, store: Store, accounts: Accounts
 ) -> JobSpec:
     """Return one job; it is built from this configuration at each attempt."""
     services = registry.Services(
         store,
-        Sources(config.accounts, config.servers),
+        Sources(config.accounts, config.servers, config.tokens),
         lambda account: accounts.open(
             account, config.account(account), job.api_timeout.total_seconds()
         ),

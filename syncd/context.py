@@ -15,7 +15,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from syncd.errors import Cancelled, Interrupted, SyncdError, TimedOut
-from syncd.model.run import RunId, Selection
+from syncd.model.run import Claim, RunId, Selection
 
 BoundLogger = FilteringBoundLogger
 
@@ -146,9 +146,9 @@ class Reporter(Protocol):
 class RunContext:
     """Everything a run may know of itself; no field is optional, so none can be forgotten."""
 
-    run_id: RunId
+    claim: Claim
+    """The right to write in the run's name; a plan's has the attempt 0, and holds nowhere."""
     job_name: str
-    attempt: int
     scheduled_for: datetime
     deadline: Deadline
     cancel: CancelToken
@@ -157,6 +157,16 @@ class RunContext:
     """Accounts whose credentials were refused and that are not to be tried, with the reason."""
     log: BoundLogger
     report: Reporter
+
+    @property
+    def run_id(self) -> RunId:
+        """Return the run's id, the same in all its attempts."""
+        return self.claim.run_id
+
+    @property
+    def attempt(self) -> int:
+        """Return the number of the attempt, the first being 1."""
+        return self.claim.attempt
 
     @property
     def rehearsal(self) -> bool:

@@ -98,6 +98,20 @@ class Fenced(Conflict):
     retryable = False
 
 
+class OutcomeUnknown(SyncdError):
+    """What was sent may have taken effect, and nobody told; sending it again might do it twice."""
+
+    error_class = "outcome_unknown"
+    retryable = False
+
+
+class Unexpected(SyncdError):
+    """An answer came, and is not what was asked for; asking again would be answered the same."""
+
+    error_class = "bad_data"
+    retryable = False
+
+
 class ConfigurationError(SyncdError):
     """The configuration can't be used; the message names the place."""
 

@@ -6,7 +6,7 @@ import structlog
 
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.errors import SyncdError
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 
 
 class Silent:
@@ -21,6 +21,6 @@ def context(seconds: float = 60, source: CancelSource | None = None) -> RunConte
     """Return the context of a run that may take so long, and that its source can stop."""
     now = datetime.now(UTC)
     return RunContext(
-        new_run_id(now), "fleet", 1, now, Deadline.after(seconds),
+        Claim(new_run_id(now), "test", 1, 1), "fleet", now, Deadline.after(seconds),
         (source or CancelSource()).token, Selection(), {}, structlog.get_logger(), Silent(),
     )  # fmt: skip

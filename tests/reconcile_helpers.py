@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.model.diff import Digest, Row, short_hash
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 from syncd.store.database import Store
 from syncd.store.reconcile import Reconcile, Write, Written
 from syncd.store.reconcile_sql import Shape
@@ -81,8 +81,8 @@ class Bench:
         self.dsn = dsn
         self.store = Store(dsn, pool_min=1)
         self.ctx = RunContext(
-            new_run_id(datetime.now(UTC)), "grants", 1, datetime.now(UTC), Deadline.after(60),
-            CancelSource().token, Selection(), {}, structlog.get_logger(),
+            Claim(new_run_id(datetime.now(UTC)), "test", 1, 1), "grants", datetime.now(UTC),
+            Deadline.after(60), CancelSource().token, Selection(), {}, structlog.get_logger(),
             ItemReport(RunProgress(), "a"),
         )  # fmt: skip
         self.bad: list[str] = []

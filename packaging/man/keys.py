@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from syncd.config import fields
 from syncd.config.configuration import Tables
 from syncd.config.durations import format_duration
-from syncd.config.jobs import KINDS, Job
+from syncd.config.job import Job
+from syncd.config.jobs import KINDS
 from syncd.config.schema import Account, Defaults
 from syncd.config.secrets import Secret
 from syncd.config.servers import Server

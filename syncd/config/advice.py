@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from syncd.config.durations import format_duration
-from syncd.config.jobs import Job, Sources
+from syncd.config.job import Job, Sources
 from syncd.triggers.base import Memory
 
 _LOOK_AHEAD: Final = 30  # due times

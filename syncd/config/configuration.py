@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,10 @@ from pydantic import BaseModel, Field, PlainValidator, field_validator
 from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
-from syncd.config.jobs import UPKEEP, Job, Sources, built_in, parse_job
+from syncd.config.http import Http, Token
+from syncd.config.job import Job, Sources
+from syncd.config.jobs import UPKEEP, built_in, parse_job
+from syncd.config.notify import Channel, parse_channel
 from syncd.config.schema import (
     Account,
     Backup,
@@ -44,8 +48,13 @@ class Tables(Table):
     retention: Retention = Field(default_factory=Retention, description=str(Retention.__doc__))
     defaults: Defaults = Field(default_factory=Defaults, description=str(Defaults.__doc__))
     metrics: Metrics = Field(default_factory=Metrics, description=str(Metrics.__doc__))
+    http: Http = Field(default_factory=Http, description=str(Http.__doc__))
     accounts: dict[TableName, Account] = Field(default={}, description=str(Account.__doc__))
     servers: dict[TableName, Server] = Field(default={}, description=str(Server.__doc__))
+    tokens: dict[TableName, Token] = Field(default={}, description=str(Token.__doc__))
+    notify: dict[TableName, Annotated[Channel, PlainValidator(parse_channel)]] = Field(
+        default={}, description=str(Channel.__doc__)
+    )
     jobs: dict[TableName, Annotated[Job, PlainValidator(parse_job)]] = Field(
         default={}, description="A named unit of work."
     )
@@ -79,8 +88,11 @@ class Config:
     retention: Retention
     defaults: Defaults
     metrics: Metrics
+    http: Http
     accounts: Mapping[str, Account]
     servers: Mapping[str, Server]
+    tokens: Mapping[str, Token]
+    notify: Mapping[str, Channel]
     jobs: Mapping[str, Job]
     digest: str
     sources: tuple[SourceFile, ...] = field(repr=False)
@@ -93,7 +105,7 @@ class Config:
         """Freeze valid tables, whose references exist; the warnings are those at `now`."""
         written = tables.jobs | built_in(tables.jobs, embedded=tables.store.embedded)
         jobs = {name: _complete(job, tables) for name, job in written.items()}
-        looked_at = Sources(tables.accounts, tables.servers)
+        looked_at = Sources(tables.accounts, tables.servers, tables.tokens)
         return cls(
             timezone=tables.timezone,
             store=tables.store,
@@ -103,8 +115,11 @@ class Config:
             retention=tables.retention,
             defaults=tables.defaults,
             metrics=tables.metrics,
+            http=tables.http,
             accounts=MappingProxyType(tables.accounts),
             servers=MappingProxyType(tables.servers),
+            tokens=MappingProxyType(tables.tokens),
+            notify=MappingProxyType(tables.notify),
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
             sources=sources,
@@ -130,6 +145,12 @@ class Config:
         if name not in self.accounts:
             raise ConfigurationError(f'no account "{name}" in the configuration')
         return self.accounts[name]
+
+    def token(self, name: str) -> Token:
+        """Return a token; raises ConfigurationError when there is none of that name."""
+        if name not in self.tokens:
+            raise ConfigurationError(f'no token "{name}" in the configuration')
+        return self.tokens[name]
 
     def server(self, name: str) -> Server:
         """Return a server; raises ConfigurationError when there is none of that name."""
@@ -166,6 +187,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 - a table of types
             return hashlib.sha256(written).hexdigest()
         case timedelta():
             return format_duration(value)
+        case re.Pattern():
+            return value.pattern
         case None | bool() | int() | float() | str():
             return value
     return str(value)

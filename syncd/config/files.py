@@ -3,20 +3,27 @@
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from syncd.config import templates
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS
 from syncd.config.positions import lines_of
 from syncd.config.problems import Problem, key_path
 from syncd.config.secrets import dsn_passwords
 from syncd.config.source_file import SourceFile
 
 LARGEST: Final = 1024 * 1024
-NAMED: Final = ("accounts", "jobs", "servers")
+NAMED: Final = ("accounts", "jobs", "notify", "servers", "tokens")
 """The tables of tables: each of their entries counts as a table of its own."""
 CONF_D: Final = "conf.d"
+_SECRET_KEYS: Final = frozenset({
+    "access_key_secret", "bearer", "client_secret", "password", "ping_url", "secret",
+})  # fmt: skip
+_SENT: Final = frozenset({"body", "form", "headers", "query"})
+"""Tables whose keys are the other side's, not ours."""
 
 
 @dataclass(slots=True)
@@ -198,12 +205,41 @@ def _inline_secrets(
         "an inline secret in a file that others can read: use a reference, or chmod o-r the file"
     )
     paths: list[tuple[str, ...]] = [
-        (table, name, key)
-        for table, key in (("accounts", "access_key_secret"), ("servers", "password"))
-        for name, each in _table(tables.get(table)).items()
-        if isinstance(_table(each).get(key), str)
+        path
+        for name in NAMED
+        for path, value in _texts(tables.get(name), (name,))
+        if inline_secret(path, value)
     ]
     dsn = _table(tables.get("store")).get("dsn")
     if isinstance(dsn, str) and dsn_passwords(dsn):
         paths.append(("store", "dsn"))
-    return [Problem(file, lines.get(path), key_path(path), message) for path in paths]
+    return [Problem(file, _nearest(lines, path), key_path(path), message) for path in paths]
+
+
+def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the strings inside tables and lists, by the paths of their keys."""
+    match value:
+        case dict():
+            for name, each in value.items():
+                yield from _texts(each, (*path, name))
+        case list():
+            for index, each in enumerate(value):
+                yield from _texts(each, (*path, str(index)))
+        case str():
+            yield path, value
+
+
+def inline_secret(path: tuple[str, ...], value: str) -> bool:
+    """Tell whether a string is a secret by where it stands: its key, or a field that is sent."""
+    *_, parent, key = path
+    if parent in _SENT or (
+        path[0] in ("jobs", "tokens") and any(each in _SENT for each in path[2:-1])
+    ):
+        return bool(KNOWN_SECRET_FIELDS.search(key)) and not templates.names(value)
+    return key in _SECRET_KEYS or (path[0] == "notify" and len(path) == 3 and key == "url")
+
+
+def _nearest(lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> int | None:
+    """Return the line of a key, or of the nearest table around it."""
+    known = (lines.get(path[:length]) for length in range(len(path), 0, -1))
+    return next((line for line in known if line is not None), None)

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from syncd.config.configuration import Config
-from syncd.config.jobs import Job
+from syncd.config.job import Job
 from syncd.config.problems import Problem
 from syncd.model.run import Overlap, Priority
 from syncd.triggers.base import Memory

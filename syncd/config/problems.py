@@ -3,15 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from syncd.config.configuration import Tables
 from syncd.config.jobs import KINDS
-from syncd.config.schema import Account, AdaptiveInterval
-from syncd.config.servers import Server
+from syncd.config.notify import CHANNELS
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
 
@@ -113,6 +112,8 @@ def _explain_one(detail: ErrorDetails, tables: Mapping[str, Any], places: Places
             message = f"unknown value{hint(str(detail['input']), words)}"
         case "job_kind":
             path, message = (*path, "kind"), detail["msg"]
+        case "channel_kind":
+            path, message = (*path, "channel"), detail["msg"]
         case "value_error":
             message = str(context["error"])
         case kind:
@@ -121,17 +122,28 @@ def _explain_one(detail: ErrorDetails, tables: Mapping[str, Any], places: Places
 
 
 def _allowed(path: KeyPath, tables: Mapping[str, Any]) -> Iterable[str]:
+    """Return the keys that the table at a path may have, as far as the schema names them."""
     model: type[BaseModel] | None = Tables
     match path:
-        case (("jobs" as table), str(name)):
-            model = KINDS.get(tables[table][name].get("kind"))
-        case ("jobs", _, "adaptive"):
-            model = AdaptiveInterval
-        case ("accounts", _):
-            model = Account
-        case ("servers", _):
-            model = Server
-        case (str(table), *_):
-            kind = Tables.model_fields[table].annotation
-            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-    return model.model_fields if model else ()
+        case ("jobs", str(name), *rest):
+            model = KINDS.get(tables["jobs"][name].get("kind"))
+        case ("notify", str(name), *rest):
+            model = CHANNELS.get(tables["notify"][name].get("channel"))
+        case _:
+            rest = list(path)
+    for key in rest:
+        if model is not None and key in _keys(model):
+            model = _table_in(_keys(model)[str(key)])
+    return _keys(model) if model else ()
+
+
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the keys of a table as they are written, with their types."""
+    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+
+
+def _table_in(kind: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
+    """Return the table that a type is, or holds."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_table_in, get_args(kind))), None)

@@ -6,6 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.problems import MOST, Places, Problem
@@ -23,7 +25,7 @@ PROCESS_CONNECTIONS: Final = 60
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
-    known = {name: _table(tables.get(name)) for name in ("accounts", "servers")}
+    known = {name: _table(tables.get(name)) for name in ("accounts", "servers", "tokens")}
     found = (
         problem
         for name, job in _table(tables.get("jobs")).items()
@@ -81,24 +83,48 @@ def secret_references(config: Tables | Config) -> dict[tuple[str, ...], Secret]:
     found: dict[tuple[str, ...], Secret] = {}
     if not config.store.embedded:  # that word is no secret, and would be masked in the log
         found["store", "dsn"] = config.store.dsn
-    for name, account in config.accounts.items():
-        if account.enabled:
-            found["accounts", name, "access_key_id"] = account.access_key_id
-            found["accounts", name, "access_key_secret"] = account.access_key_secret
-    for name, server in config.servers.items():
-        if server.enabled and server.password is not None:
-            found["servers", name, "password"] = server.password
+    found.update((path, value) for path, value in _used(config) if isinstance(value, Secret))
     return found
 
 
 def tls_files(config: Tables | Config) -> dict[tuple[str, ...], Path]:
     """Return the files of certificates and keys that would be used, by the paths of their keys."""
     return {
-        ("servers", name, key): file
-        for name, server in config.servers.items()
-        for key in ("tls_ca", "tls_cert", "tls_key")
-        if server.enabled and (file := getattr(server, key)) is not None
+        path: value
+        for path, value in _used(config)
+        if path[-1] in ("tls_ca", "tls_cert", "tls_key") and isinstance(value, Path)
     }
+
+
+def _used(config: Tables | Config) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the values that are not taken out with their table, by the paths of their keys."""
+    tokens = {t for job in config.jobs.values() if job.enabled for t in job.enabled_tokens()}
+    tables: dict[str, Mapping[str, BaseModel]] = {
+        "accounts": {name: a for name, a in config.accounts.items() if a.enabled},
+        "servers": {name: s for name, s in config.servers.items() if s.enabled},
+        "tokens": {name: t for name, t in config.tokens.items() if name in tokens},
+        "notify": {name: c for name, c in config.notify.items() if c.enabled},
+        "jobs": {name: j for name, j in config.jobs.items() if j.enabled},
+    }
+    for table, entries in tables.items():
+        for name, entry in entries.items():
+            yield from leaves(entry, (table, name))
+
+
+def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
+    """Yield the values inside a table that hold no others, by the paths of their keys."""
+    match value:
+        case BaseModel():
+            for name, info in type(value).model_fields.items():
+                yield from leaves(getattr(value, name), (*path, info.alias or name))
+        case Mapping():
+            for name, each in value.items():
+                yield from leaves(each, (*path, str(name)))
+        case tuple() | list():
+            for index, each in enumerate(value):
+                yield from leaves(each, (*path, str(index)))
+        case _:
+            yield path, value
 
 
 def missing_secrets(
@@ -137,8 +163,24 @@ def _of_job(
             if isinstance(each, str) and each not in defined:
                 text = f"no table [{key}.NAME] defines{hint(each, defined)}"
                 yield places.problem(("jobs", name, key, index), text)
+    yield from _unknown_tokens(name, job, known["tokens"], places)
     if kind is None or "servers" in kind.model_fields:
         yield from _unknown_tags(name, job, known["servers"], places)
+
+
+def _unknown_tokens(
+    name: str, job: Mapping[str, Any], tokens: Mapping[str, Any], places: Places
+) -> Iterator[Problem]:
+    """Yield the tokens that the calls of a job carry and that no table defines."""
+    calls = job.get("calls")
+    requests: list[tuple[tuple[str | int, ...], Any]] = [(("request",), job.get("request"))]
+    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+        requests.append((("calls", index, "request"), _table(call).get("request")))
+    for path, request in requests:
+        token = _table(request).get("token")
+        if isinstance(token, str) and token not in tokens:
+            text = f"no table [tokens.NAME] defines{hint(token, tokens)}"
+            yield places.problem(("jobs", name, *path, "token"), text)
 
 
 def _unknown_tags(

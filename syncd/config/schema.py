@@ -190,6 +190,10 @@ class Defaults(Table):
     api_timeout: PositiveDuration = Field(
         default=parse_duration("30s"), description="Time limit of one call over the network."
     )
+    overrun_after: PositiveDuration | None = Field(
+        default=None,
+        description="A run that goes on for longer is told of as an overrun. Unset: none is.",
+    )
     retries: Ladder = Field(
         default=(parse_duration("1m"), parse_duration("5m"), parse_duration("15m")),
         description="Waits before the second, third, ... attempt; [] for one attempt only.",

@@ -15,8 +15,9 @@ from syncd.dispatch.queue import Verdict
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import StoreError, TimedOut, describe
 from syncd.model.run import Claim
-from syncd.store import held_accounts, runs
+from syncd.store import held_accounts
 from syncd.store.database import Store
+from syncd.store.fencing import fence
 from syncd.store.held_accounts import HeldAccount
 
 PROBE_EVERY: Final = timedelta(hours=1)
@@ -98,7 +99,7 @@ class Holds:
         ]
         try:
             with self._store.transaction(limit=_LIMIT) as tx:
-                runs.fence(tx, claim)
+                fence(tx, claim)
                 for each in fresh:
                     held_accounts.hold(tx, each)
                 held_accounts.free(tx, freed)

@@ -71,9 +71,8 @@ class Parent:
         """Do what was ordered, and tell how it went."""
         claim, progress = self.order.claim, Told(self._channel)
         ctx = RunContext(
-            run_id=claim.run_id,
+            claim=claim,
             job_name=spec.name,
-            attempt=claim.attempt,
             scheduled_for=self.order.scheduled_for,
             deadline=self.order.deadline,
             cancel=self._source.token,

@@ -42,9 +42,8 @@ class Attempt:
     def context(self, log: BoundLogger) -> RunContext:
         """Return the context of the run; its items get a log and a report of their own."""
         return RunContext(
-            run_id=self.claim.run_id,
+            claim=self.claim,
             job_name=self.spec.name,
-            attempt=self.claim.attempt,
             scheduled_for=self.scheduled_for,
             deadline=self.deadline,
             cancel=self.source.token,

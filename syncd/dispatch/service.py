@@ -27,7 +27,7 @@ from syncd.dispatch.wanted import Wanted
 from syncd.dispatch.work import Items, Work
 from syncd.dispatch.workers import WorkerPool
 from syncd.errors import StoreError, TimedOut, describe
-from syncd.model.run import Isolation, Priority, RunId, Selection, Wait, new_run_id
+from syncd.model.run import Claim, Isolation, Priority, RunId, Selection, Wait, new_run_id
 from syncd.store import held_accounts, job_state, leader, recovery, resources
 from syncd.store.database import Store
 from syncd.store.job_state import JobState, Pause
@@ -365,9 +365,8 @@ def rehearsal(
     deadline = Deadline.after(spec.timeout.total_seconds())
     source = CancelSource()
     return lambda report: RunContext(
-        run_id=run_id,
+        claim=Claim(run_id, "plan", 0, 0),
         job_name=spec.name,
-        attempt=0,
         scheduled_for=now,
         deadline=deadline,
         cancel=source.token,

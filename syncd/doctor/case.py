@@ -21,7 +21,7 @@ from syncd.engines.base import Engine, ServerIdentity
 from syncd.errors import SyncdError
 from syncd.http_client import HttpClient
 from syncd.model.resource import ResourceType
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 from syncd.providers.base import ApiObserver, Needs, Provider
 from syncd.store import inspection
 from syncd.store.database import Store
@@ -253,9 +253,8 @@ def context(seconds: float = CALL_LIMIT) -> RunContext:
     """Return what the calls of a check are made in: a plan's context, with a short deadline."""
     moment = now()
     return RunContext(
-        run_id=new_run_id(moment),
+        claim=Claim(new_run_id(moment), "doctor", 0, 0),
         job_name="doctor",
-        attempt=0,
         scheduled_for=moment,
         deadline=Deadline.after(seconds),
         cancel=CancelSource().token,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
-from syncd.config.jobs import Job
+from syncd.config.job import Job
 from syncd.doctor.case import Case, now
 from syncd.doctor.finding import Finding, Unknown, ok, skipped, span, warning
 from syncd.errors import SyncdError

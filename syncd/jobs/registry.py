@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+from syncd.config import job as config_job
 from syncd.config import jobs as config
-from syncd.config.jobs import Sources
+from syncd.config.job import Sources
 from syncd.context import Clock
 from syncd.engines.base import Engine
 from syncd.errors import ConfigurationError
@@ -40,12 +41,12 @@ class Services:
     backup: BackupSettings
 
 
-def build(job: config.Job, services: Services) -> Job[Any]:
+def build(job: config_job.Job, services: Services) -> Job[Any]:
     """Build what runs a job of the configuration."""
     return _KINDS[job.kind](job, services)
 
 
-def _cloud(job: config.Job, services: Services) -> CloudJob:
+def _cloud(job: config_job.Job, services: Services) -> CloudJob:
     """Build a `cloud` job; an account that can't be opened does not stop the others."""
     of_job = cast(config.CloudJob, job)
     accounts: dict[str, CloudAccount] = {}
@@ -67,7 +68,7 @@ def _cloud(job: config.Job, services: Services) -> CloudJob:
     return CloudJob(services.store, settings)
 
 
-def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
+def _db_accounts(job: config_job.Job, services: Services) -> DbAccountsJob:
     """Build a `db_accounts` job."""
     of_job = cast(config.DbAccountsJob, job)
     servers = {
@@ -85,7 +86,7 @@ def _db_accounts(job: config.Job, services: Services) -> DbAccountsJob:
     return DbAccountsJob(services.store, settings)
 
 
-def _db_sizes(job: config.Job, services: Services) -> DbSizesJob:
+def _db_sizes(job: config_job.Job, services: Services) -> DbSizesJob:
     """Build a `db_sizes` job."""
     of_job = cast(config.DbSizesJob, job)
     servers = services.configured.servers
@@ -98,24 +99,24 @@ def _db_sizes(job: config.Job, services: Services) -> DbSizesJob:
     return DbSizesJob(services.store, settings, Clock())
 
 
-def _size_rollups(job: config.Job, services: Services) -> SizeRollupsJob:
+def _size_rollups(job: config_job.Job, services: Services) -> SizeRollupsJob:
     """Build a `size_rollups` job; a server that is disabled keeps its capacity."""
     servers = services.configured.servers.items()
     capacities = {name: server.capacity for name, server in servers if server.capacity}
     return SizeRollupsJob(SizeRollupsSettings(ZoneInfo(job.timezone), capacities), Clock())
 
 
-def _retention(job: config.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
+def _retention(job: config_job.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
 
 
-def _backup(job: config.Job, services: Services) -> BackupJob:  # noqa: ARG001 - has no keys
+def _backup(job: config_job.Job, services: Services) -> BackupJob:  # noqa: ARG001 - has no keys
     """Build a `backup` job."""
     return BackupJob(services.store, services.backup, Clock())
 
 
-_KINDS: Final[Mapping[str, Callable[[config.Job, Services], Job[Any]]]] = {
+_KINDS: Final[Mapping[str, Callable[[config_job.Job, Services], Job[Any]]]] = {
     "cloud": _cloud,
     "db_accounts": _db_accounts,
     "db_sizes": _db_sizes,

@@ -10,7 +10,8 @@ from psycopg.types.json import Jsonb
 from syncd.errors import ErrorClass, Fenced
 from syncd.model.run import ITEM_MOVES, Claim, Counts, Outcome, RunId, Target
 from syncd.store.database import Transaction
-from syncd.store.runs import fence, moving_to
+from syncd.store.fencing import fence
+from syncd.store.runs import moving_to
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from syncd.errors import Fenced
 from syncd.model.run import (
     RUN_MOVES,
     Claim,
@@ -25,6 +24,7 @@ from syncd.model.run import (
     TriggerName,
 )
 from syncd.store.database import Transaction
+from syncd.store.fencing import fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +175,6 @@ def start(tx: Transaction, run_id: RunId, owner: str, epoch: int, now: datetime)
         },
     ).fetchone()
     return Claim(run_id, owner, epoch, row[0]) if row else None
-
-
-def fence(tx: Transaction, claim: Claim) -> None:
-    """Hold the run for the rest of the transaction; raise Fenced when the claim is void."""
-    row = tx.execute(
-        """select from syncd.run where id = %s and status = 'running' and owner = %s
-           and owner_epoch = %s and attempt = %s for share""",
-        (claim.run_id, claim.owner, claim.epoch, claim.attempt),
-    ).fetchone()
-    if row is None:
-        raise Fenced(f"run {claim.run_id}, attempt {claim.attempt}: no longer ours to record")
 
 
 def end_run(tx: Transaction, claim: Claim, end: RunEnd) -> None:

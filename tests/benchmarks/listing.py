@@ -31,7 +31,7 @@ from syncd.demo.emulator.faults import Fault
 from syncd.demo.emulator.world import KEYS, REGIONS, World
 from syncd.http_client import HttpClient, Response
 from syncd.model.resource import Scope
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 from syncd.providers.base import AccountAccess, Provider
 from syncd.providers.registry import build
 
@@ -91,8 +91,9 @@ class Silent:
 def context() -> RunContext:
     now = datetime.now(UTC)
     return RunContext(
-        new_run_id(now), "bench", 1, now, Deadline.after(3600), CancelSource().token,
-        Selection(), {}, structlog.get_logger(), Silent(),
+        Claim(new_run_id(now), "test", 1, 1), "bench", now,
+        Deadline.after(3600), CancelSource().token, Selection(), {}, structlog.get_logger(),
+        Silent(),
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from syncd.errors import (
 from syncd.http_client import HttpClient
 from syncd.model.diff import Entry
 from syncd.model.resource import Scope
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 from syncd.providers.base import AccountAccess, Provider, RegionNotOpen
 from syncd.providers.calls import Patience, Refused
 from syncd.providers.registry import build
@@ -65,7 +65,7 @@ class Calls:
 def context(seconds: float = 30, source: CancelSource | None = None) -> RunContext:
     now = datetime.now(UTC)
     return RunContext(
-        new_run_id(now), "hosts", 1, now, Deadline.after(seconds),
+        Claim(new_run_id(now), "test", 1, 1), "hosts", now, Deadline.after(seconds),
         (source or CancelSource()).token, Selection(), {}, structlog.get_logger(), Notes(),
     )  # fmt: skip
 

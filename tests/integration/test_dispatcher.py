@@ -27,8 +27,9 @@ from syncd.context import Clock
 from syncd.dispatch import dispatcher
 from syncd.errors import Conflict, Fenced, Network, NotFound, StoreError, TimedOut
 from syncd.model.run import Due, Selection, Target
-from syncd.store import leader, runs
+from syncd.store import leader
 from syncd.store.embedded import EmbeddedPostgres
+from syncd.store.fencing import fence
 from syncd.store.migrate import migrate
 
 
@@ -125,7 +126,7 @@ def test_a_run_that_a_command_elsewhere_left_behind_can_be_cancelled(
     at.dispatcher.ask(lambda: at.board.cancel(new.id, "me"))
     assert bench.one("select status from syncd.run") == "cancelled"
     with pytest.raises(Fenced), bench.store.transaction() as tx:
-        runs.fence(tx, late)
+        fence(tx, late)
 
 
 def test_a_run_whose_time_is_over_is_stopped_and_waits_for_the_next_attempt(

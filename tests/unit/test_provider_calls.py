@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from syncd.context import CancelSource, Deadline, RunContext
 from syncd.errors import BadData, Cancelled, Network, Permission, SyncdError, Throttled, TimedOut
 from syncd.http_client import HttpClient, Response
-from syncd.model.run import Selection, new_run_id
+from syncd.model.run import Claim, Selection, new_run_id
 from syncd.providers.base import AccountAccess, RegionNotOpen
 from syncd.providers.calls import (
     Caller,
@@ -39,7 +39,7 @@ class Silent:
 def context(seconds: float = 30, source: CancelSource | None = None) -> RunContext:
     now = datetime.now(UTC)
     return RunContext(
-        new_run_id(now), "hosts", 1, now, Deadline.after(seconds),
+        Claim(new_run_id(now), "test", 1, 1), "hosts", now, Deadline.after(seconds),
         (source or CancelSource()).token, Selection(), {}, structlog.get_logger(), Silent(),
     )  # fmt: skip
 

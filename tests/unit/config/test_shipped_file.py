@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from syncd.config.configuration import Tables
-from syncd.config.jobs import KINDS, UPKEEP, Job
+from syncd.config.job import Job
+from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.load import load
 from syncd.config.schema import Account, Defaults
 from syncd.config.servers import Server

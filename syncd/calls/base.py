@@ -1,0 +1,69 @@
+"""The values that HTTP calls are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from syncd.config.http import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A request as it will be sent, but for its token, with every secret in its place.
+
+    `safe` tells whether sending it twice has the effect of once; `masked` are names of fields,
+    parameters and headers whose values are not to be recorded, beside those known as secrets.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    safe: bool
+    token: str | None
+    redirects: int
+    max_answer: int
+    masked: frozenset[str]
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A request or an answer's beginning as it may be shown: without any secret."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token in the header that carries it; both are secrets to whoever shows a request."""
+
+    token: str
+    header: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long the parts of a call took, in seconds; None for what was not reached."""
+
+    connect: float | None
+    first_byte: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: of a body that is longer than the limit only its beginning (`cut`).
+
+    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    cut: bool
+    url: str
+    times: Times

@@ -1,0 +1,235 @@
+"""The kinds of values that the keys of HTTP calls hold, each with one clear complaint."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import PlainSerializer, PlainValidator
+
+from syncd.config import templates
+from syncd.config.secrets import Secret, parse_secret
+from syncd.config.spelling import quoted
+
+REFERENCES: Final = ("credential", "env", "file")
+KNOWN_SECRET_FIELDS: Final = re.compile(
+    r"pass(word|wd|phrase)?|pwd|secret|token|jwt|signature|api[-_]?key|access[-_]?key|"
+    r"private[-_]?key|authorization|cookie|credential",
+    re.IGNORECASE,
+)
+"""Names of fields, headers and query parameters whose values are taken for secrets."""
+
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)  # RFC 9110, 5.6.2
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+_HOST_PATTERN: Final = re.compile(
+    r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?",
+    re.IGNORECASE | re.ASCII,
+)
+_DEPTH: Final = 32
+_OURS: Final = frozenset({
+    "connection", "content-length", "host", "transfer-encoding", "expect", "te", "upgrade",
+})  # fmt: skip
+"""Headers that the client writes itself; another value would break the message's frame."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")  # noqa: TRY004 - pydantic collects ValueErrors only
+    if not all(each.isprintable() for each in value):
+        raise ValueError("must be printable, without line breaks")
+    return value
+
+
+def _url(value: object) -> str:
+    text = _text(value)
+    plain = templates.fill(text, dict.fromkeys(templates.names(text), "x"))
+    try:
+        parts = urlsplit(plain)
+        parts.port  # noqa: B018 - raises when it is no port
+    except ValueError as error:
+        raise ValueError("must be a URL such as https://host/path") from error
+    if parts.scheme not in ("https", "http") or not parts.hostname or " " in plain:
+        raise ValueError("must be a URL such as https://host/path")
+    if parts.username or parts.password:
+        raise ValueError("must hold no user and password: see basic")
+    if parts.fragment:
+        raise ValueError("must hold no fragment (#): it would never be sent")
+    if templates.names(f"{urlsplit(text).scheme}{urlsplit(text).netloc}"):
+        raise ValueError("must name its host: {{ names }} may stand behind it alone")
+    return text
+
+
+def _header_name(value: object) -> str:
+    if not _HEADER.fullmatch(_text(value)):
+        raise ValueError("must be the name of a header")
+    if _text(value).lower() in _OURS:
+        raise ValueError("is a header that syncd writes itself")
+    return _text(value)
+
+
+def _header_or_false(value: object) -> str | bool:
+    return False if value is False else _header_name(value)
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError('must be a table, such as { name = "value" }')  # noqa: TRY004
+    return value
+
+
+def _headers(value: object) -> dict[str, str | Secret]:
+    found: dict[str, str | Secret] = {}
+    for name, each in _table(value).items():
+        try:
+            _header_name(name)
+            found[name] = _text(each) if isinstance(each, str) else parse_secret(each)
+        except ValueError as error:
+            raise ValueError(f"{quoted(name)} {error}") from error
+    if len({name.lower() for name in found}) < len(found):
+        raise ValueError("names a header twice, in upper and lower case")
+    return found
+
+
+def _pairs(value: object) -> dict[str, str | Secret]:
+    """Take texts, numbers and secret references by name."""
+    found: dict[str, str | Secret] = {}
+    for name, each in _table(value).items():
+        match each:
+            case bool():
+                found[name] = str(each).lower()
+            case str() | int() | float():
+                found[name] = str(each)
+            case Mapping() | Secret():
+                found[name] = _reference(each, name)
+            case _:
+                raise ValueError(f"{quoted(name)} must be a string, a number or a reference")
+    return found
+
+
+def _reference(value: object, name: str) -> Secret:
+    try:
+        return parse_secret(value)
+    except ValueError as error:
+        raise ValueError(f"{quoted(name)} {error}") from error
+
+
+def _body(value: object) -> object:
+    """Take what JSON can hold; inside it, tables of one key may be secret references."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping | list | tuple):
+        raise ValueError("must be a table, a list or a string")  # noqa: TRY004
+    if isinstance(value, Mapping):
+        return {name: _inside(each, 1) for name, each in value.items()}
+    return tuple(_inside(each, 1) for each in value)
+
+
+def _inside(value: object, depth: int) -> object:
+    if depth > _DEPTH:
+        raise ValueError("is nested too deeply")
+    match value:
+        case bool() | int() | float() | str() | Secret():
+            return value
+        case Mapping() if len(value) == 1 and next(iter(value)) in REFERENCES:
+            return parse_secret(value)
+        case Mapping():
+            return {name: _inside(each, depth + 1) for name, each in value.items()}
+        case list() | tuple():
+            return tuple(_inside(each, depth + 1) for each in value)
+    raise ValueError("holds what JSON has no word for: write dates as strings")
+
+
+def _path(value: object) -> str:
+    text = _text(value)
+    if not text or not all(text.split(".")) or len(text) > 256:
+        raise ValueError('must be a path such as "data.items.0.id"')
+    return text
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, list | tuple) or not 1 <= len(found) <= 20:
+        raise ValueError("must be a path or a list of 1 to 20 paths")
+    return tuple(_path(each) for each in found)
+
+
+def _json_values(value: object) -> dict[str, Any]:
+    return {_path(path): _inside(each, 1) for path, each in _table(value).items()}
+
+
+def _saved(value: object) -> dict[str, str]:
+    found = {}
+    for name, each in _table(value).items():
+        if not _WORD.fullmatch(name) or name in templates.OF_RUN:
+            raise ValueError(f"{quoted(name)} can't be a name: letters, digits and '_'")
+        path = _path(each)
+        if KNOWN_SECRET_FIELDS.search(f"{name} {path}"):
+            raise ValueError(f"{quoted(name)} looks like a secret, which would stand in the store:"
+                             " a [tokens] table keeps it out")  # fmt: skip
+        found[name] = path
+    return found
+
+
+def _pattern(value: object) -> re.Pattern[str]:
+    if isinstance(value, re.Pattern):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a string")  # noqa: TRY004
+    try:
+        return re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+
+
+def _patterns(value: object) -> dict[str, re.Pattern[str]]:
+    return {_header_name(name): _pattern(each) for name, each in _table(value).items()}
+
+
+def _status_codes(value: object) -> tuple[int, ...]:
+    found = [value] if isinstance(value, int) else value
+    if not isinstance(found, list | tuple):
+        raise ValueError("must be a list of codes, such as [200, 202]")  # noqa: TRY004
+    for code in found:
+        if isinstance(code, bool) or not isinstance(code, int) or not 200 <= code <= 599:
+            raise ValueError("must hold codes between 200 and 599")
+    return tuple(found)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError('must be a list, such as ["a", "b"]')  # noqa: TRY004
+    return tuple(_text(each) for each in value)
+
+
+def _host_patterns(value: object) -> tuple[str, ...]:
+    names = _names(value)
+    for each in names:
+        if not _HOST_PATTERN.fullmatch(each):
+            raise ValueError(
+                f'{quoted(each)} is no host: "api.internal", "*.internal", "host:8443"'
+            )
+    return tuple(each.lower() for each in names)
+
+
+Text = Annotated[str, PlainValidator(_text)]
+Url = Annotated[str, PlainValidator(_url)]
+HeaderName = Annotated[str, PlainValidator(_header_name)]
+KeyHeader = Annotated[str | bool, PlainValidator(_header_or_false)]
+Headers = Annotated[Mapping[str, str | Secret], PlainValidator(_headers)]
+Pairs = Annotated[Mapping[str, str | Secret], PlainValidator(_pairs)]
+Body = Annotated[Any, PlainValidator(_body)]
+JsonPath = Annotated[str, PlainValidator(_path)]
+JsonPaths = Annotated[tuple[str, ...], PlainValidator(_paths)]
+JsonValues = Annotated[Mapping[str, Any], PlainValidator(_json_values)]
+SavedPaths = Annotated[Mapping[str, str], PlainValidator(_saved)]
+Pattern = Annotated[
+    re.Pattern[str], PlainValidator(_pattern), PlainSerializer(lambda each: each.pattern)
+]
+Patterns = Annotated[
+    Mapping[str, re.Pattern[str]],
+    PlainValidator(_patterns),
+    PlainSerializer(lambda each: {name: pattern.pattern for name, pattern in each.items()}),
+]
+StatusCodes = Annotated[tuple[int, ...], PlainValidator(_status_codes)]
+FieldNames = Annotated[tuple[str, ...], PlainValidator(_names)]
+HostPatterns = Annotated[tuple[str, ...], PlainValidator(_host_patterns)]

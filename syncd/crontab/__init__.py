@@ -1,0 +1,1 @@
+"""Crontab files, and the jobs that they become."""

@@ -1,0 +1,1 @@
+"""Notification channels: what each is sent, signed as its documentation says."""
