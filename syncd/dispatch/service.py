@@ -19,7 +19,7 @@ from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.queue import Verdict, Waiting
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Runner
+from syncd.dispatch.runner import Announcer, Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
@@ -58,8 +58,9 @@ class Dispatch:
         tick: Callable[[str | None], None],
         clock: Clock,
         log: BoundLogger,
+        announcer: Announcer | None = None,
     ) -> None:
-        self._store, self._instance = store, instance
+        self._store, self._instance, self._announcer = store, instance, announcer
         self._observer, self._keeper = observer, keeper
         self._clock, self._log = clock, log
         self.limits, self.gates = limits, gates
@@ -171,6 +172,7 @@ class Dispatch:
                 self.holds,
                 self._clock,
                 self._log,
+                self._announcer,
             ),
             recorder=self.recorder,
             pool=self.pool,
@@ -321,6 +323,11 @@ class Dispatch:
         """Return the present interval of an adaptive job."""
         present = self.state(spec.name).memory.interval
         return spec.adaptive.interval(present) if spec.adaptive else None
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease, once this daemon has it."""
+        return self._leading[1].lease if self._leading else None
 
     @property
     def leads(self) -> bool:

@@ -48,10 +48,8 @@ class Wants:
     def wait(self, times: int) -> timedelta:
         """Return how long after it was told for the n-th time something is told again."""
         longest = max(LONGEST_WAIT, self.repeat_after)
-        doublings = min(times - 1, 40)
-        if self.repeat_after > longest / 2**doublings:
-            return longest
-        return self.repeat_after * 2**doublings
+        doublings = 1 << min(times - 1, 40)
+        return longest if self.repeat_after > longest / doublings else self.repeat_after * doublings
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,8 @@ def told(
     time further away than ever waited for comes from a clock that was set back since.
     """
     after: dict[str, Told] = dict(alert.told)
-    first, again = [], []
+    first: list[str] = []
+    again: list[str] = []
     for want in wants:
         if not want.hears(alert.event, alert.job, alert.detail):
             continue

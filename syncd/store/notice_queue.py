@@ -156,3 +156,11 @@ def give_up_others(tx: Transaction, channels: Collection[str], now: datetime) ->
            where sent_at is null and given_up_at is null and channel <> all (%s)""",
         (now, list(channels)),
     ).rowcount
+
+
+def try_again(tx: Transaction) -> None:
+    """Let what waits for a next try be tried now: the channels may have been corrected."""
+    tx.execute(
+        """update syncd.notification set next_attempt_at = null
+           where sent_at is null and given_up_at is null and next_attempt_at is not null"""
+    )

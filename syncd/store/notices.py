@@ -5,7 +5,7 @@ that a killed daemon leaves nothing told by half. Other daemons write down what 
 own machines (`state_conditions`); to tell of it is the leader's.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -184,8 +184,6 @@ def state_conditions(
 def forget_silent(tx: Transaction, before: datetime) -> None:
     """Forget what is wrong with machines that have said nothing since a moment."""
     tx.execute("delete from syncd.alert where job is null and seen_at < %s", (before,))
-
-
 
 
 def settle_restored(tx: Transaction, now: datetime) -> None:
