@@ -28,6 +28,7 @@ from syncd.resolver import AddressInfo
 MAX_BODY: Final = 64 * 2**20
 BEGINNING: Final = 64 * 2**10
 """Bytes that are read of a body that announces more than its limit."""
+_PORTS: Final = {"http": 80, "https": 443}
 _OPTIONS: Final[dict[str, Any]] = {
     "num_pools": 128,  # hosts whose connections are kept
     "maxsize": 32,  # connections kept for each, more than the threads that use one client
@@ -47,6 +48,40 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a URL leads to; credentials for one origin are nothing to another (RFC 6454)."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def origin(url: str) -> Origin:
+    """Return where the client would connect to for a URL: nobody else's reading of it counts.
+
+    Raises ValueError for what is no URL of HTTP.
+    """
+    try:
+        parts = urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        raise ValueError("is no URL") from None  # the error holds it, query and all
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ValueError("is no URL of http or https")
+    return Origin(parts.scheme, parts.host.lower(), parts.port or _PORTS[parts.scheme])
+
+
+def normal(url: str) -> str:
+    """Return a URL as the client sends it: characters encoded, no dots in its path, no fragment.
+
+    Raises ValueError for what is no URL.
+    """
+    try:
+        return urllib3.util.parse_url(url)._replace(fragment=None).url
+    except urllib3.exceptions.LocationParseError:
+        raise ValueError("is no URL") from None
 
 
 class HttpClient:
