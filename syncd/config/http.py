@@ -83,7 +83,7 @@ class Basic(Table):
 
 
 class Hmac(Table):
-    """A signature (HMAC-SHA256) over method, path, time and body."""
+    """The key of a signature, and where it is sent."""
 
     secret: SecretValue = Field(description="The shared key.")
     key_id: HeaderValue = Field(default="", description="Name of the key, sent as X-Key-Id.")
@@ -98,7 +98,7 @@ class Hmac(Table):
 class Message(Connection):
     """What is sent."""
 
-    url: Url = Field(description="Where to: https:// or http://; may hold {{ names }}.")
+    url: Url = Field(description="Where to: https:// or http://.")
     query: Pairs = Field(
         default={}, description="Parameters added to the URL's query; secrets may stand here."
     )
@@ -128,6 +128,7 @@ class Message(Connection):
 class Request(Message):
     """One HTTP request."""
 
+    url: Url = Field(description="Where to: https:// or http://; may hold {{ names }}.")
     method: Method = Field(
         default="GET", description="GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS."
     )
@@ -137,7 +138,10 @@ class Request(Message):
     bearer: SecretValue | None = Field(
         default=None, description="A secret sent as Authorization: Bearer."
     )
-    hmac: Hmac | None = Field(default=None, description="A signature of the request.")
+    hmac: Hmac | None = Field(
+        default=None,
+        description="A signature of the request (HMAC-SHA256) over method, path, time and body.",
+    )
     idempotency_key: KeyHeader = Field(
         default="Idempotency-Key",
         description="Header in which POST and PATCH carry the run's id, the same over all "
