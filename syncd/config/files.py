@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncd.config import templates
-from syncd.config.http_fields import KNOWN_SECRET_FIELDS
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS, REFERENCES
 from syncd.config.positions import lines_of
 from syncd.config.problems import Problem, key_path
 from syncd.config.secrets import dsn_passwords
@@ -217,8 +217,10 @@ def _inline_secrets(
 
 
 def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the strings inside tables and lists, by the paths of their keys."""
+    """Yield the strings inside tables and lists, by the paths of their keys, but references."""
     match value:
+        case dict() if is_reference(value):
+            return
         case dict():
             for name, each in value.items():
                 yield from _texts(each, (*path, name))
@@ -227,6 +229,13 @@ def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
                 yield from _texts(each, (*path, str(index)))
         case str():
             yield path, value
+
+
+def is_reference(table: Mapping[str, Any]) -> bool:
+    """Tell whether a table stands for a secret, such as { credential = "NAME" }."""
+    return len(table) == 1 and all(
+        name in REFERENCES and isinstance(value, str) for name, value in table.items()
+    )
 
 
 def inline_secret(path: tuple[str, ...], value: str) -> bool:
