@@ -237,9 +237,9 @@ def _inline_secrets(
 
 
 def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the strings inside tables and lists, by the paths of their keys."""
+    """Yield the strings inside tables and lists, by the paths of their keys, but references."""
     match value:
-        case dict() if len(value) == 1 and next(iter(value)) in REFERENCES:
+        case dict() if is_reference(value):
             return
         case dict():
             for name, each in value.items():
@@ -249,6 +249,13 @@ def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
                 yield from _texts(each, (*path, str(index)))
         case str():
             yield path, value
+
+
+def is_reference(table: Mapping[str, Any]) -> bool:
+    """Tell whether a table stands for a secret, such as { credential = "NAME" }."""
+    return len(table) == 1 and all(
+        name in REFERENCES and isinstance(value, str) for name, value in table.items()
+    )
 
 
 def inline_secret(path: tuple[str, ...], value: str) -> bool:

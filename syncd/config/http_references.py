@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from syncd.config import hosts, templates
 from syncd.config.configuration import Tables
-from syncd.config.http_fields import REFERENCES
+from syncd.config.files import is_reference
 from syncd.config.jobs import HttpJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.spelling import hint
@@ -80,7 +80,7 @@ def _names(
 ) -> Iterator[Problem]:
     """Yield the names in a request's texts that stand for nothing there."""
     for key in _FILLED:
-        for place, text in _texts(request.get(key), (*path, key)):
+        for place, text in _inside(request.get(key), (*path, key)):
             if templates.is_broken(text):
                 yield places.problem(place, "begins a {{ name }} without ending it")
             for each in templates.names(text):
@@ -96,11 +96,17 @@ def _unknown(name: str, known: set[str]) -> str:
 
 def _texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     """Yield the texts that are sent as they are written, references to secrets left out."""
+    if isinstance(value, str):
+        yield path, value
+    elif not (isinstance(value, dict) and is_reference(value)):
+        yield from _inside(value, path)
+
+
+def _inside(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the same of what is no reference itself, such as a query of one parameter `file`."""
     match value:
         case str():
             yield path, value
-        case dict() if len(value) == 1 and next(iter(value)) in REFERENCES:
-            return
         case dict():
             for name, each in value.items():
                 yield from _texts(each, (*path, name))

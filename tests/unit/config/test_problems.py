@@ -168,6 +168,19 @@ def test_an_inline_secret_in_a_file_of_owner_and_group_is_taken(folder, mode):
     assert folder.load().account("a").access_key_secret.source == "inline"
 
 
+def test_a_secret_that_is_sent_may_be_a_reference_in_a_file_of_everybody(folder):
+    login = '[tokens.t.login]\nurl = "https://iam/"\nbody = { password = %s }\n'
+    headers = (
+        '[jobs.j]\nkind = "http"\nrequest = { url = "https://x/", headers = { Api-Key = %s } }\n'
+    )
+    for text in (login, headers):
+        folder.write(text % '{ credential = "iam" }', mode=0o644)
+        assert folder.load()
+        folder.write(text % '"sesame"', mode=0o644)
+        assert len(told := folder.told()) == 1
+        assert "an inline secret" in told[0]
+
+
 def test_references_and_a_dsn_without_password_may_stand_in_a_file_of_everybody(folder):
     path = folder.write(ACCOUNT + '[store]\ndsn = "postgresql:///syncd"', mode=0o644)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
