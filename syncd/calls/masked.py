@@ -128,7 +128,7 @@ def _folded(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _header(name: str, value: str, composed: Composed) -> str:
-    if name.lower() in composed.credentials or names_secret(name, composed.masked):
+    if names_secret(name, composed.masked):
         return MASK
     return safe_text(value, composed.masked)
 
