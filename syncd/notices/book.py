@@ -98,7 +98,7 @@ class Book:
 
     def _failed(self, run: EndedRun) -> None:
         detail = _detail(run)
-        if run.guarded:
+        if run.guarded or run.error_class == "guard":
             self._raise("guarded", run.job, run.finished_at, {**detail, "guarded": run.guarded})
         self._raise("failed", run.job, run.finished_at, detail)
 
