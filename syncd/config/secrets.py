@@ -76,6 +76,11 @@ def resolve(secret: Secret, environ: Mapping[str, str] = os.environ) -> SecretSt
     return SecretStr(value)
 
 
+def remember(value: str) -> None:
+    """Make known what was not read here and is as good as a secret."""
+    _known.add(value)
+
+
 def for_service_alone(secret: Secret, environ: Mapping[str, str] = os.environ) -> bool:
     """Tell whether only the service can read a secret: systemd gives it, and to nobody else."""
     return secret.source == "credential" and not environ.get("CREDENTIALS_DIRECTORY")
