@@ -61,7 +61,7 @@ def _address(key: str, text: str) -> str:
     probe = EmailMessage(policy=SMTP)
     with suppress(ValueError, IndexError, HeaderParseError):
         probe["To"] = text
-    found = probe["To"].addresses if "To" in probe and not probe["To"].defects else ()
+    found = list(probe["To"].addresses) if "To" in probe and not probe["To"].defects else []
     if len(found) != 1 or not (found[0].username and found[0].domain):
         raise ConfigurationError(f"{key}: {text!r:.200} is no address such as name@host.org")
     return str(found[0])
