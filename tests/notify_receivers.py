@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -21,6 +23,7 @@ from raw_server import Peer, serving
 
 from syncd.config.notify import Channel, parse_channel
 from syncd.context import CancelSource, Deadline
+from syncd.errors import SyncdError
 from syncd.telemetry.notify.base import Notice, Sender
 from syncd.telemetry.notify.registry import build
 
@@ -124,7 +127,9 @@ def feishu(request: Received) -> Answer:
     key = f"{seconds}\n{SECRET}".encode()
     fresh = abs(time.time() - seconds) < 3600
     if not fresh or base64.b64decode(document["sign"]) != mac(key, b""):
-        return as_json({"code": 19021, "msg": "sign match fail or timestamp is not within one hour"})
+        return as_json(
+            {"code": 19021, "msg": "sign match fail or timestamp is not within one hour"}
+        )
     if document["msg_type"] != "interactive" or len(request.body) > 20_000:
         return as_json({"code": 9499, "msg": "Bad Request", "data": {}}, 400)
     return as_json({"StatusCode": 0, "StatusMessage": "success", "code": 0, "msg": "success"})
@@ -215,3 +220,14 @@ def hostile() -> Notice:
 def send(to: Sender, what: Notice | None = None, seconds: float = 10.0) -> None:
     """Send a notice."""
     to.send(what or notice(), Deadline.after(seconds), CancelSource().token)
+
+
+def refusal(to: Sender, seconds: float = 10.0) -> SyncdError:
+    """Return the error of a message that is not taken; nothing in it tells a secret."""
+    with pytest.raises(SyncdError) as raised:
+        send(to, seconds=seconds)
+    told, error = "".join(traceback.format_exception(raised.value)), raised.value
+    while error is not None:
+        told, error = told + repr(error), error.__cause__ or error.__context__
+    assert not [each for each in (SECRET, TOKEN) if each in told]
+    return raised.value

@@ -1,9 +1,9 @@
 """Mail over SMTP (RFC 5321), one message for all recipients."""
 
 import hashlib
-from contextlib import suppress
 from datetime import UTC
-from email.errors import HeaderParseError
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Final
@@ -44,30 +44,25 @@ def message(name: str, channel: Email, notice: Notice) -> EmailMessage:
     """
     made = EmailMessage(policy=SMTP)
     made["Subject"] = headline(notice)
-    made["From"] = _address("sender", channel.sender)
-    made["To"] = ", ".join(_address("to", each) for each in channel.to)
+    sender = made["From"] = _address("sender", channel.sender)
+    made["To"] = tuple(_address("to", each) for each in channel.to)
     made["Date"] = notice.at.astimezone(UTC)
-    domain = made["From"].addresses[0].domain
-    made["Message-ID"] = _identity(domain, "notice", name, notice.id)
-    made["References"] = _identity(domain, "key", name, notice.key)
+    made["Message-ID"] = _identity(sender.domain, "notice", name, notice.id)
+    made["References"] = _identity(sender.domain, "key", name, notice.key)
     made["Auto-Submitted"] = "auto-generated"
     told = "".join(f"{label}: {words}\n" for label, words in lines(notice, _BODY_LINE))
     made.set_content(f"{headline(notice)}\n\n{told}", cte="quoted-printable")
     return made
 
 
-def _address(key: str, text: str) -> str:
-    """Return one address as it stands in a header."""
-    probe = EmailMessage(policy=SMTP)
-    with suppress(ValueError, IndexError, HeaderParseError):
-        probe["To"] = text
-    found = list(probe["To"].addresses) if "To" in probe and not probe["To"].defects else []
-    if len(found) != 1 or not (found[0].username and found[0].domain):
-        raise ConfigurationError(f"{key}: {text!r:.200} is no address such as name@host.org")
-    return str(found[0])
+def _address(key: str, text: str) -> Address:
+    try:
+        return Address(addr_spec=text)
+    except (ValueError, IndexError, MessageError) as error:
+        raise ConfigurationError(f"{key}: {text!r} is no address that mail can go to") from error
 
 
 def _identity(domain: str, *of: str) -> str:
     """Return an id of a message: the same for the same parts, and nothing of them in it."""
     digest = hashlib.sha256("\0".join(of).encode()).hexdigest()
-    return f"<{digest[:40]}@{domain if domain.isascii() else 'localhost'}>"
+    return f"<{digest[:40]}@{domain}>"

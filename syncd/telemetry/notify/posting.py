@@ -27,10 +27,12 @@ from syncd.errors import (
     Unexpected,
 )
 from syncd.http_client import HttpClient, Response
+from syncd.http_tls import TlsFiles
 from syncd.telemetry.masking import Masker
 from syncd.telemetry.notify.text import cut, one_line
 
 LONGEST_WAIT: Final = 86_400.0  # seconds that a service may ask for
+_MOST_READ: Final = 64 * 2**10  # bytes of an answer
 _SHOWN: Final = 200  # characters of an answer
 _SECRET_PART: Final = 12  # characters of a part of a URL that is taken for a secret
 
@@ -69,7 +71,7 @@ def post(
 
     Raises what `HttpClient.request` does; TimedOut after the channel's own time limit, too.
     """
-    client = HttpClient(channel.proxy)
+    client = HttpClient(channel.proxy, TlsFiles(ca=channel.tls_ca))
     try:
         return client.request(
             "POST",
@@ -78,6 +80,7 @@ def post(
             body=body,
             deadline=deadline.sooner(channel.timeout.total_seconds()),
             cancel=cancel,
+            limit=_MOST_READ,
         )
     except SyncdError as error:
         if cancel.is_set():

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any, Final, Self, TypeVar
 
-from syncd import resolver
+from syncd import http_tls, resolver
 from syncd.config import secrets
-from syncd.config.fields import is_loopback
 from syncd.config.notify import Email
 from syncd.context import CancelToken, Deadline
 from syncd.errors import (
@@ -28,6 +27,7 @@ from syncd.errors import (
     TimedOut,
     Unexpected,
 )
+from syncd.http_tls import TlsFiles
 from syncd.telemetry.masking import Masker
 from syncd.telemetry.notify.text import cut, one_line
 
@@ -155,7 +155,7 @@ class _Server(smtplib.SMTP):
 
     def __init__(self, channel: Email, limits: _Limits) -> None:
         self._limits, self._channel = limits, channel
-        self._context = _context(channel)
+        self._context = http_tls.context(TlsFiles(ca=channel.tls_ca))
         super().__init__(local_hostname=_our_name())
         self._host = channel.host  # what the certificate must name
 
@@ -229,21 +229,15 @@ def _begin(server: _Server, channel: Email, password: str | None) -> None:
 
 
 def _password(channel: Email) -> str | None:
-    """Read the password, unless anybody on the way could."""
+    """Read the password; what is made of it on its way is masked, too."""
     if channel.password is None:
         return None
-    if channel.tls == "none" and not is_loopback(channel.host):
-        raise ConfigurationError("tls: a password is not sent over the network unencrypted")
     password = secrets.resolve(channel.password).get_secret_value()
     if not (password.isascii() and channel.user.isascii()):
         raise ConfigurationError("user and password: only ASCII can be sent")
     for text in (password, f"\0{channel.user}\0{password}"):  # as they are sent
         secrets.remember(base64.b64encode(text.encode()).decode())
     return password
-
-
-def _context(channel: Email) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=channel.tls_ca)
 
 
 def _our_name() -> str:
