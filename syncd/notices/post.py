@@ -130,6 +130,7 @@ class Post:
             held = self._memory.setdefault(name, deque(maxlen=_HELD))
             held.append(_Held(content, patience or outlet.patience, self._clock.now()))
         self._lines.wake(name)
+        self._lines.hurry(name)
 
     def stop(self, seconds: float) -> None:
         """Break off what is being sent; wait so long for the threads."""
