@@ -14,6 +14,7 @@ from syncd.config.fields import (
     ServerHost,
     one_of,
 )
+from syncd.config.hosts import is_loopback
 from syncd.config.http_fields import (
     FieldNames,
     Headers,
@@ -135,6 +136,8 @@ class Email(Channel):
     def _log_in_fits(self) -> Self:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password go together")
+        if self.password and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('with a password, tls = "none" is for loopback alone')
         if not self.to:
             raise ValueError("to names nobody")
         return self
