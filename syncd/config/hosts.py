@@ -64,15 +64,6 @@ def allowed(patterns: Sequence[str], host: str, port: int) -> bool:
     return any(_fits(each, name, port) for each in patterns)
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, as far as its name tells."""
-    try:
-        name = plain(host)
-        return name == "localhost" or ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
 def _fits(text: str, host: str, port: int) -> bool:
     wanted, only = _parted(text)
     if only not in (None, port):

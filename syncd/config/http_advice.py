@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from syncd.config.durations import format_duration
-from syncd.config.hosts import is_loopback
+from syncd.config.fields import is_loopback
 from syncd.config.http import Call, ClientCredentials, Message, Request, Token
 from syncd.config.job import Job
 from syncd.config.jobs import HttpJob

@@ -12,9 +12,9 @@ from syncd.config.fields import (
     Proxy,
     SecretValue,
     ServerHost,
+    is_loopback,
     one_of,
 )
-from syncd.config.hosts import is_loopback
 from syncd.config.http_fields import (
     FieldNames,
     Headers,
@@ -136,8 +136,8 @@ class Email(Channel):
     def _log_in_fits(self) -> Self:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password go together")
-        if self.password and self.tls == "none" and not is_loopback(self.host):
-            raise ValueError('with a password, tls = "none" is for loopback alone')
+        if self.user and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('tls = "none" would send the password unencrypted')
         if not self.to:
             raise ValueError("to names nobody")
         return self

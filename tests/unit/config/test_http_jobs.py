@@ -172,7 +172,7 @@ def test_each_odd_key_of_a_request_has_one_clear_complaint(folder, more, told):
         ("[notify.n]\nchannel = 'email'\nhost = 'm'\nsender = 'a@b'\nto = []",
          "notify.n: to names nobody"),
         ("[notify.n]\nchannel = 'email'\nhost = 'm'\nsender = 'a@b'\nto = ['a@b']\nuser = 'u'\n"
-         "password = 'p'\ntls = 'none'", 'notify.n: with a password, tls = "none" is for loopback'),
+         "password = 'p'\ntls = 'none'", 'notify.n: tls = "none" would send the password'),
     ],
 )  # fmt: skip
 def test_each_odd_table_has_one_clear_complaint(folder, text, told):
