@@ -1,6 +1,5 @@
 """Redirects: which are followed, and what may not go along."""
 
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
