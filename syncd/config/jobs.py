@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from syncd.config.durations import parse_duration
 from syncd.config.fields import ByTags, Duration, Label, Names, Servers, one_of
 from syncd.config.http import Call, Expect, Poll, Request
+from syncd.config.http_secrets import public_url
 from syncd.config.job import Job, Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
@@ -193,6 +194,11 @@ class HttpJob(Job):
         if self.request is None:
             return self.calls
         return (Call(request=self.request, expect=self.expect, poll=self.poll),)
+
+    @property
+    def calls_made(self) -> tuple[tuple[str, str], ...]:
+        """Return method and URL of each call, the latter without its query."""
+        return tuple((call.request.method, public_url(call.request.url)) for call in self.steps)
 
     def enabled_tokens(self) -> tuple[str, ...]:
         """Return the names of the tokens that the calls carry."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from syncd.doctor import (
     accounts,
+    channels,
     clock,
     configuration,
     daemon,
@@ -51,6 +52,10 @@ def _account(name: str, examine: Examine, limit: float = _LIMIT) -> Check:
 
 def _server(name: str, check: servers.OfServer, limit: float = _LIMIT) -> Check:
     return Check(name, servers.of_servers(check), lambda case: list(case.servers), limit)
+
+
+def _channel(name: str, check: channels.OfChannel) -> Check:
+    return Check(name, channels.of_channels(check), channels.names)
 
 
 CHECKS: Final = (
@@ -103,6 +108,8 @@ CHECKS: Final = (
     _server("servers.tls", servers.tls),
     _server("servers.accounts", servers.accounts, servers.LIMIT),
     _server("servers.sizes", servers.sizes, servers.LIMIT),
+    _channel("notify.reachable", channels.reachable),
+    _channel("notify.encrypted", channels.encrypted),
     _one("jobs.success", jobs.success),
     _one("jobs.paused", jobs.pauses),
     _one("jobs.held", jobs.holds),
