@@ -1,13 +1,16 @@
 """TLS with files of one's own: an authority, a client's certificate, none at all."""
 
 import os
+import socket
 import ssl
+import threading
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from mysql_certificates import Authority
-from raw_server import HEAD, Peer, serving
+from raw_server import HEAD, Peer, Script, serving
 
 from syncd.context import CancelSource, Deadline
 from syncd.errors import ConfigurationError, Network
@@ -32,8 +35,8 @@ def server_context(authority: Authority, name: str = "127.0.0.1") -> ssl.SSLCont
     return context
 
 
-def get(url: str, tls: TlsFiles, trace: Trace) -> Response:
-    client = HttpClient(tls=tls)
+def get(url: str, tls: TlsFiles, trace: Trace, proxy: str | None = None) -> Response:
+    client = HttpClient(proxy, tls)
     try:
         return client.request(
             "GET", url, headers={}, body=None, deadline=Deadline.after(10),
@@ -90,6 +93,42 @@ def test_a_client_without_certificate_sends_nothing_over_tls_1_2(authority) -> N
     with serving(fine, context) as server, pytest.raises(Network):
         get(server.url, TlsFiles(authority.file), trace)
     assert not trace.sent
+
+
+def tunnel(port: int) -> Script:
+    """Return a proxy that connects to a port whatever it is asked for."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def script(peer: Peer) -> None:
+        assert peer.request().startswith(b"CONNECT 127.0.0.1:")
+        with socket.create_connection(("127.0.0.1", port)) as behind:
+            peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(behind, peer.sock))
+            back.start()
+            pump(peer.sock, behind)
+            back.join(10)
+
+    return script
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_files_hold_for_what_is_behind_a_proxy(authority, tmp_path, trusted) -> None:
+    (tmp_path / "o").mkdir()
+    ca = authority if trusted else Authority(tmp_path / "o", "other")
+    trace = Trace()
+    with (
+        serving(fine, server_context(authority)) as server,
+        serving(tunnel(server.port)) as proxy,
+        suppress(Network) if not trusted else nullcontext(),
+    ):
+        proxied = proxy.url.partition("?")[0]
+        assert get(server.url, TlsFiles(ca.file), trace, proxied).body == b"fine"
+    assert trace.sent is trusted
 
 
 def test_files_that_can_not_be_used_are_named(authority, tmp_path) -> None:

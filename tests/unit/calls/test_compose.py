@@ -168,6 +168,19 @@ def test_a_secret_that_is_not_there_is_named() -> None:
         composed(url=URL, bearer={"env": "CALL_GONE"})
 
 
+@pytest.mark.parametrize("place", ["bearer", "query", "body", "basic", "hmac", "headers"])
+def test_a_secret_that_is_no_text_is_named_and_not_quoted(monkeypatch, place) -> None:
+    monkeypatch.setenv("CALL_SECRET", "hush\udcff")
+    secret = {"env": "CALL_SECRET"}
+    keys = {
+        "bearer": secret, "query": {"a": secret}, "body": {"a": secret}, "headers": {"a": secret},
+        "basic": {"user": "a", "password": secret}, "hmac": {"secret": secret},
+    }  # fmt: skip
+    with pytest.raises(ConfigurationError, match="env CALL_SECRET is not UTF-8") as caught:
+        composed(url=URL, method="POST", **{place: keys[place]})
+    assert "hush" not in str(caught.value)
+
+
 def test_basic_is_known_to_the_log() -> None:
     made = composed(url=URL, basic={"user": "mé", "password": "pass:wörd"})
     coded = base64.b64encode("mé:pass:wörd".encode()).decode()
