@@ -101,7 +101,7 @@ def test_what_is_no_url_is_told(folder, url, told):
         ('headers = { A = 5 }', 'jobs.x.request.headers: "A" must be a string, { credential'),
         ('headers = { a = "x", A = "y" }', "jobs.x.request.headers: names a header twice"),
         ('body = "x", form = { a = "b" }', "jobs.x.request: body and form exclude each other"),
-        ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body is no"),
+        ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body: {{"),
         ("body = 5", "jobs.x.request.body: must be a table, a list or a string"),
         ("body = { a = 2020-01-01 }", "jobs.x.request.body: holds what JSON has no word for"),
         ("body = { a = nan }", "jobs.x.request.body: holds a number that can't be sent"),
