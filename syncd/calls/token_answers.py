@@ -134,7 +134,7 @@ def _words(document: Any) -> str:  # noqa: ANN401 - JSON
     inner = document.get("error")
     found = {**document, **inner} if isinstance(inner, Mapping) else document
     said = [found[w] for w in _WORDS if isinstance(found.get(w), str | int | float)]
-    return " ".join(str(each) for each in said if each is not False and each != "")
+    return " ".join(str(each) for each in said if each)
 
 
 def _is_refusal(words: str) -> bool:
