@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from token_helpers import token_of
+from urllib3 import HTTPHeaderDict
 
 from syncd.calls.base import Answer, Times
 from syncd.calls.token_answers import LONGEST, LONGEST_LIFE, read
@@ -19,7 +20,14 @@ EPOCH = NOW.timestamp()
 
 def answer(body: Any, status: int = 200, **headers: str) -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, headers, data, cut=False, url="http://x/", times=Times(None, None, 0.1))
+    return Answer(
+        status,
+        HTTPHeaderDict(headers),
+        data,
+        cut=False,
+        url="http://x/",
+        times=Times(None, None, 0.1),
+    )
 
 
 def jwt(**claims: Any) -> str:
