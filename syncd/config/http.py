@@ -1,5 +1,6 @@
 """The keys of HTTP calls: what is sent, what must come back, and where tokens come from."""
 
+import json
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -122,7 +123,19 @@ class Message(Connection):
     def _one_body(self) -> Self:
         if self.body is not None and self.form:
             raise ValueError("body and form exclude each other")
+        if isinstance(self.body, str) and "json" in self.content_type.lower():
+            _check_json(self.body)
         return self
+
+
+def _check_json(body: str) -> None:
+    """Raise ValueError for a body that is said to be JSON, and is none."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            "body is no JSON, as content_type says; {{ names }} stand inside its strings alone"
+        ) from None
 
 
 class Request(Message):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from syncd.config import hosts, templates
 from syncd.config.configuration import Tables
 from syncd.config.files import is_reference
-from syncd.config.jobs import HttpJob
+from syncd.config.jobs import MOST_CALLS, HttpJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.spelling import hint
 
@@ -71,7 +71,7 @@ def _calls(path: KeyPath, job: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Map
     """Yield the calls of a job as they are written, the single one of `request` first."""
     yield path, {key: job.get(key) for key in ("request", "poll")}
     calls = job.get("calls")
-    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+    for index, call in enumerate(calls[:MOST_CALLS] if isinstance(calls, list) else ()):
         yield (*path, "calls", index), _table(call)
 
 

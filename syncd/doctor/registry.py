@@ -6,6 +6,7 @@ from typing import Final
 
 from syncd.doctor import (
     accounts,
+    channels,
     clock,
     configuration,
     daemon,
@@ -63,6 +64,10 @@ def _endpoint(name: str, examine: Examine) -> Check:
     return Check(name, examine, endpoints.names)
 
 
+def _channel(name: str, check: channels.OfChannel) -> Check:
+    return Check(name, channels.of_channels(check), channels.names)
+
+
 CHECKS: Final = (
     _one("configuration.valid", configuration.valid),
     _one("configuration.warnings", configuration.warnings),
@@ -118,6 +123,8 @@ CHECKS: Final = (
     _endpoint("endpoints.allowed", endpoints.allowed),
     _endpoint("endpoints.reachable", endpoints.of_endpoints(endpoints.reachable)),
     _endpoint("endpoints.tls", endpoints.of_endpoints(endpoints.tls)),
+    _channel("notify.reachable", channels.reachable),
+    _channel("notify.encrypted", channels.encrypted),
     _one("jobs.success", jobs.success),
     _one("jobs.paused", jobs.pauses),
     _one("jobs.held", jobs.holds),

@@ -102,7 +102,7 @@ def test_fifty_jobs_try_a_wrong_password_once_then_by_hand_and_with_another_secr
     for number in range(1, 50):
         at.due(Due(f"j{number}", NOON, "schedule"))
     until(lambda: len(at.board.waiting) == 49)
-    assert {at.board.waits[run_id].reason for run_id in at.board.waiting} == {"held"}
+    assert {why(at, run_id) for run_id in list(at.board.waiting)} == {"held"}
     assert at.final(at.request("j0")) == "failed"
     assert len(api.log) == 2
     password.write_text("right")

@@ -53,9 +53,10 @@ class Notice:
     severity: Severity
 
     def __post_init__(self) -> None:
-        for name in ("id", "key", "host", "title", "look"):
-            object.__setattr__(self, name, storable(getattr(self, name)))
-        facts = tuple((name, _storable(value)) for name, value in self.facts)
+        for name in ("id", "key", "job", "host", "title", "look"):
+            if (text := getattr(self, name)) is not None:
+                object.__setattr__(self, name, storable(text))
+        facts = tuple((storable(name), _storable(value)) for name, value in self.facts)
         object.__setattr__(self, "facts", facts)
 
     def to_json(self) -> dict[str, Any]:
