@@ -32,8 +32,8 @@ def of_job(
             text = f"no table [tokens.NAME] defines{hint(token, tokens)}"
             yield places.problem((*path, "request", "token"), text)
         yield from _names(request, (*path, "request"), known, places)
+        known |= set(_table(call.get("save")))
         yield from _names({"url": poll.get("url")}, (*path, "poll"), known, places)
-        known |= {each for each in _table(call.get("save")) if isinstance(each, str)}
 
 
 def of_token(name: str, token: Mapping[str, Any], places: Places) -> Iterator[Problem]:

@@ -192,7 +192,7 @@ class HttpJob(Job):
             raise ValueError("needs request or calls: one of them")
         if self.calls and self.model_fields_set & {"expect", "poll"}:
             raise ValueError("expect and poll stand in each of the calls")
-        names = Counter(call.name for call in self.steps if call.name)
+        names = Counter(call.name or f"call-{n}" for n, call in enumerate(self.steps, 1))
         if twice := [name for name, count in names.items() if count > 1]:
             raise ValueError(f"calls: {quoted(twice[0])} is the name of two")
         return self

@@ -101,7 +101,7 @@ def test_what_is_no_url_is_told(folder, url, told):
         ('headers = { A = 5 }', 'jobs.x.request.headers: "A" must be a string, { credential'),
         ('headers = { a = "x", A = "y" }', "jobs.x.request.headers: names a header twice"),
         ('body = "x", form = { a = "b" }', "jobs.x.request: body and form exclude each other"),
-        ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body is no"),
+        ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body: {{"),
         ("body = 5", "jobs.x.request.body: must be a table, a list or a string"),
         ("body = { a = 2020-01-01 }", "jobs.x.request.body: holds what JSON has no word for"),
         ("body = { a = nan }", "jobs.x.request.body: holds a number that can't be sent"),
@@ -134,6 +134,9 @@ def test_each_odd_key_of_a_request_has_one_clear_complaint(folder, more, told):
         (JOB + "calls = [{}]", "jobs.x.calls[0].request: is required"),
         (JOB + "request = 5", "jobs.x.request: must be a table"),
         (JOB + "request = {}", "jobs.x.request.url: is required"),
+        (JOB + f"calls = [{{ name = 'call-2', request = {{ {URL} }} }}, "
+         f"{{ request = {{ {URL} }} }}]",
+         'jobs.x: calls: "call-2" is the name of two'),
         (JOB + f"calls = [{{ name = 'a', request = {{ {URL} }} }}, {{ name = 'a', request = "
          f"{{ {URL} }} }}]", 'jobs.x: calls: "a" is the name of two'),
         (request() + "expect = { status = [99] }", "jobs.x.expect.status: must hold codes"),
@@ -193,13 +196,13 @@ save = {{ plan_id = "data.id" }}
 [[jobs.x.calls]]
 request = {{
 """.replace("request = {\n", f"request = {{ {URL}, body = ['{{{{ plan_id }}}}'] }}\n")
-        + 'save = { late = "id" }\npoll = { url = "https://a/{{ late }}" }\n'
+        + 'save = { late = "id" }\npoll = { url = "https://a/{{ later }}{{ late }}" }\n'
         + '[[jobs.x.calls]]\nrequest.url = "https://a/{{ late }}/{{ plan_id }}"\n'
         + 'request.form = { a = "{{ plan-id }}" }\n'
     )
     assert folder.told() == [
-        'syncd.toml:11: jobs.x.calls[1].poll.url: no call before saves "late"; did you mean '
-        '"date"?; allowed: date, plan_id, run.id, run.scheduled_for',
+        'syncd.toml:11: jobs.x.calls[1].poll.url: no call before saves "later"; did you mean '
+        '"late"?; allowed: date, late, plan_id, run.id, run.scheduled_for',
         'syncd.toml:14: jobs.x.calls[2].request.form.a: no call before saves "plan-id"; did you '
         'mean "plan_id"?; allowed: date, late, plan_id, run.id, run.scheduled_for',
     ]
