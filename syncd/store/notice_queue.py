@@ -117,8 +117,8 @@ def head(tx: Transaction, channel: str, now: datetime) -> Queued | None:
 def begin(tx: Transaction, message_id: int, until: datetime) -> None:
     """Note that a message is being sent, by when that is known to have ended."""
     tx.execute(
-        """update syncd.notification set attempts = attempts + 1, next_attempt_at = %s
-           where id = %s""",
+        """update syncd.notification
+           set attempts = attempts + 1, next_attempt_at = %s, error = null where id = %s""",
         (until, message_id),
     )
 
@@ -159,8 +159,11 @@ def give_up_others(tx: Transaction, channels: Collection[str], now: datetime) ->
 
 
 def try_again(tx: Transaction) -> None:
-    """Let what waits for a next try be tried now: the channels may have been corrected."""
+    """Let what waits for a next try be tried now: the channels may have been corrected.
+
+    What has no error is being sent just now, perhaps by a daemon that does not know of its end.
+    """
     tx.execute(
         """update syncd.notification set next_attempt_at = null
-           where sent_at is null and given_up_at is null and next_attempt_at is not null"""
+           where sent_at is null and given_up_at is null and error is not null"""
     )
