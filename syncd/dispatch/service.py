@@ -87,6 +87,8 @@ class Dispatch:
         self.first_due: Mapping[str, datetime | None] = {}
         """When the jobs that were put into the timetable last are due first; past: at once."""
         self._leading: tuple[Board, Dispatcher] | None = None
+        self.lease: Lease | None = None
+        """The lease, once this daemon has it and knows its jobs."""
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
     def take_over(self, wanted: Callable[[], Wanted]) -> bool:
@@ -124,6 +126,7 @@ class Dispatch:
         dispatcher.start()
         self.supervisor.start()
         self._enable(want.specs, states, set())
+        self.lease = lease
         return True
 
     def _keep_within(self, limits: Limits) -> None:
@@ -325,11 +328,6 @@ class Dispatch:
         """Return the present interval of an adaptive job."""
         present = self.state(spec.name).memory.interval
         return spec.adaptive.interval(present) if spec.adaptive else None
-
-    @property
-    def lease(self) -> Lease | None:
-        """The lease, once this daemon has it."""
-        return self._leading[1].lease if self._leading else None
 
     @property
     def leads(self) -> bool:

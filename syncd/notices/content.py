@@ -5,11 +5,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from syncd.config import secrets
 from syncd.errors import TEXT_LIMIT
 from syncd.model.notice import Message
+from syncd.telemetry.masking import Masker
 from syncd.telemetry.notify import text
 from syncd.telemetry.notify.base import SEVERITIES, Facts, Notice, Value
 
+mask: Final = Masker(secrets.known)
+"""Takes secrets out of what was written by others: no channel is told one, nor the store."""
 _SHOWN: Final = 5  # names of a list
 _FACTS: Final = (
     "of", "error_class", "error", "times", "since", "lasted_seconds", "running_seconds",
@@ -80,7 +84,7 @@ def _value(value: Any) -> Value | None:  # noqa: ANN401 - JSON
             return {str(name): count for name, count in value.items() if count}
         case list():
             return _some(value)
-    return str(value)[:TEXT_LIMIT]
+    return mask(str(value))[:TEXT_LIMIT]
 
 
 def _some(names: Sequence[object]) -> str:

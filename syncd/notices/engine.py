@@ -15,7 +15,7 @@ from syncd.config.configuration import Config
 from syncd.context import BoundLogger, Clock
 from syncd.errors import Fenced, StoreError, TimedOut, describe
 from syncd.http_client import HttpClient
-from syncd.model.notice import Alert, Message, Wants, ended, raised, recovery, told
+from syncd.model.notice import Alert, Detail, Message, Wants, ended, raised, recovery, told
 from syncd.notices import content
 from syncd.notices.conditions import Conditions, Rule
 from syncd.notices.derive import Deriver, Watched
@@ -176,13 +176,18 @@ class Engine:
         wanted = tuple(wrong)
         if wanted == self._stated and (not wanted or now - self._stated_at < _RENEW):
             return False
-        named = [
-            Condition(c.event, c.subject, c.since, {**c.detail, "host": self.host}) for c in wanted
-        ]
+        named = [Condition(c.event, c.subject, c.since, self._detail(c)) for c in wanted]
         with self._store.transaction(limit=_LIMIT, operation="record") as tx:
             notices.state_conditions(tx, self._instance, named, self._clock.now())
         self._stated, self._stated_at = wanted, now
         return True
+
+    def _detail(self, condition: Condition) -> Detail:
+        """Return what is told of what is wrong here."""
+        told = {
+            n: content.mask(v) if isinstance(v, str) else v for n, v in condition.detail.items()
+        }
+        return {**told, "host": self.host}
 
     def _lead(self, lease: Lease) -> None:
         """Take what happened until nothing is left, and have it sent."""
@@ -193,9 +198,9 @@ class Engine:
                 lease.check(tx)
                 more, waiting = self._deriver.look(tx)
             self._deriver.looked()
+            self._waiting = waiting
         self._looked_at = self._clock.monotonic()
-        self._waiting = waiting
-        for name in waiting:
+        for name in self._waiting:
             self._channels.wake(name)
             self._pings.wake(name)
 
@@ -204,7 +209,7 @@ class Engine:
         now, alert = self._clock.now(), self._store_alert
         if wrong:
             if alert is None:
-                detail = {**wrong.detail, "host": self.host}
+                detail = self._detail(wrong)
                 alert = raised(None, wrong.event, wrong.subject, None, wrong.since, detail)
             self._store_alert, messages = told(alert, self._wants, now)
         elif alert:

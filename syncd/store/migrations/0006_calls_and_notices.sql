@@ -83,6 +83,8 @@ comment on column syncd.notification.refused is
     'The last try got an answer that says no: a later one is hardly answered otherwise.';
 create index notification_to_send on syncd.notification (channel, id)
     where sent_at is null and given_up_at is null;
+create index notification_sent on syncd.notification (channel, id desc)
+    where sent_at is not null;
 create index notification_given_up on syncd.notification (channel, given_up_at)
     where given_up_at is not null;
 create index notification_by_channel on syncd.notification (channel, id desc);
