@@ -217,8 +217,8 @@ def test_a_token_in_a_header_of_its_own_may_stand_beside_authorization(folder):
     assert folder.load()
     folder.write(token + request('token = "iam", headers = { x-token = "b" }'))
     assert folder.told() == [
-        "syncd.toml:6: jobs.x.request.token: comes in X-Token, and so does headers.x-token: only one "
-        "may"
+        "syncd.toml:6: jobs.x.request.token: comes in X-Token, and so does headers.x-token: only "
+        "one may"
     ]
 
 
