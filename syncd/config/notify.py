@@ -12,9 +12,17 @@ from syncd.config.fields import (
     Proxy,
     SecretValue,
     ServerHost,
+    is_loopback,
     one_of,
 )
-from syncd.config.http_fields import FieldNames, Headers, Text
+from syncd.config.http_fields import (
+    FieldNames,
+    Headers,
+    MailAddress,
+    MailAddresses,
+    SecretUrl,
+    Text,
+)
 from syncd.config.schema import Table
 from syncd.config.spelling import hint
 from syncd.model.notice import EVENTS, Event
@@ -48,7 +56,7 @@ class Channel(Table):
 class HttpChannel(Channel):
     """A channel that is told over HTTP."""
 
-    url: SecretValue = Field(
+    url: SecretUrl = Field(
         description="The URL that it gave; it lets anybody write there, so it is a secret."
     )
     proxy: Proxy | None = Field(
@@ -121,13 +129,15 @@ class Email(Channel):
     )
     user: Text = Field(default="", description='User to log in as; "" for none.')
     password: SecretValue | None = Field(default=None, description="Its password.")
-    sender: Text = Field(description="Address that the mail comes from.")
-    to: FieldNames = Field(description="Addresses that it goes to.")
+    sender: MailAddress = Field(description="Address that the mail comes from.")
+    to: MailAddresses = Field(description="Addresses that it goes to.")
 
     @model_validator(mode="after")
     def _log_in_fits(self) -> Self:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password go together")
+        if self.user and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('tls = "none" would send the password unencrypted')
         if not self.to:
             raise ValueError("to names nobody")
         return self
