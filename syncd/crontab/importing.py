@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from syncd.config import http_secrets
 from syncd.config.jobs import UPKEEP
 from syncd.crontab import toml_text as toml
 from syncd.crontab.jobs import Options, Unnamed, job_of, refuse_invalid
@@ -66,7 +67,7 @@ def import_crontab(content: bytes, options: Options) -> Imported:
     return Imported(
         tuple(jobs), tuple(odd), tuple(disabled),
         tuple(kept for kept in vault.kept.values() if kept.name in used),
-        tuple(_remarks(crontab)), text,
+        tuple(_remarks(crontab, jobs)), text,
     )  # fmt: skip
 
 
@@ -207,8 +208,12 @@ def _mail(crontab: Crontab, secrets: Iterable[str]) -> list[str]:
     return found
 
 
-def _remarks(crontab: Crontab) -> Iterator[str]:
-    """Yield what is told of the crontab as a whole."""
+def _remarks(crontab: Crontab, jobs: Sequence[ImportedJob]) -> Iterator[str]:
+    """Yield what is told of the crontab as a whole, and of what is printed in doubt."""
+    for job in jobs:
+        urls = [each for each in _strings(job.tables) if each.startswith(("http://", "https://"))]
+        if any(http_secrets.looks_random(url.partition("?")[0]) for url in urls):
+            yield f"line {job.line}: the path of its URL may be a key, and is printed"
     names = dict(crontab.settings)
     if "TZ" in names and "CRON_TZ" not in names:
         yield "TZ does not move cron's schedules (crontab(5)): --timezone says where they are read"

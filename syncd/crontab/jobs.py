@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from syncd.config.durations import format_duration, parse_duration
-from syncd.config.files import inline_secret
+from syncd.config.files import inline_secret, is_reference
 from syncd.config.jobs import HttpJob
 from syncd.crontab.commands import Meaning, Surroundings, understand
 from syncd.crontab.lines import Entry
@@ -29,6 +29,7 @@ _UTC: Final = frozenset(
     {"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal", "UTC0"}
 )
 _USUAL: Final = HttpJob.model_fields["timeout"].default
+MOST_CALLS: Final = 50  # of a job
 _MARGIN: Final = timedelta(minutes=1)
 
 
@@ -81,6 +82,8 @@ def job_of(entry: Entry, options: Options) -> Unnamed:
     if spread := schedule.spread + timedelta(seconds=meaning.spread):
         job["spread"] = format_duration(spread)
     job.update(_rules(meaning))
+    if sum(len(draft.urls) for draft in meaning.calls) > MOST_CALLS:
+        raise NotUnderstood(f"makes more than {MOST_CALLS} calls")
     requests = [each for draft in meaning.calls for each in requests_of(draft)]
     job.update(_limit(requests))
     if len(requests) == 1:
@@ -148,12 +151,13 @@ def refuse_invalid(job: Mapping[str, Any]) -> None:
 
 def _refuse_inline(value: object, path: tuple[str, ...]) -> None:
     match value:
+        case dict() if is_reference(value):
+            return
         case dict():
             for name, each in value.items():
                 _refuse_inline(each, (*path, name))
         case list():
             for index, each in enumerate(value):
                 _refuse_inline(each, (*path, str(index)))
-        case str() if value and path[-1] not in ("credential", "file"):
-            if inline_secret(path, value):
-                raise NotUnderstood(f"{path[-1][:40]} would be a secret in the clear")
+        case str() if inline_secret(path, value):
+            raise NotUnderstood(f"{path[-1][:40]} would be a secret in the clear")

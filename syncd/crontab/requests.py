@@ -4,12 +4,13 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
-from syncd.config import templates
+from syncd.config import http_secrets, templates
 from syncd.config.durations import format_duration
 from syncd.config.http_fields import KNOWN_SECRET_FIELDS, REFERENCES
 from syncd.crontab.drafts import FORM, JSON, METHODS, Draft
@@ -20,6 +21,7 @@ from syncd.crontab.shell import TODAY
 PATIENT: Final = "15m"
 """For a call without a time limit: curl waits for ever, wget so long for a byte."""
 _DEPTH: Final = 30
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LARGEST: Final = 2**63
 _FILLED: Final = frozenset({"url", "query", "headers", "body", "form"})
 """What may hold {{ names }}."""
@@ -52,7 +54,8 @@ def _target(draft: Draft, url: str) -> Table:
     user, at, host = place.rpartition("@")
     kept, sealed = _query(query)
     plain = f"{scheme.lower()}://{host}{slash}{path}{mark if kept else ''}{kept}"
-    if looks_secret(unquote(plain)):
+    torn = ":" in place and not at and "@" in path  # a password with a slash that nobody quoted
+    if torn or looks_secret(unquote(plain)):
         raise NotUnderstood(f"{draft.program}: the URL holds what looks like a secret")
     if draft.user is None and at:
         if ":" not in user:
@@ -67,13 +70,18 @@ def _query(query: str) -> tuple[str, Table]:
     for each in query.split("&"):
         name, equals, value = each.partition("=")
         name = unquote_plus(name)
-        if not (equals and value and is_secret_name(name)):
+        if not (equals and value and _is_secret(name, unquote_plus(value))):
             kept.append(each)
             continue
         if name in sealed:
             raise NotUnderstood("a secret parameter stands twice in the URL")
         sealed[name] = _seal(unquote_plus(value), name, f"the parameter {name}")
     return "&".join(kept), {"query": sealed} if sealed else {}
+
+
+def _is_secret(name: str, value: str) -> bool:
+    keyed = http_secrets.looks_random(value) and not _UUID.fullmatch(value)
+    return is_secret_name(name) or keyed or http_secrets.is_authorization(value)
 
 
 def _seal(value: str, role: str, what: str) -> Sealed:
@@ -104,7 +112,7 @@ def _headers(draft: Draft, *, with_body: bool) -> Table:
     if with_body and (content_type := draft.take_header("content-type")):
         draft.content_type = content_type
     headers: Table = {
-        name: _seal(value, name, f"the header {name}") if is_secret_name(name) else value
+        name: _seal(value, name, f"the header {name}") if _is_secret(name, value) else value
         for name, value in draft.headers.items()
     }
     if any(isinstance(each, str) and looks_secret(each) for each in headers.values()):
@@ -141,7 +149,7 @@ def _body(draft: Draft) -> Table:
         return {"body": found, **({} if kind == JSON else {"content_type": kind})}
     if plain == FORM and (pairs := _form(text)) is not None:
         return {"form": pairs, **({} if kind == FORM else {"content_type": kind})}
-    if KNOWN_SECRET_FIELDS.search(text) or looks_secret(text):
+    if http_secrets.in_text(text) or looks_secret(text):
         raise NotUnderstood(f"{draft.program}: the body holds what looks like a secret")
     return {"body": text, "content_type": kind}
 

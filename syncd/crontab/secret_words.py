@@ -19,6 +19,7 @@ _READ: Final = 5000
 _MORE: Final = re.compile(r"(x[-_])?(ak|sk|auth|key|sid|sig|sign|session([-_]?id)?)", re.IGNORECASE)
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}")
 _USER: Final = re.compile(r"://[^/\s@]*@")
+_MAYBE_USER: Final = re.compile(r"://[^\s\"']*@")
 _OPTION: Final = re.compile(
     r"(?<![\w-])-[A-Za-z#0-9]*[uUbE]"  # curl, wget: users, cookies, certificates
     r"|(?<![\w-])-p(?=\S)|\bsshpass\s+-p|\bredis-cli\s.*-a"
@@ -61,8 +62,8 @@ def without(text: str, values: Iterable[str]) -> str:
 def masked(text: str, values: Iterable[str] = ()) -> str:
     """Return a text as it may be shown: printable, and cut at what may be a secret."""
     text = without(text, values)[:_READ]
-    stops = (_OPTION.search(text), KNOWN_SECRET_FIELDS.search(text), _USER.search(text))
-    ends = [found.end() if found.re is not _USER else found.start() for found in stops if found]
+    stops = (_OPTION.search(text), KNOWN_SECRET_FIELDS.search(text), _MAYBE_USER.search(text))
+    ends = [found.start() if found.re is _MAYBE_USER else found.end() for found in stops if found]
     if ends:
         text = f"{text[: min(ends)]} {MASK}"
     text = _LONG.sub(MASK, text)
