@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,11 +138,15 @@ def _options(
 
 
 def _machine_zone() -> str:
-    """Return the zone that /etc/localtime links to (localtime(5)), UTC where it names none."""
-    try:
-        return str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2] or "UTC"
-    except OSError:
-        return "UTC"
+    """Return the zone that /etc/localtime links to (localtime(5)), else that of /etc/timezone."""
+    with suppress(OSError):
+        if name := str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]:
+            return name
+    with suppress(OSError, ValueError):
+        if name := Path("/etc/timezone").read_text().strip():
+            return name
+    tell("this machine does not say its time zone: UTC is taken, --timezone says another")
+    return "UTC"
 
 
 def _content(file: Path) -> bytes:

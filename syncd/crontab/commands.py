@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from syncd.crontab.curl import read_curl
-from syncd.crontab.drafts import Draft
+from syncd.crontab.drafts import KEPT, Draft
 from syncd.crontab.prefixes import unwrap
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import Step, read_command
@@ -95,6 +95,8 @@ class _Reader:
             raise NotUnderstood("sleeps first: a schedule has whole minutes, spread chooses more")
         elif step.program not in _SAYING:
             self._call(step, environ, depth)
+        elif step.writes_file:
+            raise NotUnderstood(f'writes a file with "{step.program}"')
 
     def _go(self, step: Step) -> None:
         if len(step.words) != 2 or not step.words[1].startswith("/"):
@@ -133,6 +135,8 @@ class _Reader:
             meaning.ping = meaning.ping or draft.urls[0]
             return
         _limit([draft], found.limit)
+        if step.writes_file:
+            draft.note(KEPT.format(program=draft.program))
         meaning.calls.append(draft)
 
     def _draft(self, words: list[str], environ: dict[str, str]) -> Draft:

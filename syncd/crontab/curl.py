@@ -1,10 +1,11 @@
 """curl(1) as a call: what each option means here, or why it has no counterpart."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from syncd.crontab.drafts import JSON, Draft, count, seconds
+from syncd.crontab.drafts import JSON, KEPT, Draft, count, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import TODAY
@@ -31,6 +32,7 @@ _VALUED: Final = (
     "x/proxy noproxy A/user-agent e/referer b/cookie url"
 )
 _OPTIONS: Final = options("curl", _FLAGS, _VALUED)
+_IPV6: Final = re.compile(r"//(?:[^/@]*@)?\[[0-9A-Fa-f:.]+\]")
 _PARALLEL: Final = "curl: several at once (-Z)"
 
 
@@ -71,7 +73,7 @@ class _Curl:
         self._flags()
         if not draft.urls:
             raise NotUnderstood("curl: names no URL")
-        if "globoff" not in self._seen and any(set(url) & set("[]{}") for url in draft.urls):
+        if "globoff" not in self._seen and any(_stands_for_several(url) for url in draft.urls):
             raise NotUnderstood("curl: brackets in a URL stand for several")
         if not draft.proxy and not draft.no_proxy:
             draft.proxy = proxy_of(environ, draft.urls)
@@ -87,7 +89,7 @@ class _Curl:
         if not seen & {"fail", "fail-with-body"}:
             draft.note("curl without -f takes an error page for a success; here it is a failure")
         if "remote-name" in seen or "remote-name-all" in seen:
-            draft.note("curl keeps the answer in a file, syncd its beginning in the records")
+            draft.note(KEPT.format(program="curl"))
         if "parallel" in seen and len(draft.urls) > 1:
             raise NotUnderstood(_PARALLEL)
 
@@ -109,6 +111,8 @@ class _Curl:
     def _json(self, value: str) -> None:
         self.draft.data.append(self._from_stdin(value, "json"))
         self.draft.joined_by, self.draft.content_type = "", JSON
+        if not any(name.lower() == "accept" for name in self.draft.headers):
+            self.draft.header(f"Accept: {JSON}")
 
     def _from_stdin(self, value: str, option: str) -> str:
         if not value.startswith("@"):
@@ -150,7 +154,7 @@ class _Curl:
 
     def _output(self, value: str) -> None:
         if value not in ("/dev/null", "-", "/dev/stdout", "/dev/stderr"):
-            self.draft.note("curl keeps the answer in a file, syncd its beginning in the records")
+            self.draft.note(KEPT.format(program="curl"))
 
     def _ca(self, value: str) -> None:
         self.draft.tls_ca = self._path(value)
@@ -187,6 +191,11 @@ class _Curl:
         if "=" not in value:
             raise NotUnderstood("curl: cookies out of a file")
         self.draft.header(f"Cookie: {value}")
+
+
+def _stands_for_several(url: str) -> bool:
+    """Tell whether curl makes several URLs of one; an address of IPv6 has its brackets by right."""
+    return bool(set(_IPV6.sub("", url, count=1)) & set("[]{}"))
 
 
 def absolute(program: str, path: str, folder: str) -> str:

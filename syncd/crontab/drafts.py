@@ -8,6 +8,7 @@ from syncd.crontab.reasons import NotUnderstood
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
+KEPT: Final = "{program} keeps the answer in a file, syncd its beginning in the records"
 METHODS: Final = get_args(Method)
 
 

@@ -226,7 +226,7 @@ def _connection(draft: Draft) -> Table:
         found["tls_verify"] = False
     if draft.proxy and not draft.no_proxy:
         found["proxy"] = draft.proxy if "://" in draft.proxy else f"http://{draft.proxy}"
-        if looks_secret(found["proxy"]):
+        if "@" in found["proxy"]:
             raise NotUnderstood(f"{draft.program}: a proxy with a password")
     return found
 

@@ -27,11 +27,20 @@ _SPACES: Final = " \t"
 
 @dataclass(slots=True)
 class Step:
-    """A command with the operator in front of it ("" for the first), and where its output goes."""
+    """A command with the operator in front of it ("" for the first), and where its output goes.
+
+    `appends` tells that all of it goes to the end of files, as logs do.
+    """
 
     joint: str
     words: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    appends: bool = True
+
+    @property
+    def writes_file(self) -> bool:
+        """Tell whether the output makes a file anew, which somebody may read then."""
+        return not self.appends and any(not each.startswith("/dev/") for each in self.outputs)
 
     @property
     def program(self) -> str:
@@ -141,6 +150,7 @@ class _Reader:
             self._at = copied.end()
         else:
             self._redirects = True
+            self._found[-1].appends &= operator in (">>", "&>>")
 
     def _until(self, quote: str) -> str:
         """Return what stands up to the next such quote, and go behind it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from syncd.crontab.curl import MOST_REDIRECTS, absolute, proxy_of
-from syncd.crontab.drafts import Draft, count, seconds
+from syncd.crontab.drafts import KEPT, Draft, count, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 
@@ -105,4 +105,4 @@ class _Wget:
 
     def _output(self, value: str) -> None:
         if value not in ("/dev/null", "-", "/dev/stdout"):
-            self.draft.note("wget keeps the answer in a file, syncd its beginning in the records")
+            self.draft.note(KEPT.format(program="wget"))

@@ -56,8 +56,18 @@ def test_options_of_curl(options, expected):
             "-H 'Content-Type: application/json' -d '{\"a\": [1, 2.5, true, \"x\"]}'",
             {"body": {"a": [1, 2.5, True, "x"]}},
         ),
-        ("--json '{\"a\": {}}'", {"body": {"a": {}}}),
-        ("--json '{\"a\": null}'", {"body": '{"a": null}', "content_type": "application/json"}),
+        (
+            "--json '{\"a\": {}}'",
+            {"body": {"a": {}}, "headers": {"Accept": "application/json"}},
+        ),
+        (
+            "-H 'Accept: a/b' --json '{\"a\": null}'",
+            {
+                "body": '{"a": null}',
+                "content_type": "application/json",
+                "headers": {"Accept": "a/b"},
+            },
+        ),
         (
             "-H 'content-type: text/xml; charset=utf-8' -d '<a/>'",
             {"body": "<a/>", "content_type": "text/xml; charset=utf-8"},
@@ -73,33 +83,72 @@ def test_what_is_sent(options, expected):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("curl -F a=@/b {}", "-F"), ("curl --netrc {}", "--netrc"), ("curl -n {}", "-n"),
-        ("curl -T /f {}", "-T"), ("curl -K /etc/c {}", "-K"), ("curl --digest -u a:b {}", "--digest"),
-        ("curl -d @/etc/body {}", "--data out of a file"), ("curl -b /tmp/jar {}", "cookies"),
-        ("curl -H @/etc/h {}", "headers out of a file"), ("curl -u bob {}", "password"),
-        ("curl --next {}", "--next"), ("curl -c /tmp/jar {}", "-c"), ("curl --frob {}", "--frob"),
-        ("curl 'https://a/{{1,2}}'", "brackets"), ("curl -X PURGE {}", "PURGE"),
-        ("curl -H 'Host: other' {}", "Host"), ("curl -x socks5://h:1 {}", "proxy"),
-        ("curl --cacert ca.pem {}", "without its folder"), ("curl", "no URL"), ("curl -m", "-m"),
-        ("curl -m soon {}", "no number"), ("curl -Z {} {}", "-Z"), ("curl ftp://a/b", "url"),
-        ("http POST {}", '"http"'), ("wget -r {}", "-r"), ("wget --post-file=/a {}", "--post-file"),
-        ("wget -i /list", "-i"), ("wget --user=a {}", "password"), ("/opt/x.sh {}", '"x.sh"'),
-        ("curl {} > /tmp/a && mv /tmp/a /srv/a", '"mv"'), ("curl {} | jq .", '"jq"'),
-        ("curl {} || mail -s failed root", '"mail"'), ("curl {}; curl {}/2", "two jobs"),
-        ("curl {} || true; curl {}", "two jobs"), ("curl {}?a=1&b=2", "quoted"),
-        ("[ -f /run/x ] && curl {}", '"["'), ("test -f /run/x && curl {}", '"test"'),
-        ("if true; then curl {}; fi", '"if"'), ("(curl {})", '"("'), ("! curl {}", '"!"'),
-        ("curl {} < /etc/passwd", '"<"'), ("curl '{}", "not closed"), ('curl "{}', "not closed"),
-        ("curl $HOST/a", "$HOST"), ("curl {}/$1", "$1"), ("curl {}/$(hostname)", "$(...)"),
-        ("curl {}/`hostname`", "$(...)"), ("curl {}/$((1+1))", "reckons"), ("curl {} &&", "complete"),
-        ("curl {}/${{A:-b}}", "${"), ("sleep 30; curl {}", "sleeps"), ("cd sub && curl {}", "folder"),
-        ("curl -g '{}?a={{{{ run.id }}}}'", "{{ }}"), ("echo hello", "no endpoint"), ("A=1", '""'),
-        ("flock 9 curl {}", "flock"), ("timeout 5", "timeout"), ("bash -x curl {}", "-x"),
-        ("sh -c 'sh -c \"sh -c \\\"sh -c \\\\\\\"sh -c curl\\\\\\\"\\\"\"'", "shells in shells"),
+        ("curl -F a=@/b {}", "-F"),
+        ("curl --netrc {}", "--netrc"),
+        ("curl -n {}", "-n"),
+        ("curl -T /f {}", "-T"),
+        ("curl -K /etc/c {}", "-K"),
+        ("curl --digest -u a:b {}", "--digest"),
+        ("curl -d @/etc/body {}", "--data out of a file"),
+        ("curl -b /tmp/jar {}", "cookies"),
+        ("curl -H @/etc/h {}", "headers out of a file"),
+        ("curl -u bob {}", "password"),
+        ("curl --next {}", "--next"),
+        ("curl -c /tmp/jar {}", "-c"),
+        ("curl --frob {}", "--frob"),
+        ("curl 'https://a/{{1,2}}'", "brackets"),
+        ("curl -X PURGE {}", "PURGE"),
+        ("curl -H 'Host: other' {}", "Host"),
+        ("curl -x socks5://h:1 {}", "proxy"),
+        ("curl --cacert ca.pem {}", "without its folder"),
+        ("curl", "no URL"),
+        ("curl -m", "-m"),
+        ("curl -m soon {}", "no number"),
+        ("curl -Z {} {}", "-Z"),
+        ("curl ftp://a/b", "url"),
+        ("http POST {}", '"http"'),
+        ("wget -r {}", "-r"),
+        ("wget --post-file=/a {}", "--post-file"),
+        ("wget -i /list", "-i"),
+        ("wget --user=a {}", "password"),
+        ("/opt/x.sh {}", '"x.sh"'),
+        ("curl {} > /tmp/a && mv /tmp/a /srv/a", '"mv"'),
+        ("curl {} | jq .", '"jq"'),
+        ("curl {} || mail -s failed root", '"mail"'),
+        ("curl {}; curl {}/2", "two jobs"),
+        ("curl {} || true; curl {}", "two jobs"),
+        ("curl {}?a=1&b=2", "quoted"),
+        ("[ -f /run/x ] && curl {}", '"["'),
+        ("test -f /run/x && curl {}", '"test"'),
+        ("if true; then curl {}; fi", '"if"'),
+        ("(curl {})", '"("'),
+        ("! curl {}", '"!"'),
+        ("curl {} < /etc/passwd", '"<"'),
+        ("curl '{}", "not closed"),
+        ('curl "{}', "not closed"),
+        ("curl $HOST/a", "$HOST"),
+        ("curl {}/$1", "$1"),
+        ("curl {}/$(hostname)", "$(...)"),
+        ("curl {}/`hostname`", "$(...)"),
+        ("curl {}/$((1+1))", "reckons"),
+        ("curl {} &&", "complete"),
+        ("curl {}/${{A:-b}}", "${"),
+        ("sleep 30; curl {}", "sleeps"),
+        ("cd sub && curl {}", "folder"),
+        ("curl -g '{}?a={{{{ run.id }}}}'", "{{ }}"),
+        ("echo hello", "no endpoint"),
+        ("A=1", '""'),
+        ("echo 1 > /run/flag && curl {}", "writes a file"),
+        ("flock 9 curl {}", "flock"),
+        ("timeout 5", "timeout"),
+        ("bash -x curl {}", "-x"),
+        ('sh -c \'sh -c "sh -c \\"sh -c \\\\\\"sh -c curl\\\\\\"\\""\'', "shells in shells"),
         ("curl -u 'a:b' -d '{{\"password\": 12}}' {}", "no text"),
-        ("curl {} 2>", "leads nowhere"), ("&& curl {}", "no command"), ("curl {} <<< x", '"<<"'),
+        ("curl {} 2>", "leads nowhere"),
+        ("&& curl {}", "no command"),
+        ("curl {} <<< x", '"<<"'),
     ],
-)  # fmt: skip
+)
 def test_what_a_job_can_t_say_is_left_alone_with_its_reason(command, told):
     assert told in reason(command.format(*[URL] * command.count("{}")))
 
@@ -107,16 +156,36 @@ def test_what_a_job_can_t_say_is_left_alone_with_its_reason(command, told):
 @pytest.mark.parametrize(
     "command",
     [
-        "/usr/bin/curl -f {}", "curl -f {} >/dev/null 2>&1", "curl -f {} &> /dev/null", "curl -f {} >&2",
-        "curl -f {} >> /var/log/x.log 2>> /var/log/e", "curl -f {} | logger -t x", "curl -f {} || true",
-        "curl -f {} 2>&1 | tee -a /var/log/x", "cd /srv && curl -f {}", "nice -n 10 curl -f {}",
-        "nice -19 ionice -c3 curl -f {}", "env LANG=C curl -f {}", "LANG=C curl -f {}", "curl -f {};",
-        "chronic curl -f {}", "/bin/sh -c 'curl -f {}'", "flock -n /run/x curl -f {}", "curl -f {} &",
-        "flock -n /run/x -c 'curl -f {}'", "flock -xn /run/x sh -c 'curl -f {}'", "exec curl -f {}",
-        "echo start; curl -f {}; echo end", "curl -f {} && logger done", "curl -f {} # every hour",
-        "date >> /var/log/x && curl -f {} || exit 0", "c\"ur\"l -f '{}'", "curl -f \\{}", "curl -f --url {}",
+        "/usr/bin/curl -f {}",
+        "curl -f {} >/dev/null 2>&1",
+        "curl -f {} &> /dev/null",
+        "curl -f {} >&2",
+        "curl -f {} >> /var/log/x.log 2>> /var/log/e",
+        "curl -f {} | logger -t x",
+        "curl -f {} || true",
+        "curl -f {} 2>&1 | tee -a /var/log/x",
+        "cd /srv && curl -f {}",
+        "nice -n 10 curl -f {}",
+        "nice -19 ionice -c3 curl -f {}",
+        "env LANG=C curl -f {}",
+        "LANG=C curl -f {}",
+        "curl -f {};",
+        "chronic curl -f {}",
+        "/bin/sh -c 'curl -f {}'",
+        "flock -n /run/x curl -f {}",
+        "curl -f {} &",
+        "flock -n /run/x -c 'curl -f {}'",
+        "flock -xn /run/x sh -c 'curl -f {}'",
+        "exec curl -f {}",
+        "echo start; curl -f {}; echo end",
+        "curl -f {} && logger done",
+        "curl -f {} # every hour",
+        "date >> /var/log/x && curl -f {} || exit 0",
+        "c\"ur\"l -f '{}'",
+        "curl -f \\{}",
+        "curl -f --url {}",
     ],
-)  # fmt: skip
+)
 def test_what_stands_around_a_call_changes_nothing(command):
     assert request(command.format(URL)) == {"url": URL}
     assert "overlap" not in job(command.format(URL))
@@ -144,10 +213,12 @@ def test_calls_come_one_after_another():
 @pytest.mark.parametrize(
     "command",
     [
-        "curl -f {u} && curl -fsS {p}", "curl -f {u} && curl -m 10 --retry 5 {p} >/dev/null",
-        "curl {p}/start && curl -f {u} && curl {p}", "curl -f {u} && curl {p} || curl {p}/fail",
+        "curl -f {u} && curl -fsS {p}",
+        "curl -f {u} && curl -m 10 --retry 5 {p} >/dev/null",
+        "curl {p}/start && curl -f {u} && curl {p}",
+        "curl -f {u} && curl {p} || curl {p}/fail",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(
     "ping",
     [
@@ -167,8 +238,12 @@ def test_wget():
     assert request(f"wget -nv --spider --max-redirect=0 {URL}") == {"url": URL, "method": "HEAD"}
     found = request(f"wget -qO/dev/null --no-check-certificate -T 7 --header='X-A: b' {URL}")
     assert found == {
-        "url": URL, "headers": {"X-A": "b"}, "timeout": "7s", "redirects": 10, "tls_verify": False
-    }  # fmt: skip
+        "url": URL,
+        "headers": {"X-A": "b"},
+        "timeout": "7s",
+        "redirects": 10,
+        "tls_verify": False,
+    }
     found = request(f"wget -qO- --method=PUT --body-data='a=1' {URL}")
     assert (found["method"], found["form"]) == ("PUT", {"a": "1"})
 
@@ -186,9 +261,12 @@ def test_a_wrapper_is_read_by_its_pattern():
         wrappers=wrapper("call post ENDPOINT BODY", method="POST", token="iam"),
     )
     assert found == {
-        "method": "POST", "url": "https://api.internal/stat", "token": "iam",
-        "body": {"day": "{{ date }}"}, "idempotency_key": False,
-    }  # fmt: skip
+        "method": "POST",
+        "url": "https://api.internal/stat",
+        "token": "iam",
+        "body": {"day": "{{ date }}"},
+        "idempotency_key": False,
+    }
     assert "arguments" in reason("call a b c", wrappers=wrapper("call ENDPOINT [LOG]"))
     assert "another word" in reason("call get a", wrappers=wrapper("call post ENDPOINT"))
     assert "--base-url" in reason("call /a", wrappers=wrapper("call ENDPOINT", base_url=""))
@@ -211,6 +289,18 @@ def test_variables_of_the_crontab_are_put_in_as_a_shell_would():
     assert "url" in reason("curl https://$LATER/", before)  # cron expands nothing in a setting
     assert request('curl -f "https://$HOST/\\$x"', before)["url"] == "https://api.internal/$x"
     assert request("curl -f 'https://api.internal/$x'", before)["url"] == "https://api.internal/$x"
+
+
+@pytest.mark.parametrize("to", ["> /srv/x.json", ">/srv/x 2>/dev/null", "-o x.json", "-O"])
+def test_an_answer_that_a_file_keeps_is_told_of(to):
+    (found,) = imported(f"0 1 * * * curl -f {URL} {to}\n").jobs
+    assert found.remarks == ("curl keeps the answer in a file, syncd its beginning in the records",)
+    (found,) = imported(f"0 1 * * * curl -f {URL} >> /var/log/x 2>&1\n").jobs
+    assert found.remarks == ()
+
+
+def test_an_address_of_ipv6_needs_no_option():
+    assert request("curl -f 'http://[::1]:80/a'")["url"] == "http://[::1]:80/a"
 
 
 def test_a_proxy_of_the_environment_counts():

@@ -19,11 +19,17 @@ def only(text, **options):
 @pytest.mark.parametrize(
     ("line", "name", "value"),
     [
-        ("A=b", "A", "b"), ("  A = b c  ", "A", "b c"), ('A=" b "', "A", " b "), ("'A'='b'", "A", "b"),
-        ("A=b # c", "A", "b # c"), ("A=", "A", ""), ('A="b', "A", '"b'), ("A=$B\\%", "A", "$B\\%"),
+        ("A=b", "A", "b"),
+        ("  A = b c  ", "A", "b c"),
+        ('A=" b "', "A", " b "),
+        ("'A'='b'", "A", "b"),
+        ("A=b # c", "A", "b # c"),
+        ("A=", "A", ""),
+        ('A="b', "A", '"b'),
+        ("A=$B\\%", "A", "$B\\%"),
         ("A=a=b", "A", "a=b"),
     ],
-)  # fmt: skip
+)
 def test_settings(line, name, value):
     assert only(f"{line}\n* * * * * x\n").environ == {name: value}
 
@@ -36,12 +42,16 @@ def test_a_setting_counts_for_the_lines_below_it():
 @pytest.mark.parametrize(
     ("line", "command", "stdin"),
     [
-        ("* * * * * a b", "a b", None), ("*\t* *  * *\ta  b ", "a  b", None), ("@daily a", "a", None),
-        (r"* * * * * date +\%F", "date +%F", None), ("* * * * * a%b%c", "a", "b\nc\n"),
-        (r"* * * * * a \%%b\%", "a %", "b%\n"), (r"* * * * * a \\% b", "a \\% b", None),
+        ("* * * * * a b", "a b", None),
+        ("*\t* *  * *\ta  b ", "a  b", None),
+        ("@daily a", "a", None),
+        (r"* * * * * date +\%F", "date +%F", None),
+        ("* * * * * a%b%c", "a", "b\nc\n"),
+        (r"* * * * * a \%%b\%", "a %", "b%\n"),
+        (r"* * * * * a \\% b", "a \\% b", None),
         ("* * * * * a%", "a", "\n"),
     ],
-)  # fmt: skip
+)
 def test_commands_and_what_they_read(line, command, stdin):
     entry = only(f"{line}\n")
     assert (entry.command, entry.stdin) == (command, stdin)
@@ -65,14 +75,19 @@ def test_line_ends_and_marks():
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"0 1 * * curl", "is no crontab line"), (b"hello", "is no crontab line"),
-        (b"@daily", "is no crontab line"), (b"0 1 * * * curl \0", "control"),
-        (b"0 1 * * * curl \x1b[31m", "control"), (b"0 1 * * * curl \xff", "UTF-8"),
-        (b"0 1 * * * curl " + b"x" * 1_000_000, "longer"), (b"x" * 1_000_000, "longer"),
-        (b"0 1 * * * curl \xe2\x80\xae", "control"), (b"1A=b", "is no crontab line"),
+        (b"0 1 * * curl", "is no crontab line"),
+        (b"hello", "is no crontab line"),
+        (b"@daily", "is no crontab line"),
+        (b"0 1 * * * curl \0", "control"),
+        (b"0 1 * * * curl \x1b[31m", "control"),
+        (b"0 1 * * * curl \xff", "UTF-8"),
+        (b"0 1 * * * curl " + b"x" * 1_000_000, "longer"),
+        (b"x" * 1_000_000, "longer"),
+        (b"0 1 * * * curl \xe2\x80\xae", "control"),
+        (b"1A=b", "is no crontab line"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_line(line, told):
     found = imported(line + b"\n0 2 * * * " + CURL.encode() + b"\n")
     (odd,) = found.left
@@ -85,23 +100,33 @@ def test_comments_above_a_line_are_kept_and_a_short_one_names_it():
     text = (
         f"# Head of the file\n\n# Warm caches\n0 1 * * * {CURL}\n\n"
         f"# Statistics\n0 2 * * * {CURL}/a\n0 3 * * * {CURL}/b\n\n"
-        f"# This one is here since the winter of 2019,\n# ask Ada before you change it\n0 4 * * * {CURL}\n"
+        "# This one is here since the winter of 2019,\n# ask Ada before you change it\n"
+        f"0 4 * * * {CURL}\n"
     )
     found = imported(text)
     assert [(each.name, each.remarks) for each in found.jobs] == [
-        ("warm-caches", ("Warm caches",)), ("run-a", ("Statistics",)), ("run-b", ()),
+        ("warm-caches", ("Warm caches",)),
+        ("run-a", ("Statistics",)),
+        ("run-b", ()),
         ("run", ("This one is here since the winter of 2019,", "ask Ada before you change it")),
-    ]  # fmt: skip
+    ]
     assert "# Line 4: Warm caches\n[jobs.warm-caches]\n" in found.toml
 
 
 def test_names_are_valid_and_not_taken_twice():
     urls = [
-        "https://a.internal/api/v1/sync/daily", "https://b.internal/sync/daily.php?x=1",
-        "https://h.internal", "https://[::1]:8080/", "https://x.internal/v2/\\%2F\\%2e./", "https://a/backup",
-        "https://a/" + "long/" * 60, "https://a/" + "x" * 300, "https://a/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
-        "https://a/日报", "https://a/retention",
-    ]  # fmt: skip
+        "https://a.internal/api/v1/sync/daily",
+        "https://b.internal/sync/daily.php?x=1",
+        "https://h.internal",
+        "https://[::1]:8080/",
+        "https://x.internal/v2/\\%2F\\%2e./",
+        "https://a/backup",
+        "https://a/" + "long/" * 60,
+        "https://a/" + "x" * 300,
+        "https://a/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
+        "https://a/日报",
+        "https://a/retention",
+    ]
     found = imported("".join(f"0 1 * * * curl -fg '{url}'\n" for url in urls), prefix="cron-")
     names = [each.name for each in found.jobs]
     assert found.left == ()
@@ -112,7 +137,10 @@ def test_names_are_valid_and_not_taken_twice():
 
 
 def test_lines_out_of_use_stay_comments():
-    text = f"#0 5 * * * {CURL}\n# @daily {CURL}\n## */5 1-2 * jan mon {CURL}\n# 5 people use this at home\n"
+    text = (
+        f"#0 5 * * * {CURL}\n# @daily {CURL}\n## */5 1-2 * jan mon {CURL}\n"
+        "# 5 people use this at home\n"
+    )
     found = imported(text)
     assert [each.number for each in found.disabled] == [1, 2, 3]
     assert (found.jobs, found.left) == ((), ())

@@ -16,23 +16,49 @@ URL = "https://api.internal/run"
 SECRET = "Zq7hQ2-wN9rT"
 
 UNDERSTOOD = [
-    "curl -H {Authorization: Bearer $} {u}", "curl -H {Authorization: Token $} {u}",
-    "curl -u {svc:$} {u}", "curl -usvc:$ {u}", "curl -fsSu svc:$ {u}", "curl --oauth2-bearer $ {u}",
-    "curl https://svc:$@api.internal/run", "curl {{u}?token=$&a=1}", "curl {{u}?a=1&api_key=$}",
-    "curl {{u}?sign=$}", "curl -b {sid=$} {u}", "curl -H {Cookie: sid=$} {u}", "curl -H {X-Api-Key: $} {u}",
-    "curl -d {user=a&password=$} {u}", "curl -d secret=$ {u}", "curl --json {{\"password\": \"$\"}} {u}",
-    "curl --json {{\"a\": {\"token\": [\"$\"]}}} {u}", "wget -qO- --post-data=password=$ {u}",
-    "wget -qO- --user=svc --password=$ {u}", "wget -qO- --header={Authorization: Bearer $} {u}",
+    "curl -H {Authorization: Bearer $} {u}",
+    "curl -H {Authorization: Token $} {u}",
+    "curl -u {svc:$} {u}",
+    "curl -usvc:$ {u}",
+    "curl -fsSu svc:$ {u}",
+    "curl --oauth2-bearer $ {u}",
+    "curl https://svc:$@api.internal/run",
+    "curl {{u}?token=$&a=1}",
+    "curl {{u}?a=1&api_key=$}",
+    "curl {{u}?sign=$}",
+    "curl -b {sid=$} {u}",
+    "curl -H {Cookie: sid=$} {u}",
+    "curl -H {X-Api-Key: $} {u}",
+    "curl -d {user=a&password=$} {u}",
+    "curl -d secret=$ {u}",
+    'curl --json {{"password": "$"}} {u}',
+    'curl --json {{"a": {"token": ["$"]}}} {u}',
+    "wget -qO- --post-data=password=$ {u}",
+    "wget -qO- --user=svc --password=$ {u}",
+    "wget -qO- --header={Authorization: Bearer $} {u}",
     "curl {u} && curl https://hc-ping.com/$xxxxxxxxxx/job",
-]  # fmt: skip
+]
 LEFT = [
-    "curl -F {password=$} {u}", "curl -u {svc:$} {u} | jq .", "psql postgresql://app:$@db/x",
-    "PGPASSWORD=$ psql -c x", "mysql -u root -p$ x", "sshpass -p $ ssh x", "backup --token $", "x -u a:$",
-    "curl --data-raw {<token>$</token>} -d password:$ {u}", "curl {u}?a=1&token=$", "x --password=$ -v",
-    "curl --digest -u svc:$ {u}", "curl -x http://a:$@proxy:1 {u}", "redis-cli -h x -a $ ping",
-    "curl -H {Authorization: Bearer $} {u}; rm x", "http {u} Authorization:$", "curl -b sid=$ -F a=b {u}",
-    "curl --json {{\"password\": \"$\", \"x\": null}} {u}", "curl -H {Authorization: Bearer $",
-]  # fmt: skip
+    "curl -F {password=$} {u}",
+    "curl -u {svc:$} {u} | jq .",
+    "psql postgresql://app:$@db/x",
+    "PGPASSWORD=$ psql -c x",
+    "mysql -u root -p$ x",
+    "sshpass -p $ ssh x",
+    "backup --token $",
+    "x -u a:$",
+    "curl --data-raw {<token>$</token>} -d password:$ {u}",
+    "curl {u}?a=1&token=$",
+    "x --password=$ -v",
+    "curl --digest -u svc:$ {u}",
+    "curl -x http://a:$@proxy:1 {u}",
+    "redis-cli -h x -a $ ping",
+    "curl -H {Authorization: Bearer $} {u}; rm x",
+    "http {u} Authorization:$",
+    "curl -b sid=$ -F a=b {u}",
+    'curl --json {{"password": "$", "x": null}} {u}',
+    "curl -H {Authorization: Bearer $",
+]
 
 
 def line(template, secret):
@@ -53,12 +79,16 @@ def line(template, secret):
 
 def texts(found):
     """Return all that is printed of a crontab, in any form."""
-    return "\n".join([
-        found.toml, repr(found), *found.remarks,
-        *(f"{odd.reason} {odd.text}" for odd in (*found.left, *found.disabled)),
-        *(f"{kept.name} {kept.what}" for kept in found.secrets),
-        *(f"{each.name} {each.remarks} {each.tables}" for each in found.jobs),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            found.toml,
+            repr(found),
+            *found.remarks,
+            *(f"{odd.reason} {odd.text}" for odd in (*found.left, *found.disabled)),
+            *(f"{kept.name} {kept.what}" for kept in found.secrets),
+            *(f"{each.name} {each.remarks} {each.tables}" for each in found.jobs),
+        ]
+    )
 
 
 @pytest.mark.parametrize("template", UNDERSTOOD)
@@ -82,9 +112,19 @@ def test_a_line_that_is_left_alone_shows_no_secret(template, mark):
 
 @pytest.mark.parametrize(
     "command",
-    ["curl -H \"Authorization: Bearer $TOKEN\" {}", "curl {}?t=$TOKEN", "curl {}/$TOKEN/x", "curl -d x=$TOKEN {}",
-     "x $TOKEN", "curl {}; x", "curl -A $TOKEN {}", "curl {} # Zq7hQ2-wN9rT", "/opt/$TOKEN", "curl -o $TOKEN {}"],
-)  # fmt: skip
+    [
+        'curl -H "Authorization: Bearer $TOKEN" {}',
+        "curl {}?t=$TOKEN",
+        "curl {}/$TOKEN/x",
+        "curl -d x=$TOKEN {}",
+        "x $TOKEN",
+        "curl {}; x",
+        "curl -A $TOKEN {}",
+        "curl {} # Zq7hQ2-wN9rT",
+        "/opt/$TOKEN",
+        "curl -o $TOKEN {}",
+    ],
+)
 def test_variables_that_are_secrets_are_shown_nowhere(command):
     found = imported(f"TOKEN={SECRET}\n# with {SECRET}\n0 1 * * * {command.format(URL)}\n")
     assert SECRET not in texts(found)
@@ -129,11 +169,55 @@ def test_any_bytes_are_read(content):
 
 
 @settings(max_examples=times(200), deadline=None)
-@given(st.lists(st.sampled_from([
-    "0 1 * * * ", "curl ", "-f ", "-d ", "-H ", "'", '"', "\\", "a: b", "{", "}", "[", "]", "\n", "#", "=",
-    '"""', "]\n[jobs.x]\n", "https://h/", "\x00", "\x7f", "\u2028", "ü", "\ud7ff", "$A", "A=", "%", "\r\n",
-    "🦆", "\t", "@daily ", "--json ", '{"a": ', "1e999", "null", "]", '"b"}', "&& ", "| ", "{{ date }}",
-]), max_size=25).map("".join))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "0 1 * * * ",
+                "curl ",
+                "-f ",
+                "-d ",
+                "-H ",
+                "'",
+                '"',
+                "\\",
+                "a: b",
+                "{",
+                "}",
+                "[",
+                "]",
+                "\n",
+                "#",
+                "=",
+                '"""',
+                "]\n[jobs.x]\n",
+                "https://h/",
+                "\x00",
+                "\x7f",
+                "\u2028",
+                "ü",
+                "\ud7ff",
+                "$A",
+                "A=",
+                "%",
+                "\r\n",
+                "🦆",
+                "\t",
+                "@daily ",
+                "--json ",
+                '{"a": ',
+                "1e999",
+                "null",
+                "]",
+                '"b"}',
+                "&& ",
+                "| ",
+                "{{ date }}",
+            ]
+        ),
+        max_size=25,
+    ).map("".join)
+)
 def test_nothing_in_a_line_gets_out_of_its_string_or_comment(text):
     found = imported(text)
     assert all(each.isprintable() for each in found.toml.splitlines())

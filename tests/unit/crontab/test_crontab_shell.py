@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given, settings
@@ -78,7 +79,5 @@ def test_only_what_gives_the_day_is_put_in():
 @settings(max_examples=times(300), deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(text):
-    try:
-        read_command(text, {}, lambda command: False)
-    except NotUnderstood as reason:
-        assert str(reason)
+    with suppress(NotUnderstood):
+        assert read_command(text, {}, lambda command: False)
