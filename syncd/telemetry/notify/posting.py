@@ -71,12 +71,32 @@ def post(
 
     Raises what `HttpClient.request` does; TimedOut after the channel's own time limit, too.
     """
+    return _ask(channel, url, body, _with_type(headers or {}), deadline, cancel)
+
+
+def probe(channel: HttpChannel, deadline: Deadline, cancel: CancelToken) -> int:
+    """Ask the host of a channel for its first page, and return the status; nothing is sent.
+
+    Raises ConfigurationError, Network, TimedOut, the token's error when cancelled.
+    """
+    parts = urlsplit(address(channel))
+    return _ask(channel, f"{parts.scheme}://{parts.netloc}/", None, {}, deadline, cancel).status
+
+
+def _ask(
+    channel: HttpChannel,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    deadline: Deadline,
+    cancel: CancelToken,
+) -> Response:
     client = HttpClient(channel.proxy, TlsFiles(ca=channel.tls_ca))
     try:
         return client.request(
-            "POST",
+            "GET" if body is None else "POST",
             url,
-            headers=_with_type(headers or {}),
+            headers=headers,
             body=body,
             deadline=deadline.sooner(channel.timeout.total_seconds()),
             cancel=cancel,
