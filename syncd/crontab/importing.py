@@ -9,12 +9,18 @@ from syncd.config.jobs import UPKEEP
 from syncd.crontab import toml_text as toml
 from syncd.crontab.jobs import Options, Unnamed, job_of, refuse_invalid
 from syncd.crontab.lines import Crontab, Entry, Odd, read_lines
-from syncd.crontab.names import job_name
+from syncd.crontab.names import Names, job_name
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.requests import PATIENT
-from syncd.crontab.secret_words import is_secret_name, looks_secret, masked, without
+from syncd.crontab.secret_words import (
+    is_secret_name,
+    longest_first,
+    looks_secret,
+    masked,
+    without,
+)
 from syncd.crontab.tables import job_lines
-from syncd.crontab.vault import Kept, Vault, unique
+from syncd.crontab.vault import Kept, Vault
 
 _TELLING: Final = 8
 """Characters; a shorter secret in what is printed may be there by chance."""
@@ -47,7 +53,7 @@ def import_crontab(content: bytes, options: Options) -> Imported:
     crontab = read_lines(content, system=options.system)
     vault = Vault(options.secrets)
     jobs, left = _jobs(crontab, options, vault)
-    secrets = {*vault.kept, *_settings(crontab)}
+    secrets = longest_first({*vault.kept, *_settings(crontab)})
     jobs = [_shown(job, secrets) for job in jobs]
     left += _showing(jobs, secrets)
     leaking = {odd.number for odd in left}
@@ -55,7 +61,7 @@ def import_crontab(content: bytes, options: Options) -> Imported:
     texts = {entry.number: entry.text for entry in crontab.entries}
     odd = sorted(
         (
-            Odd(each.number, masked(each.text or texts[each.number], secrets),
+            Odd(each.number, masked(each.text or texts.get(each.number, ""), secrets),
                 without(each.reason, secrets))
             for each in left
         ),
@@ -75,23 +81,21 @@ def _jobs(crontab: Crontab, options: Options, vault: Vault) -> tuple[list[Import
     """Return the jobs of the entries, and the lines that become none."""
     jobs: list[ImportedJob] = []
     left = list(crontab.odd)
-    taken = set(UPKEEP)
+    names = Names(UPKEEP)
     for entry in crontab.entries:
         try:
-            job = _job(entry, job_of(entry, options), options, vault, taken)
+            job = _job(entry, job_of(entry, options), options, vault, names)
         except NotUnderstood as reason:
             left.append(Odd(entry.number, "", str(reason)))
         else:
             jobs.append(job)
-            taken.add(job.name)
+            names.take(job.name)
     return jobs, left
 
 
-def _job(
-    entry: Entry, found: Unnamed, options: Options, vault: Vault, taken: set[str]
-) -> ImportedJob:
+def _job(entry: Entry, found: Unnamed, options: Options, vault: Vault, names: Names) -> ImportedJob:
     """Give a job its name and its secrets theirs; raises NotUnderstood."""
-    name = unique(job_name(entry, found.first_url, options.prefix), taken)
+    name = names.free(job_name(entry, found.first_url, options.prefix))
     new: dict[str, Kept] = {}
     tables = vault.opened(found.tables, name, entry.number, new)
     refuse_invalid(tables)

@@ -8,6 +8,9 @@ from typing import Final
 LONGEST: Final = 128 * 1024
 """Characters of a line; cronie takes as many, Debian's cron 998."""
 
+MOST_LINES: Final = 5_000
+"""Of a crontab; cron itself takes fewer."""
+
 _SETTING: Final = re.compile(
     r"""(?:"([A-Za-z_]\w*)"|'([A-Za-z_]\w*)'|([A-Za-z_]\w*))\s*=\s*(.*)""", re.ASCII | re.DOTALL
 )
@@ -62,6 +65,9 @@ def read_lines(content: bytes, *, system: bool) -> Crontab:
     environ: dict[str, str] = {}
     comments: list[str] = []
     for number, raw in enumerate(_raw_lines(content), 1):
+        if number > MOST_LINES:
+            found.odd.append(Odd(number, "", f"and all below it: more than {MOST_LINES:,} lines"))
+            break
         text = raw.strip()
         if text.startswith("#"):
             if is_disabled(text):

@@ -1,6 +1,7 @@
 """Names of jobs, from the comment above a line or from what it calls."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
@@ -13,6 +14,28 @@ _DULL: Final = re.compile(r"api|rest|v[0-9]+|index|[0-9]+|cgi-bin", re.IGNORECAS
 _EXTENSION: Final = re.compile(r"\.(php|aspx?|jsp|cgi|do|json|html?|sh)$", re.IGNORECASE)
 _RANDOM: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9_=-]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}")
 LONGEST: Final = 48
+_CUT: Final = 90  # a number behind it does not matter: the longest name of a secret is 255
+
+
+class Names:
+    """Names that are given once each; those that come again get a number."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._last: dict[str, int] = {}
+
+    def free(self, name: str) -> str:
+        """Return a name, with the first number behind it that is free where it is taken."""
+        number, found = self._last.get(name, 1), name
+        while found in self._taken:
+            number += 1
+            found = f"{name[:_CUT]}-{number}"
+        self._last[name] = max(number - 1, 1)
+        return found
+
+    def take(self, name: str) -> None:
+        """Let nobody else have a name."""
+        self._taken.add(name)
 
 
 def job_name(entry: Entry, url: str, prefix: str) -> str:

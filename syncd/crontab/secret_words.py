@@ -51,11 +51,15 @@ def looks_secret(text: str) -> bool:
     return bool(_JWT.search(text) or _USER.search(text))
 
 
+def longest_first(values: Iterable[str]) -> tuple[str, ...]:
+    """Return secrets in the order in which they are taken out: one may be a part of another."""
+    return tuple(sorted((v for v in values if len(v) >= SHORTEST), key=len, reverse=True))
+
+
 def without(text: str, values: Iterable[str]) -> str:
-    """Return a text without these secrets, printable."""
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= SHORTEST:
-            text = text.replace(value, MASK)
+    """Return a text without these secrets (`longest_first`), printable."""
+    for value in values:
+        text = text.replace(value, MASK)
     return "".join(each if each.isprintable() else " " if each == "\t" else "?" for each in text)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from syncd.crontab.names import Names
 from syncd.crontab.secret_words import Sealed
 
 _ODD: Final = re.compile(r"[^a-z0-9]+")
@@ -29,6 +30,7 @@ class Vault:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._names = Names()
         self.kept: dict[str, Kept] = {}
 
     def opened(self, value: Any, job: str, line: int, new: dict[str, Kept]) -> Any:  # noqa: ANN401
@@ -45,19 +47,10 @@ class Vault:
     def _reference(self, sealed: Sealed, job: str, line: int, new: dict[str, Kept]) -> Any:  # noqa: ANN401
         known = self.kept.get(sealed.value) or new.get(sealed.value)
         if known is None:
-            taken = {each.name for each in (*self.kept.values(), *new.values())}
             role = _ODD.sub("-", sealed.role.lower()).strip("-")[:40] or "secret"
-            name = unique(f"{job}-{role}", taken)
+            name = self._names.free(f"{job}-{role}")
+            self._names.take(name)
             known = new[sealed.value] = Kept(name, sealed.value, sealed.what, line)
         if self._folder is not None:
             return {"file": str(self._folder / known.name)}
         return {"credential": known.name}
-
-
-def unique(name: str, taken: set[str]) -> str:
-    """Return a name, with a number behind it where it is taken."""
-    number, found = 1, name
-    while found in taken:
-        number += 1
-        found = f"{name[:58]}-{number}" if len(name) > 58 else f"{name}-{number}"
-    return found

@@ -155,3 +155,10 @@ def test_who_got_mail_is_told_by_a_channel():
     tables["notify"]["mail"]["to"].pop()
     parse_channel(tables["notify"]["mail"])
     assert "notify" not in imported('MAILTO=""\n').toml
+
+
+def test_a_crontab_has_an_end():
+    found = imported(f"0 1 * * * {CURL}\n" * 5_010)
+    assert (len(found.jobs), found.jobs[-1].name) == (5_000, "run-5000")
+    (odd,) = found.left
+    assert (odd.number, odd.reason) == (5_001, "and all below it: more than 5,000 lines")
