@@ -10,13 +10,15 @@ from syncd.crontab.curl import read_curl
 from syncd.crontab.drafts import KEPT, Draft
 from syncd.crontab.prefixes import unwrap
 from syncd.crontab.reasons import NotUnderstood
-from syncd.crontab.shell import Step, read_command
+from syncd.crontab.shell import OF_USER, Step, read_command
 from syncd.crontab.wget import read_wget
 from syncd.crontab.wrapper import Wrapper
 
 _SAYING: Final = frozenset({":", "date", "echo", "logger", "printf", "true"})
 """Programs that change nothing but a log."""
 _SINKS: Final = frozenset({"cat", "logger", "systemd-cat", "tee", "ts"})
+_MAILING: Final = frozenset({"mail", "mailx", "sendmail"})
+MAILED: Final = "a failure was mailed: a channel of [notify] does"
 _DEPTH: Final = 3
 _RANDOM_SLEEP: Final = re.compile(
     r"(?:/bin/|/usr/bin/)?sleep\s+(?:\$\(\(\s*\$?RANDOM\s*%\s*([0-9]{1,5})\s*\)\)"
@@ -70,7 +72,7 @@ class _Reader:
     def __init__(self, meaning: Meaning, around: Surroundings) -> None:
         self._meaning, self._around = meaning, around
         self._folder = ""
-        self._caught = False
+        self._caught = self._failed = False
 
     def run(self, command: str, joint: str, environ: dict[str, str], depth: int) -> None:
         """Read a command line, which may be one inside another."""
@@ -85,7 +87,9 @@ class _Reader:
     def _step(self, step: Step, environ: dict[str, str], depth: int) -> None:
         if step.joint == "|":
             self._caught = True  # by the program behind it, which alone is asked how it went
-            if step.program not in _SINKS:
+            if self._failed and step.program in _MAILING:
+                self._meaning.notes.append(MAILED)
+            elif step.program not in _SINKS:
                 raise NotUnderstood(f'hands the answer to "{step.program[:40]}"')
         elif step.joint == "||":
             self._otherwise(step, environ)
@@ -99,13 +103,16 @@ class _Reader:
             raise NotUnderstood(f'writes a file with "{step.program}"')
 
     def _go(self, step: Step) -> None:
-        if len(step.words) != 2 or not step.words[1].startswith("/"):
+        if len(step.words) != 2 or not step.words[1].startswith(("/", OF_USER)):
             raise NotUnderstood("goes to a folder that the line does not show")
         self._folder = step.words[1]
 
     def _otherwise(self, step: Step, environ: dict[str, str]) -> None:
         """Read what is done about a failure."""
-        self._caught = True
+        self._caught = self._failed = True
+        if step.program in _MAILING:
+            self._meaning.notes.append(MAILED)
+            return
         if step.program in _SAYING or step.words == ["exit", "0"]:
             return
         if step.program in ("curl", "wget"):

@@ -19,6 +19,7 @@ from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.requests import requests_of, retries_of
 from syncd.crontab.schedule import read_schedule
 from syncd.crontab.secret_words import Sealed
+from syncd.crontab.shell import OF_USER
 from syncd.crontab.wrapper import Wrapper
 
 _DAY: Final = re.compile(
@@ -106,8 +107,9 @@ def _same(one: str, other: str) -> bool:
 
 
 def _variables(entry: Entry) -> Mapping[str, str]:
-    """Return what the command can use; cron sets more, which is different for each user."""
-    return {"SHELL": "/bin/sh", **entry.environ}
+    """Return what the command can use (crontab(5)): what cron sets, then what the file does."""
+    ours = dict.fromkeys(("HOME", "LOGNAME", "PATH", "USER"), OF_USER)
+    return {**ours, "SHELL": "/bin/sh", **entry.environ}
 
 
 def _rules(meaning: Meaning) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from syncd.config.http_fields import KNOWN_SECRET_FIELDS, REFERENCES
 from syncd.crontab.drafts import FORM, JSON, METHODS, Draft
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.secret_words import Sealed, is_secret_name, looks_secret
-from syncd.crontab.shell import TODAY
+from syncd.crontab.shell import OF_USER, TODAY
 
 PATIENT: Final = "15m"
 """For a call without a time limit: curl waits for ever, wget so long for a byte."""
@@ -85,12 +85,14 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _seal(value: str, role: str, what: str) -> Sealed:
+    _refuse_user(value)
     if TODAY in value:
         raise NotUnderstood(f"{what} holds the day")
     return Sealed(value, role.lower(), what)
 
 
 def _basic(pair: str) -> Table:
+    _refuse_user(pair)
     user, _, password = pair.partition(":")
     if not password or not user.isprintable():
         raise NotUnderstood("a user without a password")
@@ -252,15 +254,22 @@ def _filled(table: Mapping[str, Any]) -> Table:
     return {key: _with_day(value, allowed=key in _FILLED) for key, value in table.items()}
 
 
+def _refuse_user(*texts: str) -> None:
+    if any(OF_USER in text for text in texts):
+        raise NotUnderstood("sends what is different for each user, such as $HOME")
+
+
 def _with_day(value: Any, *, allowed: bool) -> Any:  # noqa: ANN401 - whatever a table holds
     match value:
         case str():
+            _refuse_user(value)
             if templates.names(value):
                 raise NotUnderstood("holds {{ }}, which syncd would fill in")
             if TODAY in value and not allowed:
                 raise NotUnderstood("the day stands where syncd takes none")
             return value.replace(TODAY, "{{ date }}")
         case dict():
+            _refuse_user(*value)
             if any(TODAY in key or templates.names(key) for key in value):
                 raise NotUnderstood("the day stands in a name")
             return {key: _with_day(each, allowed=allowed) for key, each in value.items()}

@@ -1,7 +1,7 @@
 """The part of the shell's language that lines of crontabs are written in; the rest is refused.
 
 Nothing is run and nothing is read: a word is what the shell would make of it, or the line is left
-alone. Words with the day in them hold TODAY, a mark that no line can contain.
+alone. What is known only later stands as a mark that no line can contain: TODAY, OF_USER.
 """
 
 import re
@@ -14,6 +14,9 @@ from syncd.crontab.reasons import NotUnderstood
 TODAY: Final = "\U000f0000"
 """Stands for the day, as YYYY-MM-DD: not printable, so `lines.py` lets no line with it pass."""
 
+OF_USER: Final = "\U000f0001"
+"""Stands for what cron sets and is different for each user, such as $HOME."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BRACED: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _OPERATOR: Final = re.compile(r"&&|\|\||\|&|&>>?|>&|>>|>\||<<|<&|<>|[;&|<>()]")
@@ -23,6 +26,7 @@ _SCRIPT_WORDS: Final = frozenset({
     "source", ".", "test", "then", "until", "while", "export", "set", "trap", "unset",
 })  # fmt: skip
 _SPACES: Final = " \t"
+_BEFORE_COMMENT: Final = ("", *" \t;&|<>()")
 
 
 @dataclass(slots=True)
@@ -88,7 +92,11 @@ class _Reader:
         if char in _SPACES:
             self._end_word()
             self._at += 1
-        elif char == "#" and self._word is None:
+        elif (
+            char == "#"
+            and self._word is None
+            and self._text[max(self._at - 1, 0) : self._at] in _BEFORE_COMMENT
+        ):
             self._at = len(self._text)
         elif char in ";&|<>()":
             self._operator()

@@ -114,7 +114,10 @@ def test_what_is_sent(options, expected):
         ("/opt/x.sh {}", '"x.sh"'),
         ("curl {} > /tmp/a && mv /tmp/a /srv/a", '"mv"'),
         ("curl {} | jq .", '"jq"'),
-        ("curl {} || mail -s failed root", '"mail"'),
+        ("curl {} | mail -s answer root", '"mail"'),
+        ("curl {} || rm x", '"rm"'),
+        ("curl {}/$HOME", "$HOME"),
+        ("curl -u $USER:x {}", "$HOME"),
         ("curl {}; curl {}/2", "two jobs"),
         ("curl {} || true; curl {}", "two jobs"),
         ("curl {}?a=1&b=2", "quoted"),
@@ -297,6 +300,22 @@ def test_an_answer_that_a_file_keeps_is_told_of(to):
     assert found.remarks == ("curl keeps the answer in a file, syncd its beginning in the records",)
     (found,) = imported(f"0 1 * * * curl -f {URL} >> /var/log/x 2>&1\n").jobs
     assert found.remarks == ()
+
+
+@pytest.mark.parametrize("mail", ["mail -s failed root", "echo failed | mail -s failed root"])
+def test_a_failure_that_was_mailed_is_told_of(mail):
+    (found,) = imported(f"0 1 * * * curl -f {URL} || {mail}\n").jobs
+    assert found.remarks == ("a failure was mailed: a channel of [notify] does",)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["curl -f {} >> $HOME/x.log", "cd $HOME && curl -f {}", "PATH=$HOME/bin:$PATH curl -f {}"],
+)
+def test_what_differs_for_each_user_matters_where_it_is_sent(command):
+    assert request(command.format(URL)) == {"url": URL}
+    found = request("$HOME/bin/call.sh /run", wrappers=wrapper("call.sh ENDPOINT"))
+    assert found == {"url": URL}
 
 
 def test_an_address_of_ipv6_needs_no_option():

@@ -40,6 +40,7 @@ def by_shell(shell, text):
 @settings(max_examples=times(150), deadline=None)
 @given(st.one_of(COMMANDS, ANYTHING))
 @example("$B\"$B\"'$B'")
+@example("$EMPTY# $B#c #d")
 @example("a\\")
 @example('"a\\a\\\\"')
 def test_words_are_those_of_the_shell(shell, text):
