@@ -28,6 +28,7 @@ _LARGEST: Final = 128 * 1024
 _PRIVATE_DIRECTORY: Final = 0o700
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_ENDS: Final = (".json", ".json.new", ".lock")
 _TURN: Final = 0.05  # seconds between two tries for a lock: waiting in the kernel is not cancelled
 _SHARED: Final = ("Authentication", "Network", "Throttled", "TimedOut", "Unexpected", "BadData")
 """Failures that all share who waited for the one that tried."""
@@ -39,6 +40,10 @@ class Stored(msgspec.Struct, frozen=True):
     token: str
     obtained: datetime
     life: float
+
+    def __repr__(self) -> str:
+        """Name it without the token."""
+        return f"Stored(obtained={self.obtained}, life={self.life})"
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -101,15 +106,16 @@ class TokenFiles:
             self._warn("the file of a token can't be removed", name, error)
 
     def forget_others(self, names: set[str]) -> None:
-        """Remove what is not of these tokens, with what killed writers left."""
-        kept = {self._file(name).name for name in names} | {self._lock(name).name for name in names}
-        with suppress(FileNotFoundError):
+        """Remove what is not of these tokens."""
+        kept = {f"{name}{end}" for name in names for end in _ENDS}
+        try:
             for file in sorted(self._directory.iterdir()):
                 if file.name not in kept:
-                    try:
-                        file.unlink()
-                    except OSError as error:
-                        self._warn("a file among the tokens can't be removed", file.name, error)
+                    file.unlink()
+        except FileNotFoundError:
+            return  # no token was kept yet, or another process removes them too
+        except OSError as error:
+            self._warn("files of tokens can't be removed", "", error)
 
     @contextmanager
     def turn(
@@ -128,8 +134,8 @@ class TokenFiles:
             yield Turn(None, lambda _: None)
             return
         try:
-            waited = _take(handle, deadline, cancel)
-            failed = _failed(handle, fingerprint, began) if waited else None
+            _take(handle, deadline, cancel)
+            failed = _failed(handle, fingerprint, began, self._clock.monotonic())
             yield Turn(failed, lambda error: self._leave(handle, fingerprint, error))
         finally:
             os.close(handle)
@@ -179,28 +185,27 @@ def _seal(stored: Stored, key: bytes) -> str:
     return hmac.digest(key, msgspec.json.encode(stored), hashlib.sha256).hex()
 
 
-def _take(handle: int, deadline: Deadline, cancel: CancelToken) -> bool:
-    """Lock; tell whether another had it. Raises TimedOut and the token's error."""
-    waited = False
+def _take(handle: int, deadline: Deadline, cancel: CancelToken) -> None:
+    """Lock, as soon as nobody else does; raises TimedOut and the token's error."""
     while True:
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = True
-        else:
-            return waited
+            return
         cancel.wait(min(_TURN, max(deadline.remaining(), 0)))
         cancel.check()
         deadline.check()
 
 
-def _failed(handle: int, fingerprint: str, since: float) -> SyncdError | None:
-    """Return how the last login failed, if that was while we waited for the same."""
+def _failed(handle: int, fingerprint: str, since: float, now: float) -> SyncdError | None:
+    """Return how the last login failed, if that was while we waited for the same.
+
+    One of the future is of before the machine was started anew.
+    """
     try:
         left = msgspec.json.decode(os.pread(handle, _LARGEST, 0), type=_Failed)
     except (OSError, msgspec.MsgspecError, ValueError):
         return None
-    if left.fingerprint != fingerprint or left.at < since or left.error not in _SHARED:
+    if left.fingerprint != fingerprint or not since < left.at <= now or left.error not in _SHARED:
         return None
     error: SyncdError = getattr(errors, left.error)(left.message)
     if isinstance(error, errors.Authentication):

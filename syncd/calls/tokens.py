@@ -20,13 +20,15 @@ from typing import Final
 from syncd.calls import token_answers
 from syncd.calls.base import Answer, Credential
 from syncd.calls.flights import Flight
+from syncd.calls.login import LoginLimits
 from syncd.calls.token_files import Stored, TokenFiles, Turn
 from syncd.config import secrets
 from syncd.config.configuration import digest
 from syncd.config.http import Token
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS
 from syncd.config.references import leaves
 from syncd.config.secrets import Secret
-from syncd.context import BoundLogger, CancelToken, Clock, Deadline, RunContext
+from syncd.context import BoundLogger, Clock, RunContext
 from syncd.errors import (
     Authentication,
     ConfigurationError,
@@ -38,26 +40,14 @@ from syncd.errors import (
 )
 from syncd.model.holder import token_holder
 
+_SENT: Final = ("body", "form", "headers", "query")
 RENEWED_AT: Final = 0.8
 """The part of its life after which a token is renewed."""
 _MOST_REFUSED: Final = 5
 _REFUSED_WITHIN: Final = 60.0  # seconds in which so many renewals may be asked for by refused calls
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a login is bounded by: the run's own limits, seconds for one request, and hosts.
-
-    `request_timeout` holds where the token names no time limit of its own.
-    """
-
-    deadline: Deadline
-    cancel: CancelToken
-    request_timeout: float
-    allow_hosts: Sequence[str] = ()
-
-
-Fetch = Callable[[Token, Limits], Answer]
+Fetch = Callable[[Token, LoginLimits], Answer]
 """Sends the request that a token comes from, once, and returns the answer whatever its status."""
 ApiObserver = Callable[[str, str, str, float], None]
 
@@ -69,7 +59,7 @@ class Lease:
     A clock that is set back makes it last no longer, one that is set forward ends it, once.
     """
 
-    token: str
+    token: str = field(repr=False)
     obtained: datetime
     ticks: float
     life: float
@@ -89,8 +79,9 @@ class _Slot:
     """One token of one configuration with one set of secrets, and who fetches it."""
 
     name: str
-    token: Token
-    key: bytes  # to seal it with; it differs with the configuration and the secrets
+    token: Token = field(repr=False)
+    key: bytes = field(repr=False)
+    """To seal it with; it differs with the configuration and the secrets."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     lease: Lease | None = None
     flight: Flight[Lease] | None = None
@@ -114,11 +105,11 @@ class Tokens:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, bytes], _Slot] = {}
 
-    def get(self, name: str, token: Token, limits: Limits) -> Credential:
+    def get(self, name: str, token: Token, limits: LoginLimits) -> Credential:
         """Return a token that is good; raises as `lease` does."""
         return _credential(token, self.lease(name, token, limits).token)
 
-    def lease(self, name: str, token: Token, limits: Limits) -> Lease:
+    def lease(self, name: str, token: Token, limits: LoginLimits) -> Lease:
         """Return a token that is good, and how long it is.
 
         Raises Authentication with the token as its holder when the login is refused, what else
@@ -131,7 +122,9 @@ class Tokens:
             return self._obtain(slot, limits, None)
         return self._early(slot, held, limits) if held.is_due(self._clock) else held
 
-    def renew(self, name: str, token: Token, refused: Credential, limits: Limits) -> Credential:
+    def renew(
+        self, name: str, token: Token, refused: Credential, limits: LoginLimits
+    ) -> Credential:
         """Return another token than the one that a call was refused with.
 
         That may have come meanwhile. Raises as `lease` does, and Authentication when fresh tokens
@@ -150,6 +143,13 @@ class Tokens:
         slot = self._slot(name, token)
         held = slot.lease or self._from_file(slot, None)
         return held if held and held.left(self._clock) > 0 else None
+
+    def logged_in(self, names: Collection[str], since: float) -> list[str]:
+        """Return which tokens came since a moment of the monotonic clock, as holders."""
+        with self._lock:
+            slots = list(self._slots.values())
+        fresh = {slot.name for slot in slots if slot.lease and slot.lease.ticks >= since}
+        return [token_holder(name) for name in names if name in fresh]
 
     def fingerprints(self, tokens: Mapping[str, Token]) -> dict[str, str]:
         """Return what tells the tokens' credentials apart, by the names under which they are held.
@@ -183,8 +183,12 @@ class Tokens:
 
     def _sealing_key(self, token: Token) -> bytes:
         """Return a key that differs with all that a token depends on: its table and secrets."""
-        found = [each for _, each in leaves(token, ()) if isinstance(each, Secret)]
-        parts = [digest(token), *(secrets.resolve(each).get_secret_value() for each in found)]
+        parts = [digest(token)]
+        for path, value in leaves(token.source, ()):
+            if isinstance(value, Secret):
+                parts.append(secrets.resolve(value).get_secret_value())
+            elif path[0] in _SENT and value and KNOWN_SECRET_FIELDS.search(str(path[-1])):
+                secrets.remember(str(value))  # written out, and a server may quote it
         return hmac.digest(self._key, json.dumps(parts).encode(), hashlib.sha256)
 
     def _count_refused(self, slot: _Slot) -> None:
@@ -194,28 +198,32 @@ class Tokens:
             raise Authentication(f"token {slot.name}: calls refuse it however often it is renewed")
         before.append(now)
 
-    def _early(self, slot: _Slot, held: Lease, limits: Limits) -> Lease:
+    def _early(self, slot: _Slot, held: Lease, limits: LoginLimits) -> Lease:
         """Renew a token that is still good; whatever becomes of that, it may be used."""
-        now = self._clock.monotonic()
+        clock = self._clock
         with slot.lock:
-            if slot.flight or slot.lease is not held or now < slot.not_early_before:
+            if slot.flight or slot.lease is not held or clock.monotonic() < slot.not_early_before:
                 return slot.lease or held
             slot.flight = flight = Flight[Lease]()
+        # A refused login is not tried again in vain, since it might lock the user out; what else
+        # fails is, at half of the time that is left.
+        pause = held.left(clock) / 2
         try:
             half = limits.deadline.sooner(limits.deadline.remaining() / 2)
-            return self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            lease = self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            if lease.left(clock) > 0:
+                return lease
         except Interrupted:
             raise
         except SyncdError as error:
-            # A refused login is not tried again in vain: it might lock the user out.
-            pause = math.inf if isinstance(error, Authentication) else held.left(self._clock) / 2
-            slot.not_early_before = self._clock.monotonic() + pause
+            pause = math.inf if isinstance(error, Authentication) else pause
             self._log.warning(
                 "a token can't be renewed before it ends", token=slot.name, error=describe(error)
             )
-            return held
+        slot.not_early_before = clock.monotonic() + pause
+        return held
 
-    def _obtain(self, slot: _Slot, limits: Limits, refused: str | None) -> Lease:
+    def _obtain(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token that is good and not the refused one, by one login for all who wait."""
         while True:
             with slot.lock:
@@ -227,11 +235,11 @@ class Tokens:
             if flight is None:
                 return self._lead(slot, fresh, limits, refused)
             found = flight.wait(limits.deadline, limits.cancel)
-            if found and found.token != refused:
+            if found:
                 return found
 
     def _lead(
-        self, slot: _Slot, flight: Flight[Lease], limits: Limits, refused: str | None
+        self, slot: _Slot, flight: Flight[Lease], limits: LoginLimits, refused: str | None
     ) -> Lease:
         """Fetch the token for all who wait, and tell them how it went."""
         lease, failed = None, None
@@ -244,11 +252,11 @@ class Tokens:
             with slot.lock:
                 slot.flight = None
                 if lease and lease.left(self._clock) > 0:
-                    slot.lease = lease
+                    slot.lease, slot.not_early_before = lease, -math.inf
             flight.end(lease, failed)
         return lease
 
-    def _fresh(self, slot: _Slot, limits: Limits, refused: str | None) -> Lease:
+    def _fresh(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token of a file, or of a login that no other process makes meanwhile."""
         if found := self._from_file(slot, refused):
             return found
@@ -265,7 +273,7 @@ class Tokens:
                 self._files.remove(slot.name)
             return self._kept(slot, self._log_in_at(turn, slot, limits))
 
-    def _log_in_at(self, turn: Turn, slot: _Slot, limits: Limits) -> Lease:
+    def _log_in_at(self, turn: Turn, slot: _Slot, limits: LoginLimits) -> Lease:
         try:
             return self._log_in(slot, limits)
         except SyncdError as error:
@@ -273,12 +281,12 @@ class Tokens:
                 turn.leave(error)
             raise
 
-    def _log_in(self, slot: _Slot, limits: Limits) -> Lease:
+    def _log_in(self, slot: _Slot, limits: LoginLimits) -> Lease:
         """Ask for a token, and count that."""
         clock, began, outcome = self._clock, time.monotonic(), "internal"
         asked, ticks = clock.now(), clock.monotonic()  # before it lives: rather renewed too early
         try:
-            answer = self._fetch(slot.token, _of_one_request(slot.token, limits))
+            answer = self._fetch(slot.token, limits)
             issued = token_answers.read(slot.name, slot.token, answer, clock.now())
             outcome = "ok"
         except SyncdError as error:
@@ -323,14 +331,7 @@ def _credential(token: Token, value: str) -> Credential:
     )
 
 
-def _of_one_request(token: Token, limits: Limits) -> Limits:
-    """Return the limits with what a single request may take."""
-    own = token.source.timeout
-    seconds = own.total_seconds() if own else limits.request_timeout
-    return replace(limits, deadline=limits.deadline.sooner(seconds))
-
-
-def _own(error: BaseException, limits: Limits) -> bool:
+def _own(error: BaseException, limits: LoginLimits) -> bool:
     """Tell whether an error is of who met it alone: cancelled, or out of his own time."""
     if isinstance(error, TimedOut):
         return limits.deadline.remaining() <= 0.01
@@ -352,7 +353,9 @@ class JobTokens:
         One that is held, since its login was refused, is not logged in for: Authentication.
         """
         token = self.configured[name]
-        if token_holder(name) in ctx.held and not self.tokens.known(name, token):
+        if token_holder(name) in ctx.held:
+            if known := self.tokens.known(name, token):
+                return _credential(token, known.token)
             raise _not_tried(name, ctx)
         return self.tokens.get(name, token, self._limits(ctx))
 
@@ -362,10 +365,10 @@ class JobTokens:
             raise _not_tried(name, ctx)
         return self.tokens.renew(name, self.configured[name], refused, self._limits(ctx))
 
-    def _limits(self, ctx: RunContext) -> Limits:
+    def _limits(self, ctx: RunContext) -> LoginLimits:
         if ctx.rehearsal:
             raise Guarded("a plan logs in nowhere")
-        return Limits(ctx.deadline, ctx.cancel, self.request_timeout, self.allow_hosts)
+        return LoginLimits(ctx.deadline, ctx.cancel, self.request_timeout, self.allow_hosts)
 
 
 def _not_tried(name: str, ctx: RunContext) -> Authentication:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from syncd.config import hosts, templates
 from syncd.config.configuration import Tables
 from syncd.config.files import is_reference
-from syncd.config.jobs import HttpJob
+from syncd.config.http import Call
+from syncd.config.jobs import MOST_CALLS, HttpJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.spelling import hint
 
@@ -32,8 +33,8 @@ def of_job(
             text = f"no table [tokens.NAME] defines{hint(token, tokens)}"
             yield places.problem((*path, "request", "token"), text)
         yield from _names(request, (*path, "request"), known, places)
+        known |= set(_table(call.get("save")))
         yield from _names({"url": poll.get("url")}, (*path, "poll"), known, places)
-        known |= {each for each in _table(call.get("save")) if isinstance(each, str)}
 
 
 def of_token(name: str, token: Mapping[str, Any], places: Places) -> Iterator[Problem]:
@@ -53,25 +54,40 @@ def forbidden_hosts(tables: Tables, places: Places) -> Iterator[Problem]:
             yield places.problem(path, text)
 
 
+def headers_twice(tables: Tables, places: Places) -> Iterator[Problem]:
+    """Yield the tokens that come in a header which something else of the request gives too."""
+    for path, call in _steps(tables):
+        request = call.request
+        header = tables.tokens[request.token].header if request.token in tables.tokens else ""
+        if header and (other := request.header_of(header)):
+            text = f"comes in {header}, and so does {other}: only one may"
+            yield places.problem((*path, "request", "token"), text)
+
+
 def _urls(tables: Tables) -> Iterator[tuple[KeyPath, str]]:
     """Yield the URLs that would be called, by the paths of their keys."""
-    jobs = ((name, job) for name, job in tables.jobs.items() if isinstance(job, HttpJob))
-    for name, job in jobs:
-        for index, call in enumerate(job.steps):
-            path: KeyPath = ("jobs", name) if job.request else ("jobs", name, "calls", index)
-            yield (*path, "request", "url"), call.request.url
-            if call.poll and call.poll.url:
-                yield (*path, "poll", "url"), call.poll.url
+    for path, call in _steps(tables):
+        yield (*path, "request", "url"), call.request.url
+        if call.poll and call.poll.url:
+            yield (*path, "poll", "url"), call.poll.url
     for name, token in tables.tokens.items():
         key = "login" if token.login else "client_credentials"
         yield ("tokens", name, key, "url"), token.source.url
+
+
+def _steps(tables: Tables) -> Iterator[tuple[KeyPath, Call]]:
+    """Yield the calls of all jobs, by the paths of their tables."""
+    jobs = ((name, job) for name, job in tables.jobs.items() if isinstance(job, HttpJob))
+    for name, job in jobs:
+        for index, call in enumerate(job.steps):
+            yield ("jobs", name) if job.request else ("jobs", name, "calls", index), call
 
 
 def _calls(path: KeyPath, job: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     """Yield the calls of a job as they are written, the single one of `request` first."""
     yield path, {key: job.get(key) for key in ("request", "poll")}
     calls = job.get("calls")
-    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+    for index, call in enumerate(calls[:MOST_CALLS] if isinstance(calls, list) else ()):
         yield (*path, "calls", index), _table(call)
 
 

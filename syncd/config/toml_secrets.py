@@ -38,6 +38,9 @@ _WORD: Final = (
     r"|(?:access|api|private|encryption|secret)[-_ ]?key|auth|bearer|cookie|webhook"
 )
 _SECRET_KEY: Final = re.compile(rf"{_WORD}|^(?:headers?|url|key)$", re.IGNORECASE)
+_SECRET_FIELD: Final = re.compile(
+    rf"{KNOWN_SECRET_FIELDS.pattern}|dsn|webhook|^(?:key|pin|otp)$", re.IGNORECASE
+)
 _TELLING: Final = re.compile(
     rf"(?:{_WORD})[\w.-]{{0,64}}[\"']?\s{{0,16}}[=:]|\bbearer\s|\b(?:LTAI|AKID)\w{{8}}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY",
@@ -130,7 +133,7 @@ def _is_sent_secret(table: str, keys: tuple[str, ...], value: Any) -> bool:  # n
         return keys[-1].lower() not in _HARMLESS_HEADERS or _tells(str(value))
     text = str(value)
     return (
-        any(_SECRET_KEY.search(key) or KNOWN_SECRET_FIELDS.search(key) for key in keys[1:])
+        any(map(_SECRET_FIELD.search, keys[1:]))
         or _tells(text)
         or http_secrets.in_text(text)
         or http_secrets.looks_random(text)

@@ -79,10 +79,10 @@ class Sender(Protocol):
     def send(self, notice: Notice, deadline: Deadline, cancel: CancelToken) -> None:
         """Send a notice, and return once the other side has taken it.
 
-        Secrets are read now, so that a changed one is used. Raises Network, Throttled and TimedOut
-        where a later try may succeed; Authentication, Permission and Unexpected where none would;
-        ConfigurationError for a secret that can't be read; the token's error when cancelled. No
-        error tells a secret.
+        Secrets are read now, so that a changed one is used. Raises Network, Throttled, TimedOut and
+        BadData (an answer of something else, such as a page of a proxy) where a later try may
+        succeed; Authentication, Permission and Unexpected where none would; ConfigurationError for
+        a secret that can't be read; the token's error when cancelled. No error tells a secret.
         """
 
 

@@ -34,7 +34,8 @@ CODES: Final[Mapping[int, Code]] = {
     410100: Code(Throttled, "more than 20 messages in a minute", _PAUSE),
     300001: Code(Authentication, "the token in the URL is not valid"),
     310000: Code(
-        Authentication, "the robot's safety settings: see its secret, words and addresses"
+        Authentication,
+        "its safety settings: see secret, words, addresses, and this machine's clock",
     ),
     400013: Code(Unexpected, "the group is dissolved"),
     400101: Code(Authentication, "the token in the URL is not valid"),

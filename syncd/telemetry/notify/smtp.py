@@ -61,9 +61,9 @@ def converse(
             finally:
                 server.close()
     except (smtplib.SMTPException, OSError, ValueError) as error:
-        cancel.check()
         late = deadline.remaining() <= 0.01
         failure = TimedOut(f"{_what(channel)} is too slow") if late else _failure(channel, error)
+    cancel.check()
     raise failure  # outside, so that an answer that quotes what was sent is not chained
 
 

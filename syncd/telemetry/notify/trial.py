@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from syncd.config.notify import Channel
@@ -13,6 +13,9 @@ from syncd.context import CancelSource, Deadline
 from syncd.errors import NotFound, SyncdError, Throttled, describe
 from syncd.telemetry.notify import registry, text
 from syncd.telemetry.notify.base import SEVERITIES, Notice
+
+LIMIT: Final = 60.0
+"""Seconds that somebody waits at most, even where the channel's own limit is longer."""
 
 
 def send(channels: Mapping[str, Channel], name: str, by: str, at: datetime) -> dict[str, Any]:
@@ -29,7 +32,7 @@ def send(channels: Mapping[str, Channel], name: str, by: str, at: datetime) -> d
     try:
         registry.build(name, channel).send(
             _notice(name, by, at),
-            Deadline.after(channel.timeout.total_seconds()),
+            Deadline.after(LIMIT),
             CancelSource().token,
         )
     except SyncdError as refusal:

@@ -105,7 +105,7 @@ def test_no_value_leaves_its_line_in_a_header(value) -> None:
 
 
 def test_a_name_outside_of_a_string_of_json_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="inside the strings"):
+    with pytest.raises(ValueError, match="inside the strings"):
         composed({"v": "1"}, url=URL, body='{"a": {{ v }}}', content_type="application/json")
 
 

@@ -87,7 +87,7 @@ def test_a_refusal_without_a_daemon_tells_code_and_meaning_and_no_secret(alone):
         as_json = alone(tables, "notify", "test", "oncall", "--json")
     assert result.exit_code == as_json.exit_code == 1
     assert "authentication: DingTalk answers 310000: sign not match" in result.stderr
-    assert "see its secret" in result.stderr
+    assert "see secret, words" in result.stderr
     assert json.loads(as_json.stdout)["error_class"] == "authentication"
     for each in (result.output, as_json.output):
         assert TOKEN not in each

@@ -101,11 +101,15 @@ def test_what_is_no_url_is_told(folder, url, told):
         ('headers = { A = 5 }', 'jobs.x.request.headers: "A" must be a string, { credential'),
         ('headers = { a = "x", A = "y" }', "jobs.x.request.headers: names a header twice"),
         ('body = "x", form = { a = "b" }', "jobs.x.request: body and form exclude each other"),
+        ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body: {{"),
         ("body = 5", "jobs.x.request.body: must be a table, a list or a string"),
         ("body = { a = 2020-01-01 }", "jobs.x.request.body: holds what JSON has no word for"),
         ("body = { a = nan }", "jobs.x.request.body: holds a number that can't be sent"),
-        ('bearer = "a", token = "iam"', "jobs.x.request: bearer and token exclude each other"),
-        ('bearer = "a", headers = { authorization = "b" }', "jobs.x.request: bearer and a header"),
+        ('bearer = "a", token = "iam"', "jobs.x.request.token: comes in Authorization"),
+        ('headers = { authorization = "b" }, token = "iam"', "jobs.x.request.token: comes in"
+         " Authorization, and so does headers.authorization: only one may"),
+        ('bearer = "a", headers = { authorization = "b" }', "jobs.x.request: bearer and authori"),
+        ('bearer = "a", basic = { user = "a", password = "b" }', "jobs.x.request: basic and"),
         ('basic = { user = "a:b", password = "c" }', "jobs.x.request.basic.user: must hold no"),
         ("idempotency_key = true", "jobs.x.request.idempotency_key: must be the name of a header"),
         ("redirects = 11", "jobs.x.request.redirects: must be at most 10"),
@@ -133,6 +137,9 @@ def test_each_odd_key_of_a_request_has_one_clear_complaint(folder, more, told):
         (JOB + "calls = [{}]", "jobs.x.calls[0].request: is required"),
         (JOB + "request = 5", "jobs.x.request: must be a table"),
         (JOB + "request = {}", "jobs.x.request.url: is required"),
+        (JOB + f"calls = [{{ name = 'call-2', request = {{ {URL} }} }}, "
+         f"{{ request = {{ {URL} }} }}]",
+         'jobs.x: calls: "call-2" is the name of two'),
         (JOB + f"calls = [{{ name = 'a', request = {{ {URL} }} }}, {{ name = 'a', request = "
          f"{{ {URL} }} }}]", 'jobs.x: calls: "a" is the name of two'),
         (request() + "expect = { status = [99] }", "jobs.x.expect.status: must hold codes"),
@@ -192,15 +199,26 @@ save = {{ plan_id = "data.id" }}
 [[jobs.x.calls]]
 request = {{
 """.replace("request = {\n", f"request = {{ {URL}, body = ['{{{{ plan_id }}}}'] }}\n")
-        + 'save = { late = "id" }\npoll = { url = "https://a/{{ late }}" }\n'
+        + 'save = { late = "id" }\npoll = { url = "https://a/{{ later }}{{ late }}" }\n'
         + '[[jobs.x.calls]]\nrequest.url = "https://a/{{ late }}/{{ plan_id }}"\n'
         + 'request.form = { a = "{{ plan-id }}" }\n'
     )
     assert folder.told() == [
-        'syncd.toml:11: jobs.x.calls[1].poll.url: no call before saves "late"; did you mean '
-        '"date"?; allowed: date, plan_id, run.id, run.scheduled_for',
+        'syncd.toml:11: jobs.x.calls[1].poll.url: no call before saves "later"; did you mean '
+        '"late"?; allowed: date, late, plan_id, run.id, run.scheduled_for',
         'syncd.toml:14: jobs.x.calls[2].request.form.a: no call before saves "plan-id"; did you '
         'mean "plan_id"?; allowed: date, late, plan_id, run.id, run.scheduled_for',
+    ]
+
+
+def test_a_token_in_a_header_of_its_own_may_stand_beside_authorization(folder):
+    token = "[tokens.iam]\nheader = 'X-Token'\nlogin = { url = 'https://a' }\n"
+    folder.write(token + request('token = "iam", basic = { user = "a", password = "b" }'))
+    assert folder.load()
+    folder.write(token + request('token = "iam", headers = { x-token = "b" }'))
+    assert folder.told() == [
+        "syncd.toml:6: jobs.x.request.token: comes in X-Token, and so does headers.x-token: only "
+        "one may"
     ]
 
 
@@ -277,7 +295,7 @@ def test_missing_secrets_and_files_are_told_by_their_keys(folder):
     found = {line.split(": ")[1]: line.rpartition("variable ")[2][:1] for line in folder.told(
         check_secrets=True)}  # fmt: skip
     assert found == {
-        "jobs.x.request.headers.X-Key": "A", "jobs.x.request.body.0.p": "B",
+        "jobs.x.request.headers.X-Key": "A", "jobs.x.request.body[0].p": "B",
         "jobs.x.request.hmac.secret": "C", "jobs.x.ping_url": "D", "tokens.t.login.form.p": "E",
         "notify.n.url": "F", "notify.n.headers.A": "G", "jobs.x.request.tls_ca": "s",
     }  # fmt: skip

@@ -150,6 +150,23 @@ def test_a_proxy_is_asked_where_one_is_named():
     assert proxy.last.target == f"http://hooks.example.invalid{path}"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_breaks_off_anywhere_is_worth_another_try(kind):
+    body = {"slack": b"ok", "feishu": b'{"code":0}'}.get(kind, b'{"errcode":0}')
+    answer = HEAD % len(body) + body
+    cuts = iter(range(len(answer)))
+
+    def script(peer):
+        peer.request()
+        peer.send(answer[: next(cuts)])
+        peer.reset()
+
+    with serving(script) as server:
+        to = sender(kind, at(server, kind))
+        for _ in answer:
+            assert type(refusal(to)) is Network
+
+
 def test_the_error_of_the_library_is_not_chained():
     with closed_port() as port:
         error = refusal(sender("slack", f"http://127.0.0.1:{port}/{TOKEN}"))

@@ -4,7 +4,9 @@ import ssl
 import threading
 import time
 import traceback
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import pytest
 from fault_servers import closed_port, deaf_port
@@ -209,6 +211,21 @@ def test_cancelling_ends_it_at_once():
         with pytest.raises(Cancelled, match="enough"):
             mail(server).send(notice(), Deadline.after(20), source.token)
         timer.join()
+
+
+def test_no_file_and_no_thread_is_left_however_it_ends(authority, tls):
+    moods = ({}, {"broken": "DATA"}, {"answers": {"MAIL": "550 no"}}, {"offers": ("AUTH PLAIN",)})
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for mood in moods:
+        with mail_server(tls=tls, **mood) as server:
+            for _ in range(5):
+                with suppress(SyncdError):
+                    send(encrypted(server, authority))
+        assert len(list(Path("/proc/self/fd").iterdir())) == before, mood
+    waiting = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    for each in waiting:
+        each.join(2)
+        assert not each.is_alive()
 
 
 def test_a_certificate_of_nobody_known_is_refused(authority, tls, tmp_path):
