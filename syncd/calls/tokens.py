@@ -25,6 +25,7 @@ from syncd.calls.token_files import Stored, TokenFiles, Turn
 from syncd.config import secrets
 from syncd.config.configuration import digest
 from syncd.config.http import Token
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS
 from syncd.config.references import leaves
 from syncd.config.secrets import Secret
 from syncd.context import BoundLogger, Clock, RunContext
@@ -39,6 +40,7 @@ from syncd.errors import (
 )
 from syncd.model.holder import token_holder
 
+_SENT: Final = ("body", "form", "headers", "query")
 RENEWED_AT: Final = 0.8
 """The part of its life after which a token is renewed."""
 _MOST_REFUSED: Final = 5
@@ -57,7 +59,7 @@ class Lease:
     A clock that is set back makes it last no longer, one that is set forward ends it, once.
     """
 
-    token: str
+    token: str = field(repr=False)
     obtained: datetime
     ticks: float
     life: float
@@ -77,8 +79,9 @@ class _Slot:
     """One token of one configuration with one set of secrets, and who fetches it."""
 
     name: str
-    token: Token
-    key: bytes  # to seal it with; it differs with the configuration and the secrets
+    token: Token = field(repr=False)
+    key: bytes = field(repr=False)
+    """To seal it with; it differs with the configuration and the secrets."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     lease: Lease | None = None
     flight: Flight[Lease] | None = None
@@ -141,6 +144,13 @@ class Tokens:
         held = slot.lease or self._from_file(slot, None)
         return held if held and held.left(self._clock) > 0 else None
 
+    def logged_in(self, names: Collection[str], since: float) -> list[str]:
+        """Return which tokens came since a moment of the monotonic clock, as holders."""
+        with self._lock:
+            slots = list(self._slots.values())
+        fresh = {slot.name for slot in slots if slot.lease and slot.lease.ticks >= since}
+        return [token_holder(name) for name in names if name in fresh]
+
     def fingerprints(self, tokens: Mapping[str, Token]) -> dict[str, str]:
         """Return what tells the tokens' credentials apart, by the names under which they are held.
 
@@ -173,8 +183,12 @@ class Tokens:
 
     def _sealing_key(self, token: Token) -> bytes:
         """Return a key that differs with all that a token depends on: its table and secrets."""
-        found = [each for _, each in leaves(token, ()) if isinstance(each, Secret)]
-        parts = [digest(token), *(secrets.resolve(each).get_secret_value() for each in found)]
+        parts = [digest(token)]
+        for path, value in leaves(token.source, ()):
+            if isinstance(value, Secret):
+                parts.append(secrets.resolve(value).get_secret_value())
+            elif path[0] in _SENT and value and KNOWN_SECRET_FIELDS.search(str(path[-1])):
+                secrets.remember(str(value))  # written out, and a server may quote it
         return hmac.digest(self._key, json.dumps(parts).encode(), hashlib.sha256)
 
     def _count_refused(self, slot: _Slot) -> None:
@@ -186,24 +200,28 @@ class Tokens:
 
     def _early(self, slot: _Slot, held: Lease, limits: LoginLimits) -> Lease:
         """Renew a token that is still good; whatever becomes of that, it may be used."""
-        now = self._clock.monotonic()
+        clock = self._clock
         with slot.lock:
-            if slot.flight or slot.lease is not held or now < slot.not_early_before:
+            if slot.flight or slot.lease is not held or clock.monotonic() < slot.not_early_before:
                 return slot.lease or held
             slot.flight = flight = Flight[Lease]()
+        # A refused login is not tried again in vain, since it might lock the user out; what else
+        # fails is, at half of the time that is left.
+        pause = held.left(clock) / 2
         try:
             half = limits.deadline.sooner(limits.deadline.remaining() / 2)
-            return self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            lease = self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            if lease.left(clock) > 0:
+                return lease
         except Interrupted:
             raise
         except SyncdError as error:
-            # A refused login is not tried again in vain: it might lock the user out.
-            pause = math.inf if isinstance(error, Authentication) else held.left(self._clock) / 2
-            slot.not_early_before = self._clock.monotonic() + pause
+            pause = math.inf if isinstance(error, Authentication) else pause
             self._log.warning(
                 "a token can't be renewed before it ends", token=slot.name, error=describe(error)
             )
-            return held
+        slot.not_early_before = clock.monotonic() + pause
+        return held
 
     def _obtain(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token that is good and not the refused one, by one login for all who wait."""
@@ -217,7 +235,7 @@ class Tokens:
             if flight is None:
                 return self._lead(slot, fresh, limits, refused)
             found = flight.wait(limits.deadline, limits.cancel)
-            if found and found.token != refused:
+            if found:
                 return found
 
     def _lead(
@@ -234,7 +252,7 @@ class Tokens:
             with slot.lock:
                 slot.flight = None
                 if lease and lease.left(self._clock) > 0:
-                    slot.lease = lease
+                    slot.lease, slot.not_early_before = lease, -math.inf
             flight.end(lease, failed)
         return lease
 
@@ -335,7 +353,9 @@ class JobTokens:
         One that is held, since its login was refused, is not logged in for: Authentication.
         """
         token = self.configured[name]
-        if token_holder(name) in ctx.held and not self.tokens.known(name, token):
+        if token_holder(name) in ctx.held:
+            if known := self.tokens.known(name, token):
+                return _credential(token, known.token)
             raise _not_tried(name, ctx)
         return self.tokens.get(name, token, self._limits(ctx))
 
