@@ -5,7 +5,7 @@ empties each minute is told of once, and once that it is well again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -70,9 +70,16 @@ class Conditions:
             if state.condition is None and now - state.bad_since >= rule.after:
                 subject = f"{self._instance} {rule.thing}"
                 state.condition = Condition(rule.event, subject, wall, seen.detail)
+            elif state.condition and _differs(seen.detail, state.condition.detail):
+                state.condition = replace(state.condition, detail=seen.detail)
             return state.condition
         state.bad_since = None
         state.good_since = now if state.good_since is None else state.good_since
         if now - state.good_since >= rule.calm:
             state.condition = None
         return state.condition
+
+
+def _differs(now: Detail, before: Detail) -> bool:
+    """Tell whether another error is the reason now; measures change all the time."""
+    return now.get("error") != before.get("error")

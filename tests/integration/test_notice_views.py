@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from notice_engine import WAIT, Announcing, Receivers
 from syncd.control.store_reads import StoreReads
 from syncd.dispatch.runner import Runner
 from syncd.errors import Network
-from syncd.store import notice_queue
+from syncd.store import notice_queue, retention
 from syncd.store.bounded import select_all
 
 PAGE = Path(__file__).parents[2].joinpath("docs/notifications.md").read_text()
@@ -66,6 +67,19 @@ def test_the_queries_of_the_page_answer(site, receivers):
     assert [(row["key"], row["times"], row["error"]) for row in lasts] == [
         ("j failed", 1, "reset by peer")
     ]
+
+
+def test_old_messages_go_with_old_runs_unless_they_wait(site, receivers):
+    waiting_and_failing(site, receivers)
+    before = site.clock.now() + timedelta(seconds=1)
+    with site.bench.store.transaction() as tx:
+        old = retention.old_notifications(before)
+        assert old.count(tx) == 1
+        gone = old.remove(tx, retention.START)
+        assert gone is not None
+        assert gone.rows == 1
+        assert old.remove(tx, gone.last) is None
+    assert site.queue() == [("bad", "failed", "waits")]
 
 
 def test_what_is_being_sent_is_not_tried_at_once_by_the_next_leader(site):

@@ -211,14 +211,19 @@ def test_what_waits_in_memory_is_tried_again(site, receivers):
 
 def test_a_restored_store_tells_nothing_of_the_past(site, receivers):
     ops = receivers.open()
+    receivers.status = 503
     site.configure({"ops": ops.url})
     site.ended(job="j")
-    site.engine._channels._lines.keep([])
-    site.engine.turn(heard=True)
+    site.look()
+    until(lambda: ops.received, WAIT, "a try")
     site.ended(job="k")
     with site.bench.store.transaction() as tx:
         notices.settle_restored(tx, site.clock.now())
-    assert site.queue() == [("ops", "failed", "given up")] or ops.received
+    receivers.status = 204
+    site.pass_(HOUR)
+    assert site.queue() == [("ops", "failed", "given up")]
+    assert len(ops.received) == 1
+    site.ended(job="j")
     site.look()
-    assert {state for *_, state in site.queue()} <= {"given up", "sent"}
-    assert len(site.queue()) == 1
+    site.await_settled()
+    assert told(ops)[1:] == [("failed", "j failed")], "what lasts is told anew"

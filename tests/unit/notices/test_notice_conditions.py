@@ -103,6 +103,17 @@ def test_a_reload_that_succeeds_is_a_recovery_at_once():
     assert readings.after(0) == []
 
 
+def test_another_reason_is_told_with_the_same_moment():
+    readings = Readings()
+    readings.reload = "jobs.x: no kind"
+    (first,) = readings.conditions.look()
+    readings.clock.pass_(60)
+    readings.reload = "jobs.y: no kind"
+    (second,) = readings.conditions.look()
+    assert second.detail["error"] == "jobs.y: no kind"
+    assert (second.key, second.since) == (first.key, first.since)
+
+
 def test_what_can_not_be_read_changes_nothing():
     def broken() -> Look:
         raise OSError("gone")
