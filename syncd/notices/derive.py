@@ -74,6 +74,8 @@ class Deriver:
         self._note_new(jobs, paused, now)
         if self._applied is not config:
             self._apply_config(tx, wants, jobs, now)
+        if self._is_due("stale"):
+            notices.forget_silent(tx, now - _SILENT)
         book = Book(notices.alerts(tx), wants, jobs, paused, now)
         runs = notices.take(tx, BATCH, now)
         for run in runs:
@@ -98,7 +100,6 @@ class Deriver:
         pinged = [f"ping {name}" for name, job in jobs.items() if job.pinged]
         notice_queue.give_up_others(tx, [*(w.channel for w in wants), *pinged], now)
         notice_queue.try_again(tx)
-        notices.forget_silent(tx, now - _SILENT)
 
     def _look_at_time(
         self,

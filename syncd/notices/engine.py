@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from syncd.config.configuration import Config
 from syncd.context import BoundLogger, Clock
-from syncd.errors import Fenced, StoreError, TimedOut, describe
+from syncd.errors import TEXT_LIMIT, Fenced, StoreError, TimedOut, describe, storable
 from syncd.http_client import HttpClient
 from syncd.model.notice import Alert, Detail, Message, Wants, ended, raised, recovery, told
 from syncd.notices import content
@@ -185,7 +185,8 @@ class Engine:
     def _detail(self, condition: Condition) -> Detail:
         """Return what is told of what is wrong here."""
         told = {
-            n: content.mask(v) if isinstance(v, str) else v for n, v in condition.detail.items()
+            name: storable(content.mask(value))[:TEXT_LIMIT] if isinstance(value, str) else value
+            for name, value in condition.detail.items()
         }
         return {**told, "host": self.host}
 

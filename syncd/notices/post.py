@@ -21,10 +21,9 @@ from syncd.errors import (
     SyncdError,
     TimedOut,
     describe,
-    retryable,
 )
 from syncd.notices.lines import Lines
-from syncd.notices.tries import Patience
+from syncd.notices.tries import Patience, is_refusal
 from syncd.store import notice_queue
 from syncd.store.database import Store
 from syncd.store.leader import Lease
@@ -142,13 +141,11 @@ class Post:
         outlet = self._outlets.get(name)
         if outlet is None or self._source.token.is_set():
             return None
-        if held := self._first(name):
-            return self._serve_held(name, outlet, held)
-        lease = self._lease()
-        if lease is None:
-            return None
         try:
-            return self._serve_stored(name, outlet, lease)
+            if held := self._first(name):
+                return self._serve_held(name, outlet, held)
+            lease = self._lease()
+            return self._serve_stored(name, outlet, lease) if lease else None
         except (Fenced, Interrupted):
             return None  # another daemon leads, or this one stops
         except (StoreError, TimedOut):
@@ -206,7 +203,7 @@ class Post:
         error = self._try(name, outlet, found.content, found.given_up)
         next_at = self._next_at(outlet.patience, error, found.attempts + 1, found.created_at)
         text = self._mask(describe(error)) if error else None
-        refused = error is not None and not retryable(error)
+        refused = error is not None and is_refusal(error)
         sent = Sent(found.id, self._clock.now(), text, refused, next_at)
         self._owed[name] = sent  # until the store has it
         self._tell_try(name, outlet, found.content, error, next_at)

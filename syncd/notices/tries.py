@@ -29,11 +29,19 @@ class Patience:
         server stops to refuse. A message whose time of making lies ahead was made before the clock
         was set back; it is no older for it.
         """
-        first = self.first if retryable(error) else self.refused
+        first = self.refused if is_refusal(error) else self.first
         wait = min(first * 2 ** min(attempts - 1, 20), max(self.most, first))
         if isinstance(error, Throttled) and error.retry_after is not None:
             wait = max(wait, timedelta(seconds=min(error.retry_after, _LONGEST.total_seconds())))
         return None if now + wait - created > self.age else now + wait
+
+
+def is_refusal(error: SyncdError) -> bool:
+    """Tell whether the message or its channel is at fault, so that a next try fails most likely.
+
+    What can't be read back, or makes a channel fail unexpectedly, must not hold up the others.
+    """
+    return not retryable(error) or error.error_class in ("bad_data", "internal")
 
 
 MESSAGES: Final = Patience(

@@ -108,6 +108,8 @@ def test_a_channel_that_hangs_holds_up_no_other(site, receivers):
         site.ended(job=job)
     site.look()
     until(lambda: len(ops.received) == 2, WAIT, "both messages, past the one that hangs")
+    both = [("ops", "failed", "sent")] * 2
+    until(lambda: [q for q in site.queue() if q[0] == "ops"] == both, WAIT, "their records")
     busy = site.bench.one(
         """select count(*) from pg_stat_activity
            where state = 'idle in transaction' and datname = current_database()"""

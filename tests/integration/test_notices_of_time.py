@@ -148,6 +148,8 @@ def test_a_restarted_daemon_tells_that_its_machine_is_well(site, receivers, benc
 
 def test_a_machine_that_is_gone_for_good_is_forgotten(site, receivers):
     site.configure({"ops": receivers.open().url})
+    site.look()
+    site.clock.pass_(61)
     with site.bench.store.transaction() as tx:
         seen = site.clock.now() - timedelta(days=2)
         gone = notices.Condition("resource", "web-9:xyz disk", seen, BAD.detail)
@@ -160,7 +162,8 @@ def test_a_machine_that_is_gone_for_good_is_forgotten(site, receivers):
 def test_a_refused_configuration_is_told_and_the_next_good_one_too(site, receivers):
     ops = receivers.open()
     site.configure({"ops": ops.url})
-    site.bad["configuration"] = Look(bad=True, detail={"thing": "", "error": "jobs.x: no kind"})
+    hostile = "jobs.x: no kind\0\udcff" + "x" * 9000
+    site.bad["configuration"] = Look(bad=True, detail={"thing": "", "error": hostile})
     site.look()
     site.await_settled()
     site.bad.clear()

@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 from notice_book import DAY, HOUR, MINUTE, NOON, SECOND
 
-from syncd.errors import Authentication, ConfigurationError, Network, Throttled, Unexpected
+from syncd.errors import (
+    Authentication,
+    BadData,
+    ConfigurationError,
+    Network,
+    SyncdError,
+    Throttled,
+    Unexpected,
+)
 from syncd.notices.outlets import ping_url
 from syncd.notices.tries import MESSAGES, PINGS, STARTS
 
@@ -23,7 +31,10 @@ def test_the_waits_grow_to_a_quarter_of_an_hour():
     assert waits(MESSAGES, Network("x"), HOUR) == [0.25, 0.5, 1, 2, 4, 8, 15, 15]
 
 
-@pytest.mark.parametrize("error", [Unexpected("404"), Authentication("bad signature")])
+@pytest.mark.parametrize(
+    "error",
+    [Unexpected("404"), Authentication("bad signature"), BadData("no notice"), SyncdError("a bug")],
+)
 def test_what_was_refused_is_tried_slowly(error):
     assert waits(MESSAGES, error, HOUR) == [5, 10, 15, 15]
 
