@@ -17,6 +17,7 @@ from syncd.errors import (
     TEXT_LIMIT,
     Authentication,
     Fenced,
+    retry_after,
     retryable,
     retryable_classes,
 )
@@ -32,13 +33,14 @@ class Done:
     """How the work of an attempt went; `again` where another attempt may do better.
 
     `refused` names the accounts whose credentials were refused now, with the reason; `answered`
-    those of which an item was read and applied.
+    those of which an item was read and applied. `retry_after` is in seconds, as servers asked.
     """
 
     outcome: Outcome
     again: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
     answered: frozenset[str] = frozenset()
+    retry_after: float = 0.0
 
 
 class Work(Protocol):
@@ -65,9 +67,10 @@ class Items:
         tally = Tally(stopped={name: Authentication(why) for name, why in ctx.held.items()})
         try:
             items_total = self._all(spec, claim, ctx, progress, tally)
-            if tally.failed:  # else all was done before it was told to stop
+            if tally.again:  # else all was done, for good or bad, before it was told to stop
                 ctx.cancel.check()
-            done = Done(_judge(tally.failed, items_total), tally.again)
+            outcome = _judge(tally.failed, items_total)
+            done = Done(outcome, tally.again, retry_after=tally.retry_after)
         except Fenced:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a job raises ends its run alone
@@ -118,7 +121,7 @@ class Items:
 def ended_by(error: BaseException, log: BoundLogger) -> Done:
     """Tell of an error that ended the work as a whole, and return how it went."""
     tell(log, "run failed", error)
-    return Done(failure(error), retryable(error))
+    return Done(failure(error), retryable(error), retry_after=retry_after(error))
 
 
 def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:
