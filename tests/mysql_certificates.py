@@ -1,6 +1,8 @@
 """Certificates for the tests of TLS: an authority, and what it has signed."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -21,9 +23,9 @@ class Authority:
         self.file.write_bytes(made)
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a certificate for this name and of its key."""
+        """Return the files of a certificate for this name or IP address, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        names = x509.SubjectAlternativeName([_alternative(name)])
         certificate = self._directory / f"{name}.pem"
         certificate.write_bytes(self._signed(_named(name), key, [names]))
         file = self._directory / f"{name}.key"
@@ -57,3 +59,9 @@ class Authority:
 
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    with suppress(ValueError):
+        return x509.IPAddress(ip_address(name))
+    return x509.DNSName(name)
