@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from syncd.config.http import Connection
+from syncd.http_client import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,8 @@ class Composed:
 
     `safe` tells whether sending it twice has the effect of once; `masked` are names of fields,
     parameters and headers whose values are not to be recorded, beside those known as secrets.
+    `home` is the origin that the configuration names: the headers in `credentials`, a body that
+    holds secrets, client certificates and tokens go nowhere else. Both sets are of lower case.
     """
 
     method: str
@@ -24,6 +27,9 @@ class Composed:
     max_answer: int
     masked: frozenset[str]
     connection: Connection
+    home: Origin
+    credentials: frozenset[str]
+    secret_body: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class Times:
 class Answer:
     """What came back: of a body that is longer than the limit only its beginning (`cut`).
 
-    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says.
+    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says; if
+    it could not be, `flaw` says why.
     """
 
     status: int
@@ -67,3 +74,4 @@ class Answer:
     cut: bool
     url: str
     times: Times
+    flaw: str = ""

@@ -82,8 +82,8 @@ class Records(Protocol):
 class Tally:
     """What the items of an attempt share: how those that failed did, and which accounts are out.
 
-    `answered` are the accounts of which an item was read and applied; `retry_after` is the longest
-    wait, in seconds, that a server asked for.
+    `answered` are the accounts of which an item was read and applied; `stopped` has tokens too.
+    `retry_after` is the longest wait, in seconds, that a server asked for.
     """
 
     failed: dict[str, Outcome] = field(default_factory=dict)
@@ -109,8 +109,8 @@ class Tally:
             self.failed[target.name] = outcome
             self.again = self.again or retryable(error)
             self.retry_after = max(self.retry_after, retry_after(error))
-            if isinstance(error, Authentication) and target.account:
-                self.stopped.setdefault(target.account, error)
+            if isinstance(error, Authentication) and (holder := error.holder or target.account):
+                self.stopped.setdefault(holder, error)
 
     def applied(self, target: Target) -> None:
         """Note that an item was read and applied, so that its account's credentials are good."""

@@ -75,7 +75,7 @@ def test_a_file_wrong_in_twenty_places_is_told_all_of_them(folder):
         'syncd.toml:27: jobs.i.catch_up: unknown value "lates"; did you mean "latest"?',
         'syncd.toml:28: jobs."x y": the name must be 1 to 64 letters',
         'syncd.toml:28: jobs."x y".kind: is required; allowed: backup, cloud, db_accounts, '
-        "db_sizes, retention, size_rollups",
+        "db_sizes, http, retention, size_rollups",
         "syncd.toml:30: jobs.j.accounts: is required",
         "syncd.toml:32: jobs.j.schedule: 6 fields; a schedule has five",
         'syncd.toml:33: jobs.j.resources: unknown word "hosts"; did you mean "host"?',
@@ -168,6 +168,19 @@ def test_an_inline_secret_in_a_file_of_owner_and_group_is_taken(folder, mode):
     assert folder.load().account("a").access_key_secret.source == "inline"
 
 
+def test_a_secret_that_is_sent_may_be_a_reference_in_a_file_of_everybody(folder):
+    login = '[tokens.t.login]\nurl = "https://iam/"\nbody = { password = %s }\n'
+    headers = (
+        '[jobs.j]\nkind = "http"\nrequest = { url = "https://x/", headers = { Api-Key = %s } }\n'
+    )
+    for text in (login, headers):
+        folder.write(text % '{ credential = "iam" }', mode=0o644)
+        assert folder.load()
+        folder.write(text % '"sesame"', mode=0o644)
+        assert len(told := folder.told()) == 1
+        assert "an inline secret" in told[0]
+
+
 def test_references_and_a_dsn_without_password_may_stand_in_a_file_of_everybody(folder):
     path = folder.write(ACCOUNT + '[store]\ndsn = "postgresql:///syncd"', mode=0o644)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -192,7 +205,7 @@ def test_secrets_are_looked_for_when_asked_but_not_those_of_disabled_accounts(fo
         ("store = 'x'", ["syncd.toml:1: store: must be a table"]),
         ("[jobs.x]\nkind = ['cloud']",
          ["syncd.toml:2: jobs.x.kind: unknown kind \"['cloud']\"; did you mean \"cloud\"?; "
-          "allowed: backup, cloud, db_accounts, db_sizes, retention, size_rollups"]),
+          "allowed: backup, cloud, db_accounts, db_sizes, http, retention, size_rollups"]),
         ("[store]\npool_min = 9\npool_max = 8",
          ["syncd.toml:1: store: pool_min must not be above pool_max"]),
         ("[daemon]\nmax_concurrent_runs = 19\n",
