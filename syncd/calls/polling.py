@@ -2,20 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from urllib.parse import urljoin
 
+from syncd.calls import expectations
 from syncd.calls.base import Answer
-from syncd.calls.compose import compose, compose_poll
-from syncd.calls.expectations import asked, judge, saved
+from syncd.calls.compose import compose_poll, filled_url
+from syncd.calls.expectations import judge, met, saved
 from syncd.calls.sending import TRANSIENT, Line
-from syncd.config.http import Call, Expect, Poll, Request
+from syncd.config.http import Call, Expect, Poll
 from syncd.context import Clock
 from syncd.errors import SyncdError, Unexpected, describe, retry_after
 from syncd.http_client import origin
 
 _ANY: Final = Expect()
+
+
+def masked_names(call: Call) -> frozenset[str]:
+    """Return the names that the configuration wants masked, in lower case."""
+    return frozenset(name.lower() for name in call.request.mask)
 
 
 def is_accepted(call: Call, answer: Answer) -> bool:
@@ -37,13 +42,13 @@ def end_of(call: Call) -> Expect:
     return call.expect
 
 
-def status_url(call: Call, answer: Answer, values: Mapping[str, str], now: datetime) -> str:
+def status_url(call: Call, answer: Answer, values: Mapping[str, str]) -> str:
     """Return where the status of what was accepted is asked for; raises Unexpected for nowhere."""
     poll = call.poll or Poll()
     if poll.url is not None:
-        return compose(Request(url=poll.url), values, key="", now=now).url
+        return filled_url(poll.url, values)
     if poll.path is not None:
-        where = saved(answer, {"status": poll.path})["status"]
+        where = saved({"status": poll.path}, answer)["status"]
     else:
         where = answer.headers.get("Location") or ""
     if not where:
@@ -63,6 +68,7 @@ class Follower:
     line: Line
     call: Call
     url: str
+    values: Mapping[str, str]
     clock: Clock
     polls: int = 0
     last: str = ""
@@ -81,29 +87,38 @@ class Follower:
                 answer = self._ask()
                 if self._is_over(answer):
                     return answer
-                pause = asked(answer, self.clock.now()) or every
+                pause = expectations.retry_after(answer, self.clock.now()) or every
             except TRANSIENT as error:
                 self._bear(error)
                 pause = max(every, retry_after(error))
 
     def _ask(self) -> Answer:
         self.polls += 1
-        return self.line.send(compose_poll(self.call.request, self.url, now=self.clock.now()))
+        now = self.clock.now()
+        return self.line.send(compose_poll(self.call.request, self.url, self.values, now=now))
 
     def _is_over(self, answer: Answer) -> bool:
         """Tell whether it is done; raises Unexpected when it failed, and what a status means."""
         poll = self.call.poll or Poll()
-        if poll.failed is not None and unmet(answer, poll.failed) is None:
+        now = self.clock.now()
+        if poll.failed is not None and met(poll.failed, answer, now):
             raise Unexpected("its status says that it failed")
         if poll.until is not None:
-            reason = unmet(answer, poll.until)
-            if reason is None:
+            try:
+                judge(poll.until, answer, now, self.masked)
+            except SyncdError as error:
+                self.last = describe(error)
+            else:
                 return True
-            self.last = describe(reason)
         if answer.status == 202:
             return False
-        judge(answer, _ANY)
+        judge(_ANY, answer, now, self.masked)
         return poll.until is None
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """Return the names whose values no text quotes."""
+        return masked_names(self.call)
 
     @property
     def state(self) -> str:
@@ -116,12 +131,3 @@ class Follower:
         ctx.check()
         self.last = describe(error)
         ctx.log.debug("a status was not told", error=self.last)
-
-
-def unmet(answer: Answer, expect: Expect) -> SyncdError | None:
-    """Return why an answer is not what is expected, None if it is."""
-    try:
-        judge(answer, expect)
-    except SyncdError as error:
-        return error
-    return None

@@ -1,16 +1,24 @@
 """Sends a request with its token, as often as that does no harm, and knows whether it has left."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from syncd.calls.base import Answer, Composed, Credential
 from syncd.calls.clients import Clients
-from syncd.calls.exchange import exchange
-from syncd.calls.tokens import Limits, Tokens
-from syncd.config.http import Token
+from syncd.calls.exchange import Limits, exchange
+from syncd.calls.tokens import JobTokens
 from syncd.context import RunContext
-from syncd.errors import Network, SyncdError, Throttled, TimedOut, retry_after
+from syncd.errors import (
+    ConfigurationError,
+    Network,
+    Permission,
+    SyncdError,
+    Throttled,
+    TimedOut,
+    Unexpected,
+    retry_after,
+)
 from syncd.http_call import Trace
 from syncd.model.backoff import full_jitter
 
@@ -18,9 +26,11 @@ _TRIES: Final = 3
 _BASE: Final = 0.5  # seconds
 _CAP: Final = 8.0
 _LONGEST: Final = 60.0
-"""Seconds that an attempt waits as a server asks; for longer the run's next attempt is waited for."""
+"""Seconds that an attempt waits as a server asks; what asks for more waits for the next attempt."""
 TRANSIENT: Final = (Network, Throttled, TimedOut)
 """What may be otherwise a moment later."""
+_OF_AN_ANSWER: Final = (Unexpected, Permission, ConfigurationError)
+"""What `exchange` raises of redirects that it does not follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +38,41 @@ class Means:
     """What the calls of a job are made with; `timeout` is in seconds, for one request."""
 
     clients: Clients
-    tokens: Tokens
-    configured: Mapping[str, Token]
+    tokens: JobTokens
     allow_hosts: Sequence[str]
     timeout: float
-
-    def limits(self, ctx: RunContext) -> Limits:
-        """Return what a login for a run is bounded by."""
-        return Limits(ctx.deadline, ctx.cancel, self.timeout, self.allow_hosts)
 
 
 @dataclass(slots=True)
 class Line:
     """Where requests of one call go: sends them one by one, and knows what became of the last.
 
-    `left` tells that it may have left and that no whole answer came. Requests on a `fresh`
-    connection can't meet one that the server has closed, which would look like a lost answer.
+    Requests on a `fresh` connection can't meet one that the server has closed, which would look
+    like a lost answer.
     """
 
     ctx: RunContext
     means: Means
     fresh: bool
     credential: Credential | None = None
-    left: bool = False
     answer: Answer | None = None
     trace: Trace = field(default_factory=Trace)
+    left: bool = False
+    """It may have left, and no answer came."""
+
+    @property
+    def heard(self) -> bool:
+        """Tell whether an answer came, if only a redirect that is not followed.
+
+        One whose token was refused (401) does not count: the request was not looked at.
+        """
+        refused = self.answer is not None and self.answer.status == 401
+        return self.trace.sent and not self.left and not refused
 
     def log_in(self, composed: Composed) -> None:
-        """Have the token that a request carries, if it carries one; raises as `Tokens.get`."""
-        if (name := composed.token) is not None:
-            means = self.means
-            self.credential = means.tokens.get(name, means.configured[name], means.limits(self.ctx))
+        """Have the token that a request carries, if it carries one; raises as `JobTokens.get`."""
+        if composed.token is not None:
+            self.credential = self.means.tokens.get(composed.token, self.ctx)
 
     def send(self, composed: Composed) -> Answer:
         """Send a request once; where its token is refused (401), once more with another one."""
@@ -66,22 +80,20 @@ class Line:
         answer = self._exchange(composed)
         if answer.status != 401 or self.credential is None or composed.token is None:
             return answer
-        means, name = self.means, composed.token
-        self.credential = means.tokens.renew(
-            name, means.configured[name], self.credential, means.limits(self.ctx)
-        )
+        self.credential = self.means.tokens.renew(composed.token, self.credential, self.ctx)
         return self._exchange(composed)
 
     def _exchange(self, composed: Composed) -> Answer:
-        ctx, self.answer, self.trace, self.left = self.ctx, None, Trace(), False
-        limit = composed.connection.timeout
-        seconds = limit.total_seconds() if limit else self.means.timeout
+        ctx, means = self.ctx, self.means
+        self.answer, self.trace, self.left = None, Trace(), False
         try:
             self.answer = exchange(
-                self.means.clients, composed, self.credential,
-                allow_hosts=self.means.allow_hosts, deadline=ctx.deadline.sooner(seconds),
-                cancel=ctx.cancel, trace=self.trace, fresh=self.fresh,
+                means.clients, composed, self.credential,
+                Limits(ctx.deadline, ctx.cancel, means.timeout), means.allow_hosts, self.trace,
+                fresh=self.fresh,
             )  # fmt: skip
+        except _OF_AN_ANSWER:
+            raise
         except BaseException:
             self.left = self.trace.sent
             raise
@@ -115,13 +127,8 @@ class Sender:
 
     @property
     def harmless(self) -> bool:
-        """Tell whether sending it again could not do anything twice.
-
-        A request whose token was refused was not looked at.
-        """
-        line = self.line
-        answered = line.answer is not None and line.answer.status != 401
-        return self.composed.safe or not (line.left or answered)
+        """Tell whether sending it again could not do anything twice."""
+        return self.composed.safe or not (self.line.left or self.line.heard)
 
     def _pause(self, error: SyncdError) -> None:
         """Wait before the next try, or raise the error where there is none."""

@@ -13,10 +13,10 @@ from typing import Final
 
 from syncd.calls.base import Answer
 from syncd.calls.compose import compose
-from syncd.calls.expectations import judge, saved
+from syncd.calls.expectations import judge, met, saved
 from syncd.calls.journal import Journal
-from syncd.calls.masked import KEPT, public_url, recorded, request_id, show
-from syncd.calls.polling import Follower, end_of, is_accepted, status_url, unmet
+from syncd.calls.masked import KEPT, public_url, recorded, request_id
+from syncd.calls.polling import Follower, end_of, is_accepted, masked_names, status_url
 from syncd.calls.sending import Line, Means, Sender
 from syncd.config.http import Call, Poll
 from syncd.context import Clock, RunContext
@@ -77,6 +77,11 @@ class Step:
         """Return what the records call it."""
         return call_name(self.call, self.position)
 
+    @property
+    def masked(self) -> frozenset[str]:
+        """Return the names whose values are not recorded, beside those known as secrets."""
+        return masked_names(self.call)
+
     def do(self, before: Before | None) -> Values:
         """Return what later calls may take from the answer.
 
@@ -124,16 +129,15 @@ class Step:
 
     def _judge(self, answer: Answer) -> None:
         """Raise for an answer that is not what must come back, or that says it is not yet over."""
-        call = self.call
-        if not is_accepted(call, answer):
-            judge(answer, call.expect)
+        poll, expect, now = self.call.poll or Poll(), self.call.expect, self.clock.now()
+        if not is_accepted(self.call, answer):
+            judge(expect, answer, now, self.masked)
             return
-        if call.poll is not None and call.poll.until is not None:
-            codes = (*call.expect.status, 202) if call.expect.status else ()
-            judge(answer, call.expect.model_copy(update={"status": codes}))
-        if call.poll is not None and call.poll.failed is not None:
-            if unmet(answer, call.poll.failed) is None:
-                raise Unexpected("its answer says that it failed")
+        if poll.until is not None:  # else the expectation is about the end
+            codes = (*expect.status, 202) if expect.status else ()
+            judge(expect.model_copy(update={"status": codes}), answer, now, self.masked)
+        if poll.failed is not None and met(poll.failed, answer, now):
+            raise Unexpected("its answer says that it failed")
 
     def _read(self, answer: Answer) -> tuple[str | None, Values]:
         """Return the status URL of what was accepted, if it was, and what is to be saved.
@@ -143,19 +147,19 @@ class Step:
         if not is_accepted(self.call, answer):
             return None, self._saved(answer)
         values = self._saved_so_far(answer)
-        return status_url(self.call, answer, {**self.values, **values}, self.clock.now()), values
+        return status_url(self.call, answer, {**self.values, **values}), values
 
     def _saved(self, answer: Answer) -> Values:
         """Return what is to be saved, rather of this answer than of the one before it."""
         values = {**self.journal.found.saved, **self._saved_so_far(answer)}
         missing = {name: path for name, path in self.call.save.items() if name not in values}
-        return {**values, **saved(answer, missing)}
+        return {**values, **saved(missing, answer)}
 
     def _saved_so_far(self, answer: Answer) -> Values:
         found: dict[str, str] = {}
         for name, path in self.call.save.items():
             with suppress(SyncdError):
-                found |= saved(answer, {name: path})
+                found |= saved({name: path}, answer)
         return found
 
     def _succeeded(self, answer: Answer, values: Values, **known: object) -> Values:
@@ -176,11 +180,13 @@ class Step:
         if poll.timeout is not None:
             ctx = replace(ctx, deadline=ctx.deadline.sooner(self._time_left(poll.timeout)))
         line = Line(ctx, self.means, fresh=False)
-        follower = Follower(line, self.call, url, self.clock, self.journal.found.polls)
+        follower = Follower(
+            line, self.call, url, self.values, self.clock, self.journal.found.polls
+        )  # fmt: skip
         try:
             answer = follower.done()
             if poll.until is None:
-                judge(answer, end_of(self.call))
+                judge(end_of(self.call), answer, self.clock.now(), self.masked)
             values = self._saved(answer)
         except SyncdError as error:
             raise self._lost_sight(follower, error) from error
@@ -215,23 +221,23 @@ class Step:
 
     def _failed(self, sender: Sender, error: SyncdError) -> SyncdError:
         """Record how a call failed that was sent or was about to be; return what to raise."""
-        line = self.line
-        answer = None if line.left else line.answer
-        refused = answer is not None and answer.status == 401  # it was not looked at
-        meant = self._meaning(sender, error, answer)
-        unended = isinstance(meant, OutcomeUnknown) or line.left and isinstance(error, Interrupted)
+        line, answer = self.line, self.line.answer
+        meant = self._meaning(sender, error)
+        open_ = line.left and isinstance(error, Interrupted)
+        unended = open_ or isinstance(meant, OutcomeUnknown)
         told = self._told(answer) if answer else self._times()
-        if answer and not refused:
+        if line.heard:
             told["answered_at"] = self.clock.now()
         self._note_failure(meant, over=not unended, tries=sender.tries, **told)
         return meant
 
-    def _meaning(self, sender: Sender, error: SyncdError, answer: Answer | None) -> SyncdError:
+    def _meaning(self, sender: Sender, error: SyncdError) -> SyncdError:
         """Return what an error means for a call that must not be sent twice, or the error."""
         if sender.composed.safe:
             return error
         if self.line.left:
             return error if isinstance(error, Cancelled) else self._unknown(error)
+        answer = self.line.answer
         if answer is not None and answer.status in _GATEWAY:
             return self._unknown(error)
         return error if sender.harmless else final(error)
@@ -257,11 +263,10 @@ class Step:
 
     def _told(self, answer: Answer) -> dict[str, object]:
         """Return what of an answer is recorded."""
-        masked = frozenset(name.lower() for name in self.call.request.mask)
         return {
             "status": answer.status,
             "request_id": request_id(answer.headers),
-            "answer": recorded(answer, masked),
+            "answer": recorded(answer, self.masked),
             "answer_cut": answer.cut or len(answer.body) > KEPT,
             "connect_seconds": answer.times.connect,
             "first_byte_seconds": answer.times.first_byte,

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from syncd.calls.base import Shown
+from syncd.calls.base import Composed, Credential, Shown
 from syncd.calls.compose import compose
 from syncd.calls.masked import show
 from syncd.calls.sending import Means
 from syncd.calls.steps import Step, call_key, call_name
 from syncd.config.http import Call
 from syncd.context import Clock, RunContext
-from syncd.errors import Authentication
 from syncd.jobs.base import Applied, Change
-from syncd.model.holder import token_holder
 from syncd.model.run import Counts, Target
 from syncd.store import http_calls
 from syncd.store.database import Store, Transaction
@@ -50,13 +48,9 @@ class HttpJob:
     def __init__(self, store: Store, settings: HttpSettings, clock: Clock) -> None:
         self._store, self._settings, self._clock = store, settings, clock
 
-    def targets(self, ctx: RunContext) -> list[Target]:
-        """Return the list of calls; it is not tried while one of its tokens is held."""
-        tokens = {call.request.token for call in self._settings.calls if call.request.token}
-        held = (ctx.held.get(token_holder(name)) for name in sorted(tokens))
-        why = next((each for each in held if each), None)
-        problem = Authentication(f"not tried: {why}") if why else None
-        return [Target(_TARGET, problem=problem)]
+    def targets(self, ctx: RunContext) -> list[Target]:  # noqa: ARG002 - there is only one
+        """Return the list of calls."""
+        return [Target(_TARGET)]
 
     def read(self, ctx: RunContext, target: Target) -> Sent:  # noqa: ARG002 - there is only one
         """Send what is to be sent yet; the first call that fails ends the list."""
@@ -101,10 +95,17 @@ class HttpJob:
         values, now, planned = self._values(ctx), self._clock.now(), []
         for position, call in enumerate(self._settings.calls, 1):
             key = call_key(ctx, position)
-            composed = compose(call.request, values, key=key, now=now)
-            planned.append((call_name(call, position), show(composed)))
+            composed = compose(call.request, values, key=key, now=now, masked=True)
+            shown = show(composed, self._credential(composed))
+            planned.append((call_name(call, position), shown))
             values |= {name: f"<{name}>" for name in call.save}
         return planned
+
+    def _credential(self, composed: Composed) -> Credential | None:
+        """Return the header of a request's token, without the token: a plan logs in nowhere."""
+        if composed.token is None:
+            return None
+        return Credential("", self._settings.means.tokens.configured[composed.token].header, "")
 
     def _values(self, ctx: RunContext) -> dict[str, str]:
         """Return what may stand for names in the first call."""
