@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from syncd.calls.base import Answer, Composed, Credential
 from syncd.calls.clients import Clients
@@ -21,6 +21,8 @@ from syncd.errors import (
 )
 from syncd.http_call import Trace
 from syncd.model.backoff import full_jitter
+
+T = TypeVar("T")
 
 _TRIES: Final = 3
 _BASE: Final = 0.5  # seconds
@@ -109,37 +111,49 @@ class Sender:
     composed: Composed
     tries: int = 0
 
+    def log_in(self) -> None:
+        """Have the token that the request carries, before anything of it is sent."""
+        self._patiently(lambda: self.line.log_in(self.composed))
+
     def answered(self, judge: Callable[[Answer], None]) -> Answer:
         """Return the answer that `judge` lets pass.
 
         What may be otherwise a moment later is tried again, but not what must be sent once and
         may have left. Raises what the last try ended with.
         """
-        while True:
+
+        def once() -> Answer:
             self.tries += 1
+            answer = self.line.send(self.composed)
+            judge(answer)
+            return answer
+
+        return self._patiently(once)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        failures = 0
+        while True:
             try:
-                answer = self.line.send(self.composed)
-                judge(answer)
+                return work()
             except TRANSIENT as error:
-                self._pause(error)
-            else:
-                return answer
+                failures += 1
+                self._pause(error, failures)
 
     @property
     def harmless(self) -> bool:
         """Tell whether sending it again could not do anything twice."""
         return self.composed.safe or not (self.line.left or self.line.heard)
 
-    def _pause(self, error: SyncdError) -> None:
+    def _pause(self, error: SyncdError, failures: int) -> None:
         """Wait before the next try, or raise the error where there is none."""
         ctx = self.line.ctx
-        wait = retry_after(error) or full_jitter(self.tries, _BASE, _CAP)
-        if not self.harmless or self.tries >= _TRIES or wait > _LONGEST:
+        wait = retry_after(error) or full_jitter(failures, _BASE, _CAP)
+        if not self.harmless or failures >= _TRIES or wait > _LONGEST:
             raise error
         if wait >= ctx.deadline.remaining():
             raise error
         ctx.log.warning(
-            "a call is repeated", call=self.name, tried=self.tries, wait=round(wait, 1),
+            "a call is repeated", call=self.name, tried=failures, wait=round(wait, 1),
             error=str(error),
         )  # fmt: skip
         ctx.pause(wait)

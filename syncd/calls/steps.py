@@ -108,7 +108,7 @@ class Step:
         composed = compose(call.request, self.values, key=key, now=self.clock.now())
         self.url = public_url(composed.url, composed.masked)
         sender = Sender(self.line, self.name, composed)
-        self.line.log_in(composed)  # what fails before the record has not been sent for sure
+        sender.log_in()  # what fails before the record has not been sent for sure
         self.journal.begin(
             Sending(self.position, self.name, composed.method, self.url, composed.safe)
         )
