@@ -1,7 +1,7 @@
 """The values that HTTP calls are made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.config.http import Connection
 from syncd.http_client import Origin
@@ -18,15 +18,15 @@ class Composed:
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
     safe: bool
     token: str | None
     redirects: int
     max_answer: int
     masked: frozenset[str]
-    connection: Connection
+    connection: Connection = field(repr=False)
     home: Origin
     credentials: frozenset[str]
     secret_body: bool
@@ -48,7 +48,7 @@ class Credential:
 
     token: str
     header: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     cut: bool
-    url: str
+    url: str = field(repr=False)
     times: Times
     flaw: str = ""
