@@ -23,6 +23,7 @@ from syncd.context import Clock, RunContext
 from syncd.errors import (
     Cancelled,
     Fenced,
+    Guarded,
     Interrupted,
     OutcomeUnknown,
     SyncdError,
@@ -96,7 +97,7 @@ class Step:
                 self.ctx.log.info("call done before", call=self.name, attempt=before.attempt)
                 return before.found.saved
             url = str(before.found.poll_url)
-            self.url = public_url(url)
+            self.url, self.began = public_url(url), self.began - (before.found.total_seconds or 0)
             return self._follow(url)
         return self._send()
 
@@ -105,7 +106,10 @@ class Step:
     def _send(self) -> Values:
         ctx, call = self.ctx, self.call
         key = call_key(ctx, self.position)
-        composed = compose(call.request, self.values, key=key, now=self.clock.now())
+        try:
+            composed = compose(call.request, self.values, key=key, now=self.clock.now())
+        except KeyError as error:  # an attempt before saved it under another name
+            raise Guarded(f"no value of {error}: the job was changed under its run") from error
         self.url = public_url(composed.url, composed.masked)
         sender = Sender(self.line, self.name, composed)
         sender.log_in()  # what fails before the record has not been sent for sure
@@ -205,9 +209,9 @@ class Step:
         """
         over = isinstance(error, Unexpected)
         if isinstance(error, TimedOut):
-            over = self.ctx.deadline.remaining() > 0.01
+            over = follower.line.ctx.deadline.at < self.ctx.deadline.at
             text = "accepted, and not done in time" if over else "accepted, and not done yet"
-            error = TimedOut(f"{self.name}: {text}{follower.state}")
+            error = TimedOut(f"{text}{follower.state}")
         if not self.call.request.safe_to_repeat:
             kept = self.journal.found.poll_url is not None
             if over:

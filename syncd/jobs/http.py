@@ -15,6 +15,7 @@ from syncd.calls.sending import Means
 from syncd.calls.steps import Step, call_key, call_name
 from syncd.config.http import Call
 from syncd.context import Clock, RunContext
+from syncd.errors import SyncdError
 from syncd.jobs.base import Applied, Change
 from syncd.model.run import Counts, Target
 from syncd.store import http_calls
@@ -66,7 +67,12 @@ class HttpJob:
             step = Step(
                 ctx, self._store, self._settings.means, self._clock, call, position, dict(values)
             )
-            values |= step.do(before.get(position))
+            try:
+                values |= step.do(before.get(position))
+            except SyncdError as error:
+                if of > 1:
+                    error.args = (f"{step.name}: {error}",)
+                raise
         ctx.report.progress(of, of)
         return Sent()
 

@@ -88,13 +88,12 @@ def next_step(position: int, name: str, safe: bool, before: Before | None) -> Ne
         return "send"
     if found.finished_at is None:
         raise OutcomeUnknown(
-            f"{name}: attempt {before.attempt} sent it, and what came of it is not known;"
-            " it is not sent again"
+            f"attempt {before.attempt} sent it, and what came of it is not known; it is not sent"
+            " again"
         )
     raise final(
-        Unexpected(f"{name}: it failed in attempt {before.attempt}, and is not sent again:"
-                   f" {found.error}")
-    )  # fmt: skip
+        Unexpected(f"it failed in attempt {before.attempt}, and is not sent again: {found.error}")
+    )
 
 
 def _never_left(before: Before) -> bool:

@@ -220,6 +220,18 @@ def test_a_further_attempt_follows_and_does_not_send(
     assert call["error"] is None
 
 
+def test_a_run_whose_time_does_not_do_for_another_look_is_followed_by_the_next_attempt(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    jobs.configure({"idempotency_key": False}, poll={"every": timedelta(seconds=5)}, retries=LADDER)
+    api.fault("/effect", accepted("/status"))
+    first = jobs.run(seconds=3)
+    assert jobs.ended(first) == ("pending", "timeout")
+    jobs.configure({"idempotency_key": False}, poll=EVERY, retries=LADDER)
+    assert jobs.ended(jobs.attempt(first.run["id"])) == ("success", None)
+    assert len(api.requests("/effect")) == 1
+
+
 def test_what_a_person_cancels_is_followed_no_more(api: ApiServer, jobs: HttpRuns) -> None:
     jobs.configure(poll=EVERY)
     api.fault("/effect", accepted("/status"))

@@ -114,6 +114,7 @@ def test_what_can_not_be_saved_fails_its_call(api: ApiServer, jobs: HttpRuns) ->
     assert len(api.requests("/effect")) == 1
     (call,) = jobs.calls(result)
     assert "plan_id can't be saved" in call["error"]
+    assert result.items["calls"]["error"] == f"call-1: {call['error']}"
 
 
 def test_a_further_attempt_sends_only_what_has_not_succeeded(
@@ -150,6 +151,20 @@ def test_a_job_that_was_changed_under_its_run_is_not_gone_on_with(
     jobs.configure(calls=[one, two], retries=[timedelta(minutes=1)])
     first = jobs.run()
     jobs.configure(calls=[two, one], retries=[timedelta(minutes=1)])
+    assert jobs.ended(jobs.attempt(first.run["id"])) == ("failed", "guard")
+    assert len(api.requests("/one")) == 1
+
+
+def test_a_value_that_an_earlier_attempt_did_not_save_is_missed_before_anything_is_sent(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    api.fault("/two", answers(Answer(500)))
+    two = {"request": {"url": "/two"}}
+    jobs.configure(calls=[{"request": {"url": "/one"}}, two], retries=[timedelta(minutes=1)])
+    first = jobs.run()
+    one = {"request": {"url": "/one"}, "save": {"code": "code"}}
+    two = {"request": {"url": "/two/{{ code }}"}}
+    jobs.configure(calls=[one, two], retries=[timedelta(minutes=1)])
     assert jobs.ended(jobs.attempt(first.run["id"])) == ("failed", "guard")
     assert len(api.requests("/one")) == 1
 
