@@ -84,11 +84,16 @@ def print_calls(calls: Sequence[Json], zone: tzinfo) -> None:
             cell(call["name"]), cell(call["attempt"]), cell(call["method"]), cell(call["url"]),
             moment_cell(call["request_sent_at"], zone), word(call["outcome"] or "sent"),
             cell(call["status"]), cell(call["tries"]), cell(call["polls"]),
-            cell(call["total_seconds"]), cell(error_text(call), "red"),
+            _precise(call["total_seconds"]), cell(error_text(call), "red"),
         ]
         for call in calls
     ]  # fmt: skip
     print_table(headers, rows, "no calls")
+
+
+def _precise(seconds: float | None) -> Cell:
+    """Return seconds with their thousandths: most calls take less than one."""
+    return cell(None) if seconds is None else Cell(f"{seconds:,.3f}", right=True)
 
 
 def print_facts(facts: Sequence[tuple[str, Cell]]) -> None:

@@ -3,9 +3,10 @@
 What they do is done elsewhere, in `read`; `apply` has nothing to write. A run has one item.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from syncd.calls.base import Composed, Credential, Shown
@@ -103,7 +104,7 @@ class HttpJob:
             key = call_key(ctx, position)
             composed = compose(call.request, values, key=key, now=now, masked=True)
             shown = show(composed, self._credential(composed))
-            planned.append((call_name(call, position), shown))
+            planned.append((call_name(call, position), _readable(shown, values)))
             values |= {name: f"<{name}>" for name in call.save}
         return planned
 
@@ -121,3 +122,12 @@ class HttpJob:
             "run.scheduled_for": f"{due:%Y-%m-%dT%H:%M:%SZ}",
             "date": due.astimezone(self._settings.zone).date().isoformat(),
         }
+
+
+def _readable(shown: Shown, values: Mapping[str, str]) -> Shown:
+    """Return a request whose URL has the names in angles as they are written."""
+    url = shown.url
+    for value in values.values():
+        if value.startswith("<"):
+            url = url.replace(quote(value, safe=""), value)
+    return replace(shown, url=url)

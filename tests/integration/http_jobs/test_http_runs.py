@@ -254,7 +254,7 @@ def test_a_plan_shows_the_requests_and_sends_none(
     assert first.fields["headers"]["Authorization"] == "******"
     assert "Idempotency-Key" in first.fields["headers"]
     assert '"password": "******"' in first.fields["body"]
-    assert "plan_id" in second.resource_id
+    assert second.resource_id == f"GET {api.url}/api/plans/<plan_id>"
     assert SECRET not in str(planned)
     assert api.log == []
     assert jobs.dump() == before

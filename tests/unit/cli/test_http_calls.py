@@ -26,8 +26,8 @@ def test_a_run_is_shown_with_its_calls(served):
     assert shown.exit_code == 0, shown.output
     lines = [" ".join(line.split()) for line in shown.stdout.splitlines() if "https://h/" in line]
     assert lines[0].startswith("call-1 1 POST https://h/a?k=****** 2026-03-01")
-    assert lines[0].endswith("success 200 1 0 1.2 -")
-    assert lines[1].endswith("sent - 1 0 1.2 outcome_unknown: reset\\x1b")
+    assert lines[0].endswith("success 200 1 0 1.250 -")
+    assert lines[1].endswith("sent - 1 0 1.250 outcome_unknown: reset\\x1b")
     assert "accepted 202 1 7" in lines[2]
     document = json.loads(syncd(served, "show", str(RUN), "--json").stdout)
     assert document["calls"][0]["answer"] == "{}"
