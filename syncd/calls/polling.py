@@ -18,11 +18,6 @@ from syncd.http_client import origin
 _ANY: Final = Expect()
 
 
-def masked_names(call: Call) -> frozenset[str]:
-    """Return the names that the configuration wants masked, in lower case."""
-    return frozenset(name.lower() for name in call.request.mask)
-
-
 def is_accepted(call: Call, answer: Answer) -> bool:
     """Tell whether an answer is followed: 202, where a status URL is there or must be.
 
@@ -70,6 +65,7 @@ class Follower:
     url: str
     values: Mapping[str, str]
     clock: Clock
+    masked: frozenset[str]
     polls: int = 0
     last: str = ""
 
@@ -114,11 +110,6 @@ class Follower:
             return False
         judge(_ANY, answer, now, self.masked)
         return poll.until is None
-
-    @property
-    def masked(self) -> frozenset[str]:
-        """Return the names whose values no text quotes."""
-        return masked_names(self.call)
 
     @property
     def state(self) -> str:

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 from syncd.calls.base import Composed, Credential, Shown
 from syncd.calls.compose import compose
+from syncd.calls.journal import call_name
 from syncd.calls.masked import show
 from syncd.calls.sending import Means
-from syncd.calls.steps import Step, call_key, call_name
+from syncd.calls.steps import Step, call_key
 from syncd.config.http import Call
 from syncd.context import Clock, RunContext
 from syncd.errors import SyncdError
@@ -72,7 +73,7 @@ class HttpJob:
                 values |= step.do(before.get(position))
             except SyncdError as error:
                 if of > 1:
-                    error.args = (f"{step.name}: {error}",)
+                    error.args = (f"{step.journal.name}: {error}",)
                 raise
         ctx.report.progress(of, of)
         return Sent()

@@ -1,7 +1,7 @@
 """What the records know of an HTTP call, and what is to be done with it in a further attempt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -11,6 +11,7 @@ from syncd.errors import (
     OutcomeUnknown,
     Unexpected,
     final,
+    storable,
 )
 
 CallOutcome = Literal["success", "failed", "accepted"]
@@ -53,6 +54,19 @@ class Found:
     saved: Mapping[str, str] = field(default_factory=dict)
     error_class: ErrorClass | None = None
     error: str | None = None
+
+
+def storable_found(found: Found) -> Found:
+    """Return what PostgreSQL can hold of what was found."""
+
+    def clean(text: str | None) -> str | None:
+        return None if text is None else storable(text)
+
+    saved = {name: storable(value) for name, value in found.saved.items()}
+    return replace(
+        found, request_id=clean(found.request_id), answer=clean(found.answer), saved=saved,
+        poll_url=clean(found.poll_url), error=clean(found.error),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
