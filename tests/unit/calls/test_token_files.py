@@ -135,10 +135,22 @@ def test_files_of_tokens_that_are_configured_no_longer_are_removed(
     bench.get(token_of(api.url), "old")
     bench.get(token_of(api.url), "iam")
     (bench.file.parent / "old.json.new").write_text("of one who was killed")
+    (bench.file.parent / "odd").write_text("x")
     bench.tokens.keep_only(["iam"])
     assert sorted(each.name for each in bench.file.parent.iterdir()) == ["iam.json", "iam.lock"]
     bench.get(token_of(api.url), "iam")
     assert api.logins == 2
+
+
+@pytest.mark.parametrize("how", ["missing", "a file", "a folder inside"])
+def test_a_folder_that_cannot_be_cleared_is_no_hindrance(bench: TokenBench, how: str) -> None:
+    folder = bench.file.parent
+    if how == "a file":
+        folder.write_text("x")
+    elif how == "a folder inside":
+        (folder / "x").mkdir(parents=True)
+    bench.tokens.keep_only(["iam"])
+    assert len(bench.warnings) == (how != "missing")
 
 
 def test_a_refused_token_is_no_longer_in_its_file_though_no_other_came(
@@ -150,6 +162,22 @@ def test_a_refused_token_is_no_longer_in_its_file_though_no_other_came(
     with pytest.raises(Authentication):
         bench.renew(token, first)
     assert not bench.file.exists()
+
+
+def test_an_old_file_that_cannot_be_replaced_is_not_taken_for_a_newer_token(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    token = token_of(api.url)
+    first = bench.get(token)
+    content = bench.file.read_bytes()
+    second = bench.renew(token, first)
+    bench.file.write_bytes(content)  # as where nothing can be written
+    third = bench.renew(token, second)
+    assert len({first, second, third}) == 3
+    bench.file.write_bytes(content)
+    bench.clock.pass_(0.9 * 3600)  # type: ignore[attr-defined]
+    assert bench.get(token) not in (first, second, third)
+    assert api.logins == 4
 
 
 def test_a_token_that_another_process_renewed_is_taken_from_the_file(
