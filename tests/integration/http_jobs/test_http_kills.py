@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from api_faults import drip, hang
+from api_faults import accepted, drip, hang
 from api_server import ApiServer
+from api_wire import Answer
 from daemon_helpers import Process, Row, Site, check_records, site, until
 from thorough import times
 from toml_text import toml
 
 from syncd.model.run import FINAL, Selection
 
-KEYED, ONCE, APART = "keyed", "once", "apart"
+KEYED, ONCE = "keyed", "once"
 _OF_EACH = 6
 
 
@@ -30,7 +31,10 @@ def jobs(api: ApiServer) -> dict[str, Row]:
             request = {"url": f"{api.url}/{name}", "method": "POST", "body": "{{ run.id }}"}
             if kind == ONCE:
                 request["idempotency_key"] = False
-            made[name] = {"kind": "http", "request": request, "retries": ["1s"] * 10}
+            poll = {"every": "1s"}
+            made[name] = {
+                "kind": "http", "request": request, "retries": ["1s"] * 10, "poll": poll,
+            }  # fmt: skip
             if n == 0:
                 made[name] |= {"isolation": "process"}
     return made
@@ -141,3 +145,22 @@ def test_a_daemon_that_is_stopped_says_at_once_what_it_does_not_know(migrated_ds
         until(lambda: all_ended(place), 30, "the end of all runs")
         assert check(place, api) == {(KEYED, None): _OF_EACH, (ONCE, "outcome_unknown"): _OF_EACH}
         assert "Traceback" not in process.text
+
+
+def test_a_daemon_that_is_killed_goes_on_asking_after_what_was_accepted(migrated_dsn: str) -> None:
+    with ApiServer() as api, place_of(api, migrated_dsn) as place:
+        process = place.up()
+        for name in jobs(api):
+            api.fault(f"/{name}", accepted(f"/status/{name}"))
+            api.on(f"/status/{name}", Answer(202))
+        trigger_all(place)
+        until(lambda: all(api.requests(f"/status/{name}") for name in jobs(api)), 20, "looks")
+        process.kill()
+        for name in jobs(api):
+            api.on(f"/status/{name}", Answer(200))
+        place.up()
+        until(lambda: all_ended(place), 30, "the end of all runs")
+        assert check(place, api) == {(KEYED, None): _OF_EACH, (ONCE, None): _OF_EACH}
+        assert all(len(api.requests(f"/{name}")) == 1 for name in jobs(api))
+        calls = place.rows("select outcome, attempt, polls > 0 as polled from syncd.http_call")
+        assert calls == [{"outcome": "success", "attempt": 1, "polled": True}] * 2 * _OF_EACH
