@@ -137,7 +137,8 @@ def test_a_run_whose_time_is_over_is_stopped_and_waits_for_the_next_attempt(
     at.due(Due("j", NOON, "schedule"))
     until(lambda: at.keeper.ends)
     until(lambda: at.board.waiting)
-    assert statuses(bench) == [(NOON, "schedule", "pending")]
+    # a busy machine may take the end's record by way of the outbox, a moment later
+    until(lambda: statuses(bench) == [(NOON, "schedule", "pending")])
 
 
 def test_a_run_that_is_cancelled_while_it_stops_has_no_further_attempt(
