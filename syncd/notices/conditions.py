@@ -6,7 +6,7 @@ empties each minute is told of once, and once that it is well again.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from syncd.context import Clock
@@ -69,7 +69,8 @@ class Conditions:
             state.bad_since = now if state.bad_since is None else state.bad_since
             if state.condition is None and now - state.bad_since >= rule.after:
                 subject = f"{self._instance} {rule.thing}"
-                state.condition = Condition(rule.event, subject, wall, seen.detail)
+                since = wall - timedelta(seconds=now - state.bad_since)
+                state.condition = Condition(rule.event, subject, since, seen.detail)
             elif state.condition and _differs(seen.detail, state.condition.detail):
                 state.condition = replace(state.condition, detail=seen.detail)
             return state.condition

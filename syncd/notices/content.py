@@ -16,9 +16,9 @@ mask: Final = Masker(secrets.known)
 """Takes secrets out of what was written by others: no channel is told one, nor the store."""
 _SHOWN: Final = 5  # names of a list
 _FACTS: Final = (
-    "of", "error_class", "error", "times", "since", "lasted_seconds", "running_seconds",
-    "limit_seconds", "last_success", "expected_seconds", "counts", "items_failed", "items_total",
-    "duration_seconds", "attempt", "guarded", "value", "limit", "run",
+    "of", "error_class", "error", "times", "since", "lasted_seconds", "limit_seconds",
+    "last_success", "expected_seconds", "counts", "items_failed", "items_total",
+    "duration_seconds", "attempt", "guarded", "run",
 )  # fmt: skip
 """What is told of what is known, in this order."""
 _OVER: Final = frozenset({"of", "times", "since", "lasted_seconds", "run"})

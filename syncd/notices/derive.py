@@ -18,7 +18,8 @@ BATCH: Final = 200
 _OVERRUNS: Final = 15.0  # seconds between two looks at how long runs take
 _STALE: Final = 60.0  # and at how old the last successes are
 GRACE: Final = timedelta(minutes=5)
-"""For which a new leader tells of nothing stale: what was missed while nobody led runs first."""
+"""For which nothing is told as stale by who did not look for as long: a new leader, one that was
+frozen or without its store. What was missed meanwhile runs first."""
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 _SILENT: Final = timedelta(days=1)
 """After which what was wrong with a machine that says nothing any more is forgotten."""
@@ -31,6 +32,18 @@ class Watched:
     timeout: timedelta
     overrun_after: timedelta | None
     pinged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look came to: whether more waits to be taken, how many messages wait by channel.
+
+    `lost` counts those that were given up, since too many waited.
+    """
+
+    more: bool
+    waiting: Mapping[str, int]
+    lost: Mapping[str, int]
 
 
 _Config = tuple[Sequence[Wants], Mapping[str, Watched]]
@@ -50,7 +63,8 @@ class Deriver:
         self._config: _Config = ((), {})
         self._looked_with: _Config = self._config
         self._applied: object = None
-        self._began: datetime | None = None
+        self._began: datetime | None = None  # since when it looks without a long break
+        self._looked_at: datetime | None = None
         self._since: dict[str, datetime] = {}  # since when a job is there, and is not paused
         self._known_gaps: Mapping[str, float] = {}
         self._next: dict[str, float] = {}
@@ -65,8 +79,8 @@ class Deriver:
         if self._is_due("stale"):
             self._known_gaps = self._gaps()
 
-    def look(self, tx: Transaction) -> tuple[bool, Mapping[str, int]]:
-        """Queue what is to be told; tell whether more waits to be taken, and what is to be sent."""
+    def look(self, tx: Transaction) -> Found:
+        """Queue what is to be told."""
         self._looked_with = config = self._config
         (wants, jobs), now = config, self._clock.now()
         self._taken = {}
@@ -85,13 +99,15 @@ class Deriver:
             self._look_at_time(tx, book, jobs, paused, now)
             book.tell()
         notices.save(tx, book.changed, book.gone, now)
-        notice_queue.add(tx, [*self._messages(book, now), *_pings(runs, jobs, book)], now)
-        return more, notice_queue.waiting(tx)
+        messages = [*self._messages(book, now), *_pings(runs, jobs, book)]
+        lost = notice_queue.add(tx, messages, now)
+        return Found(more, notice_queue.waiting(tx), lost)
 
     def looked(self) -> None:
         """Hear that the transaction of the last look is committed."""
         self._next |= self._taken
         self._applied = self._looked_with
+        self._looked_at = self._clock.now()
 
     def _apply_config(
         self, tx: Transaction, wants: Sequence[Wants], jobs: Mapping[str, Watched], now: datetime
@@ -125,7 +141,9 @@ class Deriver:
         """Note which jobs are new since the first look, or were paused, and when that was last."""
         before = self._since
         if self._began is None:
-            self._began, before = now, dict.fromkeys(jobs, _EVER)
+            before = dict.fromkeys(jobs, _EVER)
+        if self._began is None or (self._looked_at and now - self._looked_at > GRACE):
+            self._began = now
         self._began = min(self._began, now)
         self._since = {
             job: now if job in paused else min(before.get(job, now), now) for job in jobs

@@ -197,9 +197,12 @@ class Engine:
         while more and not self._stop.is_set():
             with self._store.transaction(limit=_LIMIT, operation="record") as tx:
                 lease.check(tx)
-                more, waiting = self._deriver.look(tx)
+                found = self._deriver.look(tx)
             self._deriver.looked()
-            self._waiting = waiting
+            more, self._waiting = found.more, found.waiting
+            for name, count in found.lost.items():
+                self._channels.lost(name, count)
+                self._pings.lost(name, count)
         self._looked_at = self._clock.monotonic()
         for name in self._waiting:
             self._channels.wake(name)

@@ -51,10 +51,10 @@ class Lines:
     def _call(self, line: str) -> None:
         """Have a line served at once; a thread that was called before is no longer free."""
         now = self._clock.monotonic()
-        self._due[line] = now
-        ready = sum(at <= now for at in self._due.values())
+        ready = 1 + sum(at <= now for each, at in self._due.items() if each != line)
         if self._idle < ready and len(self._threads) < self.most:
-            self._hire()
+            self._hire()  # first: where that fails, the line is called again when it is next woken
+        self._due[line] = now
         self._changed.notify()
 
     def keep(self, lines: Iterable[str]) -> None:
@@ -76,8 +76,8 @@ class Lines:
 
     def _hire(self) -> None:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        thread.start()  # raises when the machine has no room for a thread
         self._threads.add(thread)
-        thread.start()
 
     def _work(self) -> None:
         while line := self._next():

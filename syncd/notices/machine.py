@@ -61,21 +61,20 @@ class _Low:
         """Look at the disk of the state directory."""
         of = self._of
         free, limit = of.disk(of.directory), of.free_disk()
-        where = f"disk, where {of.directory} is"
-        return self._look("disk", where, free, limit, "no run starts meanwhile")
+        where = f"disk, where {of.directory} is, are"
+        return self._look("disk", where, free, limit, ": no run starts meanwhile")
 
     def memory(self) -> Look:
         """Look at the memory that programs can still get."""
         of = self._of
         limit = min(_MEMORY_SHARE * of.memory_total(), _MEMORY_MOST)
-        return self._look("memory", "memory", of.memory(), limit, "")
+        return self._look("memory", "memory are", of.memory(), limit, "")
 
     def _look(self, short: str, thing: str, free: float, limit: float, then: str) -> Look:
         bad = free < limit * (_ROOM if short in self._short else 1.0)
         (self._short.add if bad else self._short.discard)(short)
-        told = f"{free / _MIB:,.0f} MiB of {thing}, are free; {limit / _MIB:,.0f} MiB should be"
-        told = told if "," in thing else told.replace(f"{thing},", thing)
-        return Look(bad, {"short": short, "thing": told + (f": {then}" if then else "")})
+        told = f"{free / _MIB:,.0f} MiB of {thing} free; {limit / _MIB:,.0f} MiB should be{then}"
+        return Look(bad, {"short": short, "thing": told})
 
 
 def _load(of: Machine) -> Look:

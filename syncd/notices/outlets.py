@@ -95,9 +95,8 @@ def _check(status: int) -> None:
 
 
 def channel_outlets(channels: Mapping[str, Channel]) -> dict[str, Outlet]:
-    """Return the outlets of the channels that are not taken out."""
+    """Return the outlets of channels, by name."""
     return {
         name: ChannelOutlet(name, channel.timeout, registry.build(name, channel))
         for name, channel in channels.items()
-        if channel.enabled
     }

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final, Protocol
 
 from syncd.config import secrets
@@ -112,6 +113,10 @@ class Post:
         self._outlets = dict(outlets)
         self._lines.most = max(most, 1)
         self._lines.keep(outlets)
+        with self._lock:
+            self._memory = {name: held for name, held in self._memory.items() if name in outlets}
+            for each in chain.from_iterable(self._memory.values()):
+                each.next_at = None
         for name in outlets:
             self._lines.hurry(name)
 
@@ -130,6 +135,13 @@ class Post:
             held.append(_Held(content, patience or outlet.patience, self._clock.now()))
         self._lines.wake(name)
         self._lines.hurry(name)
+
+    def lost(self, name: str, count: int) -> None:
+        """Hear that so many messages to an outlet were given up, since too many waited."""
+        if outlet := self._outlets.get(name):
+            for _ in range(count):
+                self._observer.notified(outlet.label, "given_up")
+            self._log.error("notifications given up: too many wait", channel=name, messages=count)
 
     def stop(self, seconds: float) -> None:
         """Break off what is being sent; wait so long for the threads."""
@@ -164,11 +176,15 @@ class Post:
             return min((held.next_at - now).total_seconds(), _LOOK_AGAIN)
         held.attempts += 1
         error = self._try(name, outlet, held.content, 0)
-        held.next_at = self._next_at(held.patience, error, held.attempts, held.created)
+        refused = error is not None and is_refusal(error)
+        if refused and held.attempts >= notice_queue.AT_ONCE:
+            held.next_at = None  # for good: all that the store holds for the channel is behind it
+        else:
+            held.next_at = self._next_at(held.patience, error, held.attempts, held.created)
         self._tell_try(name, outlet, held.content, error, held.next_at)
         if held.next_at is None:
             with self._lock:
-                kept = [each for each in self._memory[name] if each is not held]
+                kept = [each for each in self._memory.get(name, ()) if each is not held]
                 self._memory[name] = deque(kept, _HELD)
         return 0.0
 

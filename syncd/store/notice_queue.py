@@ -5,6 +5,7 @@ later leader does not send it at the same time. A message is sent twice only whe
 killed between the sending and its record.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,11 +59,11 @@ class Sent:
     next_attempt_at: datetime | None = None
 
 
-def add(tx: Transaction, messages: Iterable[NewMessage], now: datetime) -> set[str]:
-    """Queue messages; return their channels. Of a channel with too many the oldest are given up."""
+def add(tx: Transaction, messages: Iterable[NewMessage], now: datetime) -> Counter[str]:
+    """Queue messages; of a channel with too many the oldest are given up: return how many."""
     rows = [(m.channel, m.event, m.key, Jsonb(m.content)) for m in messages]
     if not rows:
-        return set()
+        return Counter()
     tx.execute(
         """insert into syncd.notification (channel, event, key, content, created_at)
            select channel, event, key, content, %s
@@ -72,18 +73,18 @@ def add(tx: Transaction, messages: Iterable[NewMessage], now: datetime) -> set[s
         (now, *map(list, zip(*rows, strict=True))),
     )
     channels = {row[0] for row in rows}
-    tx.execute(
+    lost = tx.execute(
         """update syncd.notification n set given_up_at = %(now)s, error = %(why)s
            from (select id, row_number() over (partition by channel order by id desc) as nth
                  from syncd.notification
                  where channel = any (%(channels)s) and sent_at is null and given_up_at is null) w
-           where n.id = w.id and w.nth > %(most)s""",
+           where n.id = w.id and w.nth > %(most)s returning n.channel""",
         {
             "now": now, "channels": list(channels), "most": MOST_UNSENT,
             "why": f"more than {MOST_UNSENT} messages waited",
         },
     )  # fmt: skip
-    return channels
+    return Counter(channel for (channel,) in lost)
 
 
 def head(tx: Transaction, channel: str, now: datetime) -> Queued | None:
@@ -124,14 +125,15 @@ def begin(tx: Transaction, message_id: int, until: datetime) -> None:
 
 
 def record(tx: Transaction, sent: Sent) -> None:
-    """Note what became of a message."""
+    """Note what became of a message; one that was given up meanwhile may have been sent alone."""
     tx.execute(
         """update syncd.notification
            set sent_at = case when %(error)s::text is null then %(at)s::timestamptz end,
                given_up_at = case when %(error)s::text is not null
                                    and %(next)s::timestamptz is null then %(at)s::timestamptz end,
                error = %(error)s, refused = %(refused)s, next_attempt_at = %(next)s
-           where id = %(id)s and sent_at is null""",
+           where id = %(id)s and sent_at is null
+             and (given_up_at is null or %(error)s::text is null)""",
         {
             "id": sent.id, "at": sent.at, "error": sent.error, "refused": sent.refused,
             "next": sent.next_attempt_at,

@@ -10,7 +10,7 @@ from notice_engine import WAIT, Announcing, Receivers, told
 
 from syncd.errors import StoreError
 from syncd.store import leader, notice_queue
-from syncd.store.notice_queue import NewMessage
+from syncd.store.notice_queue import NewMessage, Sent
 
 DAY = 86_400.0
 
@@ -185,13 +185,47 @@ def test_of_too_many_messages_the_oldest_are_given_up(site, receivers):
     for batch in range(3):
         messages = [NewMessage("ops", "failed", f"{batch} {n}", {}) for n in range(500)]
         with site.bench.store.transaction() as tx:
-            notice_queue.add(tx, messages, now)
+            lost = notice_queue.add(tx, messages, now)
+        assert lost == ({"ops": 500} if batch == 2 else {})
     with site.bench.store.transaction() as tx:
         assert notice_queue.waiting(tx) == {"ops": 1000}
         head = notice_queue.head(tx, "ops", now)
     assert head is not None
     assert head.given_up == 500
     assert site.bench.one("select key from syncd.notification where id = %s", head.id) == "1 0"
+
+
+def test_what_is_given_up_in_a_flood_is_counted_and_told_in_the_log(site, receivers, monkeypatch):
+    monkeypatch.setattr(notice_queue, "MOST_UNSENT", 1)
+    receivers.status = 503
+    ops = receivers.open()
+    site.configure({"ops": ops.url}, {"j": {"ping_url": ops.url}, "k": {}})
+    site.ended(job="j", ago=2)
+    site.ended(job="k", ago=1)
+    site.ended(job="j", error_class="timeout")
+    site.look()
+    for channel, count in (("ops", 2), ("job pings", 1)):
+        labels = {"channel": channel, "outcome": "given_up"}
+        found = site.metrics._registry.get_sample_value("syncd_notifications_total", labels)
+        assert found == count, channel
+
+
+def test_a_message_given_up_while_it_is_tried_stays_so_unless_it_was_sent(site, receivers):
+    """The record of a try can come after a reload that took the channel out, or a flood."""
+    now = site.clock.now()
+    with site.bench.store.transaction() as tx:
+        notice_queue.add(tx, [NewMessage("ops", "failed", "a", {})], now)
+        head = notice_queue.head(tx, "ops", now)
+        assert head is not None
+        notice_queue.begin(tx, head.id, now)
+        notice_queue.give_up_others(tx, [], now)
+        notice_queue.record(tx, Sent(head.id, now, "no answer", next_attempt_at=now))
+    assert site.queue() == [("ops", "failed", "given up")]
+    assert "no such channel" in site.bench.one("select error from syncd.notification")
+    with site.bench.store.transaction() as tx:
+        notice_queue.record(tx, Sent(head.id, now))
+    assert site.queue() == [("ops", "failed", "sent")]
+    assert site.bench.one("select given_up_at from syncd.notification") is None
 
 
 def test_a_reload_takes_channels_out_and_in(site, receivers):

@@ -8,6 +8,7 @@ import pytest
 from daemon_helpers import until
 from dispatch_helpers import Bench
 from notice_engine import WAIT, Announcing, Receivers, told
+from notify_receivers import Answer, Received, receiving
 
 from syncd.errors import StoreError
 from syncd.model.run import Outcome
@@ -16,6 +17,7 @@ from syncd.store import notices, runs
 from syncd.store.runs import RunEnd
 
 HOUR, DAY = 3600.0, 86_400.0
+STORE_AWAY = ("resource", "web-1:abc store resource")
 BAD = Look(bad=True, detail={"short": "disk", "thing": "1 MiB of disk is free"})
 
 
@@ -59,7 +61,8 @@ def test_a_job_without_success_for_too_long_is_stale_until_it_has_one(site, rece
     assert site.queue() == [], "a job that never was due is not stale"
     site.ended("success")
     site.pass_(2.5 * HOUR)
-    assert site.queue() == []
+    site.pass_(240)
+    assert site.queue() == [], "who did not look for hours gives the jobs some time"
     site.pass_(61)
     site.await_settled()
     assert told(ops) == [("stale", "j stale")]
@@ -83,8 +86,12 @@ def test_a_paused_job_is_not_stale_and_has_its_time_afterwards(site, receivers):
     assert site.queue() == []
     site.plan.stopped = {"j": False}
     site.pass_(2 * HOUR)
+    site.pass_(299)
     assert site.queue() == []
     site.pass_(HOUR)
+    site.pass_(240)
+    assert site.queue() == []
+    site.pass_(61)
     site.await_settled()
     assert told(ops) == [("stale", "j stale")]
     site.plan.stopped = {"j": True}
@@ -210,6 +217,36 @@ def test_what_waits_in_memory_is_tried_again(site, receivers):
     receivers.status = 204
     site.clock.pass_(16)
     until(lambda: site.hurry() or len(ops.received) == 2, WAIT, "another one")
+
+
+def test_what_is_refused_from_memory_does_not_hold_up_what_the_store_holds(site):
+    def judge(request: Received) -> Answer:
+        return (400 if request.document["event"] == "resource" else 204), {}, b""
+
+    with receiving(judge) as ops:
+        site.configure({"ops": ops.url})
+        site.bad["store"] = Look(bad=True, detail={"short": "store", "thing": "away"})
+        site.ended()
+        site.look()
+        for tries in (1, 2, 3):
+            until(lambda n=tries: told(ops).count(STORE_AWAY) == n, WAIT, f"refusal {tries}")
+            site.clock.pass_(1000)
+            until(lambda n=tries: site.hurry() or len(ops.received) > n, WAIT, "what comes next")
+        site.await_settled()
+        assert told(ops) == [*[STORE_AWAY] * 3, ("failed", "j failed")]
+
+
+def test_a_reload_tries_what_waits_in_memory_at_once(site, receivers):
+    wrong, right = receivers.open(), receivers.open()
+    receivers.status = 404
+    site.configure({"ops": wrong.url})
+    site.bad["store"] = Look(bad=True, detail={"short": "store", "thing": "away"})
+    site.look()
+    held = site.engine._channels._memory["ops"][0]
+    until(lambda: held.next_at, WAIT, "a refusal")
+    receivers.status = 204
+    site.configure({"ops": right.url})
+    until(lambda: right.received, WAIT, "the next try")
 
 
 def test_a_restored_store_tells_nothing_of_the_past(site, receivers):

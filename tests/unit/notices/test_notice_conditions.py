@@ -57,6 +57,8 @@ def test_what_is_wrong_is_told_when_it_lasts(change, patience, key):
     if patience:
         assert readings.after(patience - 1) == []
         assert readings.after(1) == [key]
+    (found,) = readings.conditions.look()
+    assert (readings.clock.now() - found.since).total_seconds() == patience
     assert readings.after(3600) == [key]
     assert readings.after(0) == [key]
 

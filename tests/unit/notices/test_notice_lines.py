@@ -115,3 +115,23 @@ def test_what_is_hurried_does_not_wait_for_its_time():
     made.stop(SECONDS)
     made.wake("b")
     assert "b" not in times, "after the end nothing is served"
+
+
+def test_a_machine_without_room_for_a_thread_is_asked_again(monkeypatch):
+    done, real = threading.Event(), threading.Thread.start
+    full = [True]
+
+    def start(thread: threading.Thread) -> None:
+        if full:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    made = lines(lambda _: done.set(), 1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            made.wake("a")
+    full.clear()
+    made.wake("a")
+    assert done.wait(SECONDS)
+    made.stop(SECONDS)
