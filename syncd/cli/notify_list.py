@@ -94,8 +94,13 @@ def _print_lasting(rows: list[Json]) -> None:
     cells = [
         [
             cell(row["key"]), cell(how_long(row["since"])), cell(row["times"]),
-            cell(sorted(row["told"])), cell(row["detail"].get("error")),
+            cell(sorted(row["told"])), cell(_wrong(row["detail"])),
         ]
         for row in rows
     ]  # fmt: skip
-    print_table(["what lasts", "for", "times", "told", "error"], cells, "")
+    print_table(["what lasts", "for", "times", "told", "what is wrong"], cells, "")
+
+
+def _wrong(detail: Json) -> str | None:
+    """Return the error of a job or a configuration, or what a machine is short of."""
+    return detail.get("error") or detail.get("thing")

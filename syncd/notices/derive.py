@@ -168,7 +168,7 @@ class Deriver:
         for job, (success, first) in notices.last_successes(tx, list(gaps)).items():
             base = success or first
             allowed = timedelta(seconds=2 * gaps[job]) + jobs[job].timeout
-            if job in known and (job in paused or now - base > allowed):
+            if job in known and now - base > allowed:
                 found[job] = known[job].since, known[job].detail
             elif not settling and job not in paused and now - max(base, self._since[job]) > allowed:
                 told = success.isoformat() if success else "never"

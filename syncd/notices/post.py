@@ -261,7 +261,8 @@ class Post:
         named = _named(name, content)
         if error is None:
             self._observer.notified(outlet.label, "sent")
-            self._log.info("notification sent", **named)
+            say = self._log.info if name == outlet.label else self._log.debug  # pings are many
+            say("notification sent", **named)
             return
         text = self._mask(describe(error))
         self._observer.notified(outlet.label, "failed")

@@ -97,6 +97,24 @@ def test_what_is_being_sent_is_not_tried_at_once_by_the_next_leader(site):
     assert head.next_attempt_at == now.replace(minute=1)
 
 
+def test_a_next_try_by_a_clock_that_was_set_back_is_made_now(site):
+    now = site.clock.now()
+    with site.bench.store.transaction() as tx:
+        for key in "ab":
+            notice_queue.add(tx, [notice_queue.NewMessage("ops", "failed", key, {})], now)
+        first = notice_queue.head(tx, "ops", now)
+        assert first is not None
+        for _ in range(notice_queue.AT_ONCE):
+            notice_queue.begin(tx, first.id, now)
+        far = now + timedelta(hours=3)
+        notice_queue.record(
+            tx, notice_queue.Sent(first.id, now, "no", refused=True, next_attempt_at=far)
+        )
+        head = notice_queue.head(tx, "ops", now)
+    assert head is not None
+    assert (head.id, head.next_attempt_at) == (first.id, None)
+
+
 def test_a_runner_tells_of_the_first_attempt_and_of_every_end(bench):
     heard = []
 

@@ -277,3 +277,14 @@ def test_who_has_lost_the_lead_sends_nothing(site, receivers, tmp_path):
     other.close()
     assert told(ops) == [("failed", "j failed")]
     assert leader.acquire(site.bench.store, "daemon:web-2:def")
+
+
+def test_who_has_lost_the_lead_takes_nothing_from_the_queue(site, receivers):
+    ops = receivers.open()
+    site.configure({"ops": ops.url})
+    with site.bench.store.transaction() as tx:
+        notice_queue.add(tx, [NewMessage("ops", "failed", "a", {})], site.clock.now())
+    site.bench.execute("update syncd.leader set epoch = epoch + 1")
+    assert site.engine._channels._serve("ops") is None
+    assert site.bench.one("select attempts from syncd.notification") == 0
+    assert ops.received == []

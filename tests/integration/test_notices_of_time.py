@@ -85,12 +85,9 @@ def test_a_paused_job_is_not_stale_and_has_its_time_afterwards(site, receivers):
     site.pass_(10 * DAY)
     assert site.queue() == []
     site.plan.stopped = {"j": False}
-    site.pass_(2 * HOUR)
-    site.pass_(299)
-    assert site.queue() == []
-    site.pass_(HOUR)
-    site.pass_(240)
-    assert site.queue() == []
+    for seconds in (2 * HOUR, 240, 61, HOUR, 240):
+        site.pass_(seconds)
+        assert site.queue() == []
     site.pass_(61)
     site.await_settled()
     assert told(ops) == [("stale", "j stale")]
@@ -108,9 +105,12 @@ def test_a_new_leader_gives_the_jobs_some_time(bench, tmp_path, receivers):
     site.plan.every = {"j": HOUR}
     site.configure({"ops": ops.url}, {"j": {}})
     site.look()
+    site.clock.set(site.clock.now() - timedelta(days=1))
     site.pass_(240)
     assert site.queue() == []
-    site.pass_(120)
+    site.pass_(60)
+    assert site.queue() == [], "its time begins anew when the clock is set back"
+    site.pass_(241)
     site.await_settled()
     assert told(ops) == [("stale", "j stale")]
     site.close()
@@ -164,6 +164,20 @@ def test_a_machine_that_is_gone_for_good_is_forgotten(site, receivers):
     site.look()
     assert site.bench.execute("select key from syncd.alert") == []
     assert site.queue() == []
+
+
+def test_what_is_wrong_for_days_is_not_forgotten(site, receivers):
+    ops = receivers.open()
+    site.configure({"ops": ops.url})
+    site.bad["disk"] = BAD
+    for _ in range(3):
+        site.pass_(0.6 * DAY)
+    found = site.bench.execute("select key, times from syncd.alert")
+    assert found == [("web-1:abc disk resource", 1)]
+    site.bad.clear()
+    site.pass_(1)
+    site.await_settled()
+    assert told(ops)[-1] == ("recovered", "web-1:abc disk resource")
 
 
 def test_a_refused_configuration_is_told_and_the_next_good_one_too(site, receivers):

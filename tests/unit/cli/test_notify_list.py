@@ -2,7 +2,7 @@
 
 import json
 
-from fake_daemon import syncd
+from fake_daemon import lasting_row, syncd
 
 CHANNELS = """
 [notify.oncall]
@@ -44,6 +44,7 @@ def test_channels_are_listed_with_what_waits_and_what_lasts(served):
     assert "reset by peer" in lines[1]
     assert lines[2].split()[:3] == ["spare", "slack,", "off"]
     assert "hosts failed" in result.stdout
+    assert "down" in result.stdout
     assert "s3cr3t" not in result.stdout
 
 
@@ -60,3 +61,10 @@ def test_json_has_channels_without_messages_too(served):
 def test_a_channel_that_is_gone_is_listed_as_that(served):
     result = syncd(served, "notify", "list")
     assert result.stdout.splitlines()[1].split()[:2] == ["oncall", "gone"]
+
+
+def test_what_is_wrong_with_a_machine_is_told(served, monkeypatch):
+    disk = lasting_row(key="web disk resource", job=None, detail={"thing": "1 MiB are free"})
+    found = {"channels": [], "lasting": [disk]}
+    monkeypatch.setattr(served.reads, "notifications", lambda: found)
+    assert "1 MiB are free" in syncd(served, "notify", "list").stdout

@@ -133,6 +133,16 @@ def test_a_backlog_is_told_once_its_last_batch_is_taken():
     assert looks.told[-1].detail["times"] == 200
 
 
+def test_an_overrun_outlives_the_late_record_of_another_run():
+    looks = Looks(wants())
+    book = looks.book(NOON)
+    book.last("overrun", {"j": (NOON, {"run": "another"})})
+    book.tell()
+    looks.keep(book)
+    assert looks.look(NOON + MINUTE, run("success", NOON + MINUTE)) == []
+    assert list(looks.alerts) == ["j overrun"]
+
+
 def test_an_overrun_is_told_while_it_runs_and_is_over_with_its_run():
     looks = Looks(wants())
     late = run("success", NOON + HOUR)
