@@ -64,8 +64,9 @@ class Times:
 class Answer:
     """What came back: of a body that is longer than the limit only its beginning (`cut`).
 
-    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says; if
-    it could not be, `flaw` says why.
+    `url` is where it came from, after redirects; `elsewhere` tells that it answers another request
+    than the one composed: of another method, or one without credentials. The body is decoded as
+    Content-Encoding says; if it could not be, `flaw` says why.
     """
 
     status: int
@@ -75,3 +76,4 @@ class Answer:
     url: str = field(repr=False)
     times: Times
     flaw: str = ""
+    elsewhere: bool = False

@@ -54,14 +54,14 @@ def exchange(
     Raises Permission for a host that may not be called, ConfigurationError for files of TLS,
     Unexpected for a redirect that is not followed, TimedOut, Network, or the token's error.
     """
-    deadline, seen = limits.of(composed), set[tuple[str, str]]()
+    deadline, seen, method = limits.of(composed), set[tuple[str, str]](), composed.method
     while True:
         hosts.check(composed.url, allow_hosts)
         seen.add((composed.method, composed.url))
         response = _send(clients, composed, credential, limits, deadline, trace, fresh=fresh)
         target = _target(response, composed)
         if target is None:
-            return _answer(response, composed, trace)
+            return _answer(response, composed, trace, method)
         if target in seen or len(seen) > composed.redirects:
             raise Unexpected(f"{_public(composed)}: more than {composed.redirects} redirects")
         composed = following(composed, *target)
@@ -144,10 +144,14 @@ def _refused(composed: Composed, url: str, what: str) -> Unexpected:
     return Unexpected(f"{_public(composed)}: a redirect {what} is not followed: {to}")
 
 
-def _answer(response: Response, composed: Composed, trace: Trace) -> Answer:
+def _answer(response: Response, composed: Composed, trace: Trace, method: str) -> Answer:
+    """Return the answer at the end of what was begun with a method."""
     body, cut, flaw = decoded(response, composed.max_answer)
     times = Times(trace.connect, trace.first_byte, trace.total)
-    return Answer(response.status, response.headers, body, cut, composed.url, times, flaw)
+    elsewhere = composed.method != method or origin(composed.url) != composed.home
+    return Answer(
+        response.status, response.headers, body, cut, composed.url, times, flaw, elsewhere
+    )
 
 
 def _public(composed: Composed) -> str:

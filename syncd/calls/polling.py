@@ -80,18 +80,19 @@ class Follower:
         while True:
             self.line.ctx.pause(pause)
             try:
-                answer = self._ask()
-                if self._is_over(answer):
+                answer, over = self._ask()
+                if over:
                     return answer
                 pause = expectations.retry_after(answer, self.clock.now()) or every
             except TRANSIENT as error:
                 self._bear(error)
                 pause = max(every, retry_after(error))
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> tuple[Answer, bool]:
+        """Return a status, and whether it tells of the end."""
         self.polls += 1
-        now = self.clock.now()
-        return self.line.send(compose_poll(self.call.request, self.url, self.values, now=now))
+        look = compose_poll(self.call.request, self.url, self.values, now=self.clock.now())
+        return self.line.send(look, lambda answer: (answer, self._is_over(answer)))
 
     def _is_over(self, answer: Answer) -> bool:
         """Tell whether it is done; raises Unexpected when it failed, and what a status means."""
