@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from syncd.config.http import Connection
+from syncd.config.http import Connection, Hmac
 from syncd.http_client import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How a request is signed: where, with which key, and as of when."""
+
+    how: Hmac
+    secret: str = field(repr=False)
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Composed:
     home: Origin
     credentials: frozenset[str]
     secret_body: bool
+    signing: Signing | None = None
 
 
 @dataclass(frozen=True, slots=True)

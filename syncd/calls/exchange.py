@@ -6,7 +6,6 @@ What identifies the caller goes to the origin that the configuration names, and 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urljoin
 
 from syncd.calls import hosts
 from syncd.calls.base import Answer, Composed, Credential, Times
@@ -17,7 +16,7 @@ from syncd.calls.masked import public_url, safe_text
 from syncd.context import CancelToken, Deadline
 from syncd.errors import Network, TimedOut, Unexpected
 from syncd.http_call import Trace
-from syncd.http_client import Response, normal, origin
+from syncd.http_client import Response, origin, resolved
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -132,11 +131,9 @@ def _target(response: Response, composed: Composed) -> tuple[str, str] | None:
 
 def _resolved(composed: Composed, location: str) -> str:
     try:
-        url = normal(urljoin(composed.url, location))
-        origin(url)
+        return resolved(composed.url, location)
     except ValueError as error:
         raise Unexpected(f"{_public(composed)}: redirected to what {error}") from error
-    return url
 
 
 def _refused(composed: Composed, url: str, what: str) -> Unexpected:

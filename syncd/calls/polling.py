@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urljoin
 
 from syncd.calls import expectations
 from syncd.calls.base import Answer
@@ -13,7 +12,7 @@ from syncd.calls.sending import TRANSIENT, Line
 from syncd.config.http import Call, Expect, Poll
 from syncd.context import Clock
 from syncd.errors import SyncdError, Unexpected, describe, retry_after
-from syncd.http_client import origin
+from syncd.http_client import resolved
 
 _ANY: Final = Expect()
 
@@ -48,12 +47,10 @@ def status_url(call: Call, answer: Answer, values: Mapping[str, str]) -> str:
         where = answer.headers.get("Location") or ""
     if not where:
         raise Unexpected("status 202 came without the URL of a status (Location)")
-    url = urljoin(answer.url, where)
     try:
-        origin(url)
-    except ValueError:
-        raise Unexpected("status 202 came with a status URL that is none") from None
-    return url
+        return resolved(answer.url, where)
+    except ValueError as error:
+        raise Unexpected(f"status 202 came with a status URL that {error}") from error
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 from syncd.calls.base import Answer, Composed, Credential
 from syncd.calls.clients import Clients
 from syncd.calls.exchange import Limits, exchange
+from syncd.calls.signing import signed_at
 from syncd.calls.tokens import JobTokens
-from syncd.context import RunContext
+from syncd.context import Clock, RunContext
 from syncd.errors import (
     Authentication,
     ConfigurationError,
@@ -150,6 +151,7 @@ class Sender:
     line: Line
     name: str
     composed: Composed
+    clock: Clock
     tries: int = 0
 
     def log_in(self) -> None:
@@ -169,7 +171,7 @@ class Sender:
 
         def once() -> Answer:
             self.tries += 1
-            return self.line.send(self.composed, judged)
+            return self.line.send(signed_at(self.composed, self.clock.now()), judged)
 
         return self._patiently(once)
 

@@ -80,7 +80,7 @@ class Step:
 
     def _send(self) -> Values:
         composed, journal = self._composed(), self.journal
-        sender = Sender(self.line, journal.name, composed)
+        sender = Sender(self.line, journal.name, composed, self.clock)
         sender.log_in()  # what fails before the record has not been sent for sure
         shown = public_url(composed.url, composed.masked)
         journal.begin(composed.method, shown, safe=composed.safe)

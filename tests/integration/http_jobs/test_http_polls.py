@@ -104,7 +104,7 @@ def test_what_the_first_answer_tells_may_name_the_place(api: ApiServer, jobs: Ht
     assert len(api.requests("/next/5/r")) == 1
 
 
-@pytest.mark.parametrize("location", [None, "", "ftp://h/x"])
+@pytest.mark.parametrize("location", [None, "", "ftp://h/x", "http://", "//"])
 def test_202_without_a_place_to_ask_is_an_error(api: ApiServer, jobs: HttpRuns, location) -> None:
     jobs.configure(poll=EVERY, retries=LADDER)
     api.fault("/effect", answers(Answer(202, {}, {"Location": location})))
