@@ -42,7 +42,8 @@ class Following:
         journal, call = self.journal, self.journal.call
         poll, ctx = call.poll or Poll(), journal.ctx
         if poll.timeout is not None:
-            ctx = replace(ctx, deadline=ctx.deadline.sooner(self._time_left(poll.timeout)))
+            left = self._time_left(poll.timeout, poll.every)
+            ctx = replace(ctx, deadline=ctx.deadline.sooner(left))
         line = Line(ctx, self.means, fresh=False)
         polls = journal.found.polls
         follower = Follower(line, call, url, self.values, journal.clock, journal.masked, polls)
@@ -57,11 +58,16 @@ class Following:
         journal.succeeded(answer, values)
         return values
 
-    def _time_left(self, limit: timedelta) -> float:
-        """Return the seconds left of the wait; a clock that was set back makes it no longer."""
-        now = self.journal.clock.now()
-        waited = max(now - (self.journal.found.answered_at or now), timedelta(0))
-        return (limit - waited).total_seconds()
+    def _time_left(self, limit: timedelta, every: timedelta) -> float:
+        """Return the seconds left of the wait; a clock that was set back makes it no longer.
+
+        A later attempt has time for a look at least: while nobody asked it may have been done.
+        """
+        journal, now = self.journal, self.journal.clock.now()
+        waited = max(now - (journal.found.answered_at or now), timedelta(0))
+        look = every.total_seconds() + self.means.timeout
+        least = look if journal.attempt < journal.ctx.attempt else 0.0
+        return max((limit - waited).total_seconds(), least)
 
     def _lost_sight(self, follower: Follower, error: SyncdError) -> SyncdError:
         """Record why it is not followed further, and return what to raise.

@@ -256,6 +256,18 @@ def test_the_time_of_the_wait_ends(api: ApiServer, jobs: HttpRuns, key, status) 
     assert len(api.requests("/effect")) == 1
 
 
+def test_what_was_done_while_nobody_asked_is_not_too_late(api: ApiServer, jobs: HttpRuns) -> None:
+    limit = {"timeout": timedelta(minutes=5)}
+    jobs.configure({"idempotency_key": False}, poll=EVERY | limit, retries=LADDER)
+    api.fault("/effect", accepted("/status"))
+    api.on("/status", Answer(202))
+    first = followed(jobs, api, Interrupted("the daemon stops"))
+    with jobs.store.transaction() as tx:
+        tx.execute("update syncd.http_call set answered_at = answered_at - interval '1 hour'")
+    api.on("/status", Answer(200))
+    assert jobs.ended(jobs.attempt(first.run["id"])) == ("success", None)
+
+
 @pytest.mark.parametrize("key", ["Idempotency-Key", False])
 def test_a_status_url_with_a_secret_is_not_recorded(api: ApiServer, jobs: HttpRuns, key) -> None:
     jobs.configure({"idempotency_key": key}, poll=EVERY, retries=LADDER)
