@@ -75,7 +75,7 @@ def filled_url(template: str, values: Mapping[str, str]) -> str:
     return Filler(values, masked=False).url(template)
 
 
-def following(composed: Composed, method: str, url: str) -> Composed:
+def redirected(composed: Composed, method: str, url: str) -> Composed:
     """Return what is sent where a redirect leads; with another method it loses its body."""
     if method == composed.method:
         return signed(replace(composed, url=url))

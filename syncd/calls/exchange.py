@@ -10,7 +10,7 @@ from typing import Final
 from syncd.calls import hosts
 from syncd.calls.base import Answer, Composed, Credential, Times
 from syncd.calls.clients import Clients
-from syncd.calls.compose import following
+from syncd.calls.compose import redirected
 from syncd.calls.decoding import decoded
 from syncd.calls.masked import public_url, safe_text
 from syncd.context import CancelToken, Deadline
@@ -63,7 +63,7 @@ def exchange(
             return _answer(response, composed, trace, method)
         if target in seen or len(seen) > composed.redirects:
             raise Unexpected(f"{_public(composed)}: more than {composed.redirects} redirects")
-        composed = following(composed, *target)
+        composed = redirected(composed, *target)
 
 
 def _send(

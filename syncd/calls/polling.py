@@ -54,7 +54,7 @@ def status_url(call: Call, answer: Answer, values: Mapping[str, str]) -> str:
 
 
 @dataclass(slots=True)
-class Follower:
+class Poller:
     """Asks for a status until it says that what was accepted is done, or has failed."""
 
     line: Line

@@ -43,7 +43,8 @@ def call(store, run_id, outcome, status, seconds):
     store.execute(
         "insert into syncd.http_call (run_id, position, attempt, name, method, url, safe,"
         " request_sent_at, finished_at, outcome, status, total_seconds, answer, error)"
-        " values (%s, 1, 1, 'call-1', 'POST', 'https://a/', false, %s, %s, %s, %s, %s, 'body', 'why')",
+        " values (%s, 1, 1, 'call-1', 'POST', 'https://a/', false, %s, %s, %s, %s, %s, 'body',"
+        " 'why')",
         (run_id, NOW - timedelta(minutes=1), outcome and NOW, outcome, status, seconds),
     )
 
