@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from syncd.crontab.drafts import JSON, KEPT, Draft, count, seconds
+from syncd.crontab.drafts import JSON, Draft, count, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import TODAY
@@ -34,6 +34,16 @@ _VALUED: Final = (
 _OPTIONS: Final = options("curl", _FLAGS, _VALUED)
 _IPV6: Final = re.compile(r"//(?:[^/@]*@)?\[[0-9A-Fa-f:.]+\]")
 _PARALLEL: Final = "curl: several at once (-Z)"
+_OTHER_DATA: Final = frozenset(
+    {"data", "data-ascii", "data-raw", "data-binary", "data-urlencode", "get"}
+)
+READ_TWICE: Final = "reads twice what stands behind its %"
+_OF_ALL: Final = ("all_proxy", "ALL_PROXY")
+PROXIES: Final = {
+    "http": ("http_proxy", *_OF_ALL),
+    "https": ("https_proxy", "HTTPS_PROXY", *_OF_ALL),
+}
+"""The variables that name a proxy, as curl(1) asks for them."""
 
 
 def read_curl(
@@ -76,7 +86,7 @@ class _Curl:
         if "globoff" not in self._seen and any(_stands_for_several(url) for url in draft.urls):
             raise NotUnderstood("curl: brackets in a URL stand for several")
         if not draft.proxy and not draft.no_proxy:
-            draft.proxy = proxy_of(environ, draft.urls)
+            draft.proxy = proxy_of(environ, draft.urls, PROXIES)
         return draft
 
     def _flags(self) -> None:
@@ -86,10 +96,17 @@ class _Curl:
         draft.follows = "location" in seen
         if draft.follows and "max-redirs" not in seen:
             draft.redirects = MOST_REDIRECTS
+        if draft.follows and draft.method not in ("", "GET", "HEAD"):
+            draft.follows = False
+            draft.note("curl repeats -X where -L leads; here a redirect of this call is a failure")
+        if "json" in seen and seen & _OTHER_DATA:
+            raise NotUnderstood("curl: --json beside other data, or -G")
+        if draft.head and draft.data and not draft.as_query:
+            raise NotUnderstood("curl: -I beside data")
         if not seen & {"fail", "fail-with-body"}:
             draft.note("curl without -f takes an error page for a success; here it is a failure")
         if "remote-name" in seen or "remote-name-all" in seen:
-            draft.note(KEPT.format(program="curl"))
+            raise NotUnderstood("curl: keeps the answer in a file (-O)")
         if "parallel" in seen and len(draft.urls) > 1:
             raise NotUnderstood(_PARALLEL)
 
@@ -118,6 +135,9 @@ class _Curl:
         if not value.startswith("@"):
             return value
         if value == "@-" and self._stdin is not None:
+            if self.draft.reads_input:
+                raise NotUnderstood(READ_TWICE)
+            self.draft.reads_input = True
             return self._stdin
         raise NotUnderstood(f"curl: --{option} out of a file")
 
@@ -153,8 +173,7 @@ class _Curl:
         )
 
     def _output(self, value: str) -> None:
-        if value not in ("/dev/null", "-", "/dev/stdout", "/dev/stderr"):
-            self.draft.note(KEPT.format(program="curl"))
+        self.draft.keep(value)
 
     def _ca(self, value: str) -> None:
         self.draft.tls_ca = self._path(value)
@@ -207,10 +226,19 @@ def absolute(program: str, path: str, folder: str) -> str:
     return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
 
 
-def proxy_of(environ: Mapping[str, str], urls: Sequence[str]) -> str:
-    """Return the proxy that variables name for URLs, as curl and wget look for it."""
-    names = {"https_proxy", "HTTPS_PROXY"} if urls[0].startswith("https:") else {"http_proxy"}
-    found = {environ[name] for name in (*names, "all_proxy", "ALL_PROXY") if environ.get(name)}
-    if found and (environ.get("no_proxy") or environ.get("NO_PROXY")):
+def proxy_of(
+    environ: Mapping[str, str], urls: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the proxy of URLs, "" for none; `known` has the variables for http and https.
+
+    Raises NotUnderstood where not all URLs have the same one.
+    """
+    found = set()
+    for url in urls:
+        names = known["https" if url.lower().startswith("https:") else "http"]
+        found.add(next((environ[name] for name in names if environ.get(name)), ""))
+    if len(found) > 1:
+        raise NotUnderstood("a proxy for some of the URLs")
+    if found != {""} and (environ.get("no_proxy") or environ.get("NO_PROXY")):
         raise NotUnderstood("a proxy for some hosts (no_proxy)")
-    return min(found, default="")
+    return found.pop()

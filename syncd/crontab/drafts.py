@@ -1,15 +1,20 @@
 """What a command line asks for, before it is put into the words of a job."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from syncd.config.http import Method
 from syncd.crontab.reasons import NotUnderstood
+from syncd.crontab.secret_words import masked
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
-KEPT: Final = "{program} keeps the answer in a file, syncd its beginning in the records"
 METHODS: Final = get_args(Method)
+_NOWHERE: Final = re.compile(r"-|/dev/(?:null|stdout|stderr|fd/[0-9]+)")
+_PASSING: Final = re.compile(r"/(?:var/)?tmp/.*|/var/log/.*|.*\.(?:log|out|err|txt)", re.DOTALL)
+_TAKEN_OUT: Final = frozenset({"accept", "connection", "expect", "user-agent"})
+"""Headers of curl's own that a line may do without: no server does anything else then."""
 
 
 @dataclass(slots=True)
@@ -21,6 +26,7 @@ class Draft:
     method: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)
+    reads_input: bool = False
     joined_by: str = "&"
     content_type: str = FORM
     user: str | None = None
@@ -46,6 +52,17 @@ class Draft:
         if text not in self.notes:
             self.notes.append(text)
 
+    def keep(self, path: str = "") -> None:
+        """Tell of a file for the answer, "" for one that nobody named.
+
+        Raises NotUnderstood for one that is neither a log nor thrown away: somebody reads it.
+        """
+        if _NOWHERE.fullmatch(path):
+            return
+        if path and not _PASSING.fullmatch(path):
+            raise NotUnderstood(f"{self.program}: keeps the answer in {masked(path)}")
+        self.note(f"{self.program} keeps the answer in a file, syncd its beginning in the records")
+
     def header(self, line: str) -> None:
         """Take a header as it is sent; `Name:` takes one out, `Name;` sends an empty one."""
         name, colon, value = line.partition(":")
@@ -54,8 +71,10 @@ class Draft:
             if not line.rstrip().endswith(";"):
                 raise NotUnderstood(f"{self.program}: a header without a colon")
             raise NotUnderstood(f"{self.program}: an empty header")
-        if not value or name.lower() == "content-length":
+        if name.lower() == "content-length" or (not value and name.lower() in _TAKEN_OUT):
             return
+        if not value:
+            raise NotUnderstood(f"{self.program}: takes the header {name[:40]} out")
         known = next((each for each in self.headers if each.lower() == name.lower()), None)
         if known and self.headers[known] != value:
             raise NotUnderstood(f"{self.program}: the header {name[:40]} stands twice")

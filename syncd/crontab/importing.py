@@ -221,5 +221,7 @@ def _remarks(crontab: Crontab, jobs: Sequence[ImportedJob]) -> Iterator[str]:
     names = dict(crontab.settings)
     if "TZ" in names and "CRON_TZ" not in names:
         yield "TZ does not move cron's schedules (crontab(5)): --timezone says where they are read"
+    if "CRON_TZ" in names:
+        yield "CRON_TZ is taken as cronie takes it; Debian's cron does not know it"
     if crontab.unended:
         yield "the last line has no newline at its end: cron may not have run it"

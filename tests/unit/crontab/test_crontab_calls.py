@@ -14,7 +14,7 @@ URL = "https://api.internal/run"
         ("-X DELETE", {"method": "DELETE"}),
         ("-XPUT", {"method": "PUT"}),
         ("--request PATCH", {"method": "PATCH", "idempotency_key": False}),
-        ("--request=post", {"method": "POST", "idempotency_key": False}),
+        ("--request post", {"method": "POST", "idempotency_key": False}),
         ("-I", {"method": "HEAD"}),
         (
             "-H 'Accept: text/csv' -H'X-Zone: eu'",
@@ -30,6 +30,8 @@ URL = "https://api.internal/run"
         ("-m 2.5", {"timeout": "3s"}),
         ("--max-time 90 --connect-timeout 5", {"timeout": "1m30s"}),
         ("-fL", {"redirects": 10}),
+        ("-fL -X GET", {"redirects": 10}),
+        ("-fL -X PUT", {"method": "PUT"}),
         ("-fL --max-redirs 3", {"redirects": 3}),
         ("-L --max-redirs 0", {}),
         ("--cacert /etc/ca.pem", {"tls_ca": "/etc/ca.pem"}),
@@ -37,6 +39,9 @@ URL = "https://api.internal/run"
         ("--cert /etc/c.pem", {"tls_cert": "/etc/c.pem", "tls_key": "/etc/c.pem"}),
         ("-x proxy.internal:3128", {"proxy": "http://proxy.internal:3128"}),
         ("-G -d a=1 --data-urlencode 'b=x y'", {"url": f"{URL}?a=1&b=x%20y"}),
+        ("-G -X POST -d a=1", {"method": "POST", "url": f"{URL}?a=1", "idempotency_key": False}),
+        ("-G -I -d a=1", {"method": "HEAD", "url": f"{URL}?a=1"}),
+        ("-X GET -d a=1", {"form": {"a": "1"}}),
     ],
 )
 def test_options_of_curl(options, expected):
@@ -73,6 +78,23 @@ def test_options_of_curl(options, expected):
             {"body": "<a/>", "content_type": "text/xml; charset=utf-8"},
         ),
         ("-d @- ", {"form": {"a": "1"}}),
+        ("-d 'a=\\%FF'", {"body": "a=%FF", "content_type": "application/x-www-form-urlencoded"}),
+        (
+            "-H 'Content-Type: application/json' -d '[1.10, 1e400]'",
+            {"body": "[1.10, 1e400]", "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -d '[1.0000000000000000001]'",
+            {"body": "[1.0000000000000000001]", "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -d '[\"\\ud800\"]'",
+            {"body": '["\\ud800"]', "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -H 'Digest: x' -d '[1]'",
+            {"body": "[1]", "content_type": "application/json", "headers": {"Digest": "x"}},
+        ),
     ],
 )
 def test_what_is_sent(options, expected):
@@ -150,6 +172,26 @@ def test_what_is_sent(options, expected):
         ("curl {} 2>", "leads nowhere"),
         ("&& curl {}", "no command"),
         ("curl {} <<< x", '"<<"'),
+        ("curl --request=POST {}", "--request="),
+        ("curl -d {{a:1,b:2}} {}", "braces"),
+        ("curl https://a/{{1..3}}", "braces"),
+        ("curl -u a:b -H 'Authorization: Token c' {}", "twice who calls"),
+        ("curl -u a:b --oauth2-bearer c {}", "twice who calls"),
+        ("curl -H 'Content-Type:' -d a=1 {}", "Content-Type out"),
+        ("curl -H 'Authorization:' -u a:b {}", "Authorization out"),
+        ("curl -H 'X-A;' {}", "empty header"),
+        ("curl --json '{{}}' -d a=1 {}", "beside other data"),
+        ("curl -G --json '{{}}' {}", "-G"),
+        ("curl -I -d a=1 {}", "-I beside data"),
+        ("curl ftp.internal/x", "another protocol"),
+        ("curl -d @- {} && curl -d @- {}%a=1", "twice"),
+        ("curl -d @- -d @- {}%a=1", "twice"),
+        ("curl {} && curl https://hc-ping.com/$USER", "$HOME"),
+        ("curl {} && curl https://hc-ping.com/$(date +\\%F)", "the day"),
+        ("curl {} || curl https://hc-ping.com/a", '"curl" when'),
+        ("echo a | tee /run/flag && curl {}", "writes a file"),
+        ("curl 'https://u\\%FF:password@a/'", "UTF-8"),
+        ("curl 'https://a/?token=\\%FF'", "UTF-8"),
     ],
 )
 def test_what_a_job_can_t_say_is_left_alone_with_its_reason(command, told):
@@ -294,12 +336,37 @@ def test_variables_of_the_crontab_are_put_in_as_a_shell_would():
     assert request("curl -f 'https://api.internal/$x'", before)["url"] == "https://api.internal/$x"
 
 
-@pytest.mark.parametrize("to", ["> /srv/x.json", ">/srv/x 2>/dev/null", "-o x.json", "-O"])
-def test_an_answer_that_a_file_keeps_is_told_of(to):
+@pytest.mark.parametrize(
+    "to", ["> /tmp/x.json", ">/var/log/x 2>/dev/null", "-o x.log", "| tee /tmp/x", "2> $HOME/x.err"]
+)
+def test_an_answer_that_a_log_keeps_is_told_of(to):
     (found,) = imported(f"0 1 * * * curl -f {URL} {to}\n").jobs
     assert found.remarks == ("curl keeps the answer in a file, syncd its beginning in the records",)
     (found,) = imported(f"0 1 * * * curl -f {URL} >> /var/log/x 2>&1\n").jobs
     assert found.remarks == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl -f {} > /srv/x.json",
+        "curl -f {} >/srv/x 2>/dev/null",
+        "sh -c 'curl -f {}' > /srv/x",
+        "curl -f {} | tee /srv/x.json",
+        "curl -f {} | cat > /srv/x.json",
+        "curl -fo x.json {}",
+        "curl -fO {}",
+        "wget -O /srv/x {}",
+        "wget -P /srv {}",
+    ],
+)
+def test_an_answer_that_somebody_may_read_in_a_file_keeps_the_line(command):
+    assert "keeps the answer in" in reason(command.format(URL))
+
+
+def test_an_answer_in_a_file_of_no_name_is_told_of():
+    (found,) = imported(f"0 1 * * * wget -q {URL}\n").jobs
+    assert found.remarks == ("wget keeps the answer in a file, syncd its beginning in the records",)
 
 
 @pytest.mark.parametrize("mail", ["mail -s failed root", "echo failed | mail -s failed root"])
@@ -318,6 +385,35 @@ def test_what_differs_for_each_user_matters_where_it_is_sent(command):
     assert found == {"url": URL}
 
 
+def test_data_goes_in_front_of_a_fragment():
+    assert request(f"curl -G -d a=1 '{URL}#top'") == {"url": f"{URL}?a=1"}
+
+
+def test_a_redirect_that_would_not_be_the_same_is_told_of():
+    (found,) = imported(f"0 1 * * * curl -fL -X POST {URL}\n").jobs
+    assert "redirects" not in found.tables["request"]
+    assert any("-X" in each for each in found.remarks)
+    assert request(f"curl -L -d a=1 {URL}")["redirects"] == 10  # of both a GET, after a 303
+
+
+def test_a_call_behind_a_call_is_a_ping_by_its_address_alone():
+    uuid = "0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10"
+    for second in (f"https://a/things/{uuid}", f"https://a/{uuid}", "https://hc.internal/api/run"):
+        assert "ping_url" not in job(f"curl -f {URL} && curl -f {second}")
+    for second in (
+        f"https://a/ping/{uuid}",
+        f"https://hc.internal/{uuid}",
+        "https://hc-ping.com/x",
+    ):
+        assert "ping_url" in job(f"curl -f {URL} && curl -f {second}")
+
+
+@pytest.mark.parametrize("shell", ["/bin/false", "/usr/bin/fish", "/usr/bin/python3"])
+def test_what_no_shell_reads_is_left_alone(shell):
+    assert "SHELL" in reason(f"curl {URL}", f"SHELL={shell}\n")
+    assert request(f"curl {URL}", "SHELL=/bin/bash\n") == {"url": URL}
+
+
 def test_an_address_of_ipv6_needs_no_option():
     assert request("curl -f 'http://[::1]:80/a'")["url"] == "http://[::1]:80/a"
 
@@ -328,6 +424,11 @@ def test_a_proxy_of_the_environment_counts():
     assert "proxy" not in request("curl http://api.internal/", before)
     assert "proxy" not in request(f"curl --noproxy '*' {URL}", before)
     assert request(f"http_proxy=p:1 curl {URL.replace('https', 'http')}")["proxy"] == "http://p:1"
+    both = "http_proxy=p:1\nall_proxy=a:1\nHTTP_PROXY=x:1\n"
+    assert request("curl http://a/", both)["proxy"] == "http://p:1"
+    assert request("curl https://a/", both)["proxy"] == "http://a:1"
+    assert "proxy" not in request("wget -qO- https://a/", both)
+    assert "some of the URLs" in reason("curl http://a/ https://a/", both)
     assert "no_proxy" in reason(f"curl {URL}", f"{before}no_proxy=internal\n")
     assert "password" in reason(f"curl -x http://a:b@proxy:1 {URL}")
 
