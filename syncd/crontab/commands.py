@@ -125,6 +125,8 @@ class _Reader:
         if step.program in _MAILING:
             self._meaning.notes.append(MAILED)
             return
+        if step.program in _SAYING and step.writes_file:
+            raise NotUnderstood(f'writes a file with "{step.program}"')
         if step.program in _SAYING or step.words == ["exit", "0"]:
             return
         if step.program in ("curl", "wget"):

@@ -23,6 +23,7 @@ PATIENT: Final = "15m"
 _DEPTH: Final = 30
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GUESSED: Final = re.compile(r"(ftp|dict|ldap|imap|smtp|pop3)\.", re.IGNORECASE)
+_KEY: Final = re.compile(r"(?<!idempotency)-key$", re.IGNORECASE)
 _SIGNED: Final = re.compile(r"signature|(^|-)(digest|md5)$|^x(-[a-z]+)?-sign$", re.IGNORECASE)
 _LARGEST: Final = 2**63
 _FILLED: Final = frozenset({"url", "query", "headers", "body", "form"})
@@ -130,7 +131,11 @@ def _headers(draft: Draft, *, with_body: bool) -> Table:
     if with_body and (content_type := draft.take_header("content-type")):
         draft.content_type = content_type
     headers: Table = {
-        name: seal(value, name, f"the header {name}") if _is_secret(name, value) else value
+        name: (
+            seal(value, name, f"the header {name}")
+            if _is_secret(name, value) or _KEY.search(name)
+            else value
+        )
         for name, value in draft.headers.items()
     }
     if any(isinstance(each, str) and looks_secret(each) for each in headers.values()):
@@ -259,8 +264,6 @@ def _connection(draft: Draft) -> Table:
         found["tls_verify"] = False
     if draft.proxy and not draft.no_proxy:
         found["proxy"] = draft.proxy if "://" in draft.proxy else f"http://{draft.proxy}"
-        if "@" in found["proxy"]:
-            raise NotUnderstood(f"{draft.program}: a proxy with a password")
     return found
 
 

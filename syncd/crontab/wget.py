@@ -37,7 +37,7 @@ class _Wget:
         self._password: str | None = None
         self._take: dict[str, Callable[[str], None]] = {
             "": self.draft.urls.append, "post-data": self._post,
-            "body-data": self.draft.data.append,
+            "body-data": self._body,
             "method": self._method, "header": self.draft.header, "timeout": self._timeout,
             "read-timeout": self._timeout, "tries": self._tries, "user": self._name,
             "http-user": self._name, "password": self._secret, "http-password": self._secret,
@@ -52,6 +52,8 @@ class _Wget:
             seen.add(name)
             if take := self._take.get(name):
                 take(value)
+        if {"post-data", "method"} <= seen:
+            raise NotUnderstood("wget: --method beside --post-data")
         if not draft.urls:
             raise NotUnderstood("wget: names no URL")
         if "output-document" not in seen and not seen & {"spider", "delete-after"}:
@@ -67,8 +69,11 @@ class _Wget:
         return draft
 
     def _post(self, value: str) -> None:
-        self.draft.method = self.draft.method or "POST"
-        self.draft.data.append(value)
+        self.draft.method = "POST"
+        self._body(value)
+
+    def _body(self, value: str) -> None:
+        self.draft.data[:] = [value]  # the last one counts
 
     def _method(self, value: str) -> None:
         self.draft.method = value.upper()

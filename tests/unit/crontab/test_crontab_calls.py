@@ -255,29 +255,6 @@ def test_calls_come_one_after_another():
     assert "request" not in tables
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "curl -f {u} && curl -fsS {p}",
-        "curl -f {u} && curl -m 10 --retry 5 {p} >/dev/null",
-        "curl {p}/start && curl -f {u} && curl {p}",
-        "curl -f {u} && curl {p} || curl {p}/fail",
-    ],
-)
-@pytest.mark.parametrize(
-    "ping",
-    [
-        "https://hc-ping.com/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
-        "https://hc.internal/ping/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
-    ],
-)
-def test_a_ping_after_success_is_a_dead_man_service(command, ping):
-    tables = job(command.format(u=URL, p=ping))
-    assert tables["ping_url"] == {"credential": "run-ping"}
-    assert tables["request"]["url"] == URL
-    assert job(f"curl -f {ping}")["request"]["url"] == ping  # alone it is the call
-
-
 def test_wget():
     assert request(f"wget -q -O - {URL}") == {"url": URL, "redirects": 10}
     assert request(f"wget -nv --spider --max-redirect=0 {URL}") == {"url": URL, "method": "HEAD"}
@@ -336,39 +313,6 @@ def test_variables_of_the_crontab_are_put_in_as_a_shell_would():
     assert request("curl -f 'https://api.internal/$x'", before)["url"] == "https://api.internal/$x"
 
 
-@pytest.mark.parametrize(
-    "to", ["> /tmp/x.json", ">/var/log/x 2>/dev/null", "-o x.log", "| tee /tmp/x", "2> $HOME/x.err"]
-)
-def test_an_answer_that_a_log_keeps_is_told_of(to):
-    (found,) = imported(f"0 1 * * * curl -f {URL} {to}\n").jobs
-    assert found.remarks == ("curl keeps the answer in a file, syncd its beginning in the records",)
-    (found,) = imported(f"0 1 * * * curl -f {URL} >> /var/log/x 2>&1\n").jobs
-    assert found.remarks == ()
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "curl -f {} > /srv/x.json",
-        "curl -f {} >/srv/x 2>/dev/null",
-        "sh -c 'curl -f {}' > /srv/x",
-        "curl -f {} | tee /srv/x.json",
-        "curl -f {} | cat > /srv/x.json",
-        "curl -fo x.json {}",
-        "curl -fO {}",
-        "wget -O /srv/x {}",
-        "wget -P /srv {}",
-    ],
-)
-def test_an_answer_that_somebody_may_read_in_a_file_keeps_the_line(command):
-    assert "keeps the answer in" in reason(command.format(URL))
-
-
-def test_an_answer_in_a_file_of_no_name_is_told_of():
-    (found,) = imported(f"0 1 * * * wget -q {URL}\n").jobs
-    assert found.remarks == ("wget keeps the answer in a file, syncd its beginning in the records",)
-
-
 @pytest.mark.parametrize("mail", ["mail -s failed root", "echo failed | mail -s failed root"])
 def test_a_failure_that_was_mailed_is_told_of(mail):
     (found,) = imported(f"0 1 * * * curl -f {URL} || {mail}\n").jobs
@@ -383,35 +327,6 @@ def test_what_differs_for_each_user_matters_where_it_is_sent(command):
     assert request(command.format(URL)) == {"url": URL}
     found = request("$HOME/bin/call.sh /run", wrappers=wrapper("call.sh ENDPOINT"))
     assert found == {"url": URL}
-
-
-def test_data_goes_in_front_of_a_fragment():
-    assert request(f"curl -G -d a=1 '{URL}#top'") == {"url": f"{URL}?a=1"}
-
-
-def test_a_redirect_that_would_not_be_the_same_is_told_of():
-    (found,) = imported(f"0 1 * * * curl -fL -X POST {URL}\n").jobs
-    assert "redirects" not in found.tables["request"]
-    assert any("-X" in each for each in found.remarks)
-    assert request(f"curl -L -d a=1 {URL}")["redirects"] == 10  # of both a GET, after a 303
-
-
-def test_a_call_behind_a_call_is_a_ping_by_its_address_alone():
-    uuid = "0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10"
-    for second in (f"https://a/things/{uuid}", f"https://a/{uuid}", "https://hc.internal/api/run"):
-        assert "ping_url" not in job(f"curl -f {URL} && curl -f {second}")
-    for second in (
-        f"https://a/ping/{uuid}",
-        f"https://hc.internal/{uuid}",
-        "https://hc-ping.com/x",
-    ):
-        assert "ping_url" in job(f"curl -f {URL} && curl -f {second}")
-
-
-@pytest.mark.parametrize("shell", ["/bin/false", "/usr/bin/fish", "/usr/bin/python3"])
-def test_what_no_shell_reads_is_left_alone(shell):
-    assert "SHELL" in reason(f"curl {URL}", f"SHELL={shell}\n")
-    assert request(f"curl {URL}", "SHELL=/bin/bash\n") == {"url": URL}
 
 
 def test_an_address_of_ipv6_needs_no_option():
