@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from syncd.crontab.drafts import JSON, Draft, count, seconds
+from syncd.crontab.drafts import JSON, MOST_REDIRECTS, Draft, absolute, count, proxy_of, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import TODAY
-
-MOST_REDIRECTS: Final = 10  # of ours; curl follows 50
 
 _IGNORED: Final = (
     "s/silent S/show-error v/verbose f/fail fail-with-body fail-early i/include show-headers "
@@ -215,30 +213,3 @@ class _Curl:
 def _stands_for_several(url: str) -> bool:
     """Tell whether curl makes several URLs of one; an address of IPv6 has its brackets by right."""
     return bool(set(_IPV6.sub("", url, count=1)) & set("[]{}"))
-
-
-def absolute(program: str, path: str, folder: str) -> str:
-    """Return the path of a file, which a `cd` may have gone to; raises NotUnderstood."""
-    if path.startswith("/"):
-        return path
-    if not folder or path.startswith("~"):
-        raise NotUnderstood(f"{program}: a file named without its folder")
-    return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
-
-
-def proxy_of(
-    environ: Mapping[str, str], urls: Sequence[str], known: Mapping[str, Sequence[str]]
-) -> str:
-    """Return the proxy of URLs, "" for none; `known` has the variables for http and https.
-
-    Raises NotUnderstood where not all URLs have the same one.
-    """
-    found = set()
-    for url in urls:
-        names = known["https" if url.lower().startswith("https:") else "http"]
-        found.add(next((environ[name] for name in names if environ.get(name)), ""))
-    if len(found) > 1:
-        raise NotUnderstood("a proxy for some of the URLs")
-    if found != {""} and (environ.get("no_proxy") or environ.get("NO_PROXY")):
-        raise NotUnderstood("a proxy for some hosts (no_proxy)")
-    return found.pop()

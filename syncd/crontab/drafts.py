@@ -1,6 +1,7 @@
 """What a command line asks for, before it is put into the words of a job."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
@@ -11,6 +12,7 @@ from syncd.crontab.secret_words import masked
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 METHODS: Final = get_args(Method)
+MOST_REDIRECTS: Final = 10  # of ours; curl follows 50, wget 20
 _NOWHERE: Final = re.compile(r"-|/dev/(?:null|stdout|stderr|fd/[0-9]+)")
 _PASSING: Final = re.compile(r"/(?:var/)?tmp/.*|/var/log/.*|.*\.(?:log|out|err|txt)", re.DOTALL)
 _TAKEN_OUT: Final = frozenset({"accept", "connection", "expect", "user-agent"})
@@ -102,3 +104,30 @@ def count(program: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6):
         raise NotUnderstood(f"{program}: a count that is no number")
     return int(text)
+
+
+def absolute(program: str, path: str, folder: str) -> str:
+    """Return the path of a file, which a `cd` may have gone to; raises NotUnderstood."""
+    if path.startswith("/"):
+        return path
+    if not folder or path.startswith("~"):
+        raise NotUnderstood(f"{program}: a file named without its folder")
+    return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def proxy_of(
+    environ: Mapping[str, str], urls: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the proxy of URLs, "" for none; `known` has the variables for http and https.
+
+    Raises NotUnderstood where not all URLs have the same one.
+    """
+    found = set()
+    for url in urls:
+        names = known["https" if url.lower().startswith("https:") else "http"]
+        found.add(next((environ[name] for name in names if environ.get(name)), ""))
+    if len(found) > 1:
+        raise NotUnderstood("a proxy for some of the URLs")
+    if found != {""} and (environ.get("no_proxy") or environ.get("NO_PROXY")):
+        raise NotUnderstood("a proxy for some hosts (no_proxy)")
+    return found.pop()

@@ -19,7 +19,6 @@ from syncd.crontab.secret_words import (
     masked,
     without,
 )
-from syncd.crontab.tables import job_lines
 from syncd.crontab.vault import Kept, Vault
 
 _TELLING: Final = 8
@@ -167,7 +166,7 @@ def _file(
     if any(PATIENT in _strings(job.tables) for job in jobs):
         yield f"# Calls that had no time limit of their own have {PATIENT} now."
     parts: list[tuple[int, list[str]]] = [
-        (job.line, list(job_lines(job.name, job.tables, _heading(job)))) for job in jobs
+        (job.line, list(toml.job_lines(job.name, job.tables, _heading(job)))) for job in jobs
     ]
     parts += [
         (odd.number, [toml.comment(f"Line {odd.number} is not understood: {odd.reason}"),

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from syncd.crontab.curl import MOST_REDIRECTS, absolute, proxy_of
-from syncd.crontab.drafts import Draft, count, seconds
+from syncd.crontab.drafts import MOST_REDIRECTS, Draft, absolute, count, proxy_of, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 
