@@ -189,7 +189,7 @@ class _Curl:
 
     def _proxy(self, value: str) -> None:
         self.draft.proxy = value
-        self.draft.no_proxy = not value
+        self.draft.no_proxy |= not value
 
     def _noproxy(self, value: str) -> None:
         if value != "*":

@@ -136,8 +136,11 @@ def _limit(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _notes(meaning: Meaning) -> list[str]:
     notes = [*meaning.notes, *(note for draft in meaning.calls for note in draft.notes)]
-    if any(len(draft.urls) > 1 for draft in meaning.calls):
-        notes.append("curl goes on to the next URL after a failure, a job does not")
+    notes += [
+        f"{draft.program} goes on to the next URL after a failure, a job does not"
+        for draft in meaning.calls
+        if len(draft.urls) > 1
+    ]
     return list(dict.fromkeys(notes))
 
 

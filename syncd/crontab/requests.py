@@ -264,6 +264,8 @@ def _connection(draft: Draft) -> Table:
         found["tls_verify"] = False
     if draft.proxy and not draft.no_proxy:
         found["proxy"] = draft.proxy if "://" in draft.proxy else f"http://{draft.proxy}"
+        if "@" in draft.proxy:  # also behind a slash that nobody quoted
+            raise NotUnderstood(f"{draft.program}: a proxy with a password")
     return found
 
 

@@ -337,7 +337,8 @@ def test_a_proxy_of_the_environment_counts():
     before = "https_proxy=http://proxy.internal:3128\n"
     assert request(f"curl {URL}", before)["proxy"] == "http://proxy.internal:3128"
     assert "proxy" not in request("curl http://api.internal/", before)
-    assert "proxy" not in request(f"curl --noproxy '*' {URL}", before)
+    for options in ("--noproxy '*'", "--noproxy '*' -x p:1", "-x p:1 --noproxy '*'", "-x ''"):
+        assert "proxy" not in request(f"curl {options} {URL}", before)
     assert request(f"http_proxy=p:1 curl {URL.replace('https', 'http')}")["proxy"] == "http://p:1"
     both = "http_proxy=p:1\nall_proxy=a:1\nHTTP_PROXY=x:1\n"
     assert request("curl http://a/", both)["proxy"] == "http://p:1"

@@ -19,6 +19,7 @@ JSON = "-H 'Content-Type: application/json'"
         ("curl --noproxy a.internal -x p:1 {}", "--noproxy"),
         ("curl -e 'https://a/;auto' {}", ";auto"),
         ("wget --spider=yes {}", "--spider"),
+        ("curl -x http://a:b/c@proxy:1 {}", "proxy with a password"),
         ("wget --method=PUT --post-data=a {}", "--post-data"),
         ("curl " + "{}/a " * 51, "more than 50 calls"),
     ],
@@ -44,6 +45,13 @@ def test_the_shortest_limit_counts():
     assert request(f"timeout 60 timeout 20 curl {URL}")["timeout"] == "20s"
     assert "overlap" not in job(f"flock /run/x -n curl {URL}")
     assert job(f"curl --retry 12 {URL}")["retries"][-2:] == ["10m", "10m"]
+
+
+@pytest.mark.parametrize("program", ["curl", "wget"])
+def test_what_goes_on_after_a_failure_is_told(program):
+    (found,) = imported(f"0 1 * * * {program} {URL}/a {URL}/b\n").jobs
+    told = f"{program} goes on to the next URL after a failure, a job does not"
+    assert told in found.remarks
 
 
 def test_data_is_joined_as_its_program_joins_it():

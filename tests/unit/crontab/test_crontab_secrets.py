@@ -158,6 +158,7 @@ def test_no_reason_tells_a_variable(command):
     [
         '--json \'{"sign": "hunter2", "n": [{"sk": "hunter2"}]}\'',
         "-d sign=hunter2",
+        "-d 'pin=hunter2&db_pw=hunter2'",
         "-H 'X-Master-Key: hunter2'",
         "-x http://a:hunter2@proxy:1",
     ],
@@ -175,6 +176,13 @@ def test_one_secret_of_many_lines_is_one_credential():
     assert (kept.name, kept.value, kept.line) == ("run-0x-token", SECRET, 1)
     references = {each.tables["request"]["bearer"]["file"] for each in found.jobs}
     assert references == {"/etc/syncd/secrets/run-0x-token"}
+
+
+def test_a_setting_of_a_secret_is_shown_nowhere():
+    text = f"DB_PW=hunter2abc\n0 1 * * * curl -f {URL}/$DB_PW\n0 2 * * * x hunter2abc\n"
+    found = imported(text)
+    assert "hunter2abc" not in texts(found)
+    assert [odd.number for odd in found.left] == [2, 3]
 
 
 def test_one_secret_of_two_calls_is_one_credential():
