@@ -44,6 +44,7 @@ _NOUNS: Final = defaultdict(
     db_accounts=_Nouns("servers", "accounts", "not read"),
     db_sizes=_Nouns("servers", "databases", "not read"),
     size_rollups=_Nouns("periods", "statistics"),
+    http=_Nouns("lists of calls", "calls"),
 )
 
 
@@ -117,7 +118,9 @@ class Story:
     def _run(self, row: Row) -> Iterator[Line]:
         """Tell of a run that ended or is to be tried again; of an uneventful one nothing."""
         job, status = row["job"], row["status"]
-        eventful = any(row[each] for each in ("added", "updated", "deleted", "errors"))
+        eventful = row["kind"] == "http" or any(
+            row[each] for each in ("added", "updated", "deleted", "errors")
+        )
         if status == "success" and row["kind"] == "db_sizes":
             self.servers = self._reads.sizes(SizeQuery())["servers"]
         if status == "success" and eventful:
