@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from syncd import __version__, assembly, attempt, checkup, state_dir
+from syncd.calls.tokens import Tokens
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
@@ -57,9 +58,11 @@ _SERVER_STOP: Final = 30.0
 class _Assembly:
     """What the daemon asks of a configuration, for one store."""
 
-    def __init__(self, file: Path, store: Store, metrics: Metrics, key: bytes) -> None:
+    def __init__(
+        self, file: Path, store: Store, accounts: assembly.Accounts, tokens: Tokens
+    ) -> None:
         self._file, self._store = file, store
-        self._accounts = assembly.Accounts(store, metrics.observe_api, key)
+        self._accounts, self._tokens = accounts, tokens
 
     def load(self) -> Config:
         """Read the configuration files; raises ConfigInvalid."""
@@ -67,8 +70,9 @@ class _Assembly:
 
     def wanted(self, config: Config) -> Wanted:
         """Return what is to be run."""
+        self._tokens.keep_only(config.tokens)
         return Wanted(
-            specs=assembly.job_specs(config, self._store, self._accounts),
+            specs=assembly.job_specs(config, self._store, self._accounts, self._tokens),
             managed=assembly.managed(config),
             limits=assembly.limits(config),
         )
@@ -174,11 +178,12 @@ def local_session(config: Config) -> Iterator[LocalSession]:
         migrate(store)
         key = state_dir.fingerprint_key(directory)
         accounts = assembly.Accounts(store, metrics.observe_api, key)
+        tokens = assembly.open_tokens(directory, key, metrics.observe_api)
         session = LocalSession(
             store=store,
             recorder=Recorder(store, outbox, log),
             observer=metrics,
-            specs=assembly.job_specs(config, store, accounts),
+            specs=assembly.job_specs(config, store, accounts, tokens),
             instance=instance,
             clock=Clock(),
             log=log,
@@ -285,6 +290,9 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
     clock, log, directory = Clock(), get_logger(), Path(config.daemon.state_dir)
     metrics = Metrics(__version__, clock.now())
     store.observe = metrics.observe_statement
+    key = state_dir.fingerprint_key(directory)
+    accounts = assembly.Accounts(store, metrics.observe_api, key)
+    tokens = assembly.open_tokens(directory, key, metrics.observe_api)
     signals = Signals(
         Signal("timetable", clock, _LOOP_STALE),
         Signal("configuration", clock),
@@ -323,7 +331,7 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
 
     return Daemon(
         config=config,
-        assembly=_Assembly(file, store, metrics, state_dir.fingerprint_key(directory)),
+        assembly=_Assembly(file, store, accounts, tokens),
         store=store,
         server=server,
         make_dispatch=make_dispatch,

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from syncd.calls import login
+from syncd.calls.tokens import JobTokens, Tokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config_jobs
 from syncd.config import secrets
@@ -17,6 +19,7 @@ from syncd.config.configuration import Config, digest
 from syncd.config.job import Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
+from syncd.context import Clock
 from syncd.dispatch.gates import Limits
 from syncd.dispatch.spec import JobSpec
 from syncd.engines import registry as engines
@@ -28,11 +31,13 @@ from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.retention import RetentionSettings
+from syncd.model.holder import token_holder
 from syncd.providers import registry as providers
 from syncd.providers.base import AccountAccess, Provider
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.resources import Managed
+from syncd.telemetry.logging import get_logger
 from syncd.telemetry.run_logs import RunLogs
 
 ApiObserver = Callable[[str, str, str, float], None]
@@ -142,17 +147,26 @@ class Recipe:
         return registry.build(self.config.jobs[self.name], self.services)
 
 
-def job_specs(config: Config, store: Store, accounts: Accounts) -> dict[str, JobSpec]:
+def open_tokens(state_dir: Path | None, fingerprint_key: bytes, observe: ApiObserver) -> Tokens:
+    """Return the tokens of this process; without a state directory they are in memory alone."""
+    folder = state_dir / "tokens" if state_dir else None
+    return Tokens(folder, fingerprint_key, login.fetch, observe, Clock(), get_logger())
+
+
+def job_specs(
+    config: Config, store: Store, accounts: Accounts, tokens: Tokens
+) -> dict[str, JobSpec]:
     """Return the enabled jobs of a configuration."""
     return {
-        name: _spec(config, name, job, store, accounts)
+        name: _spec(config, name, job, store, accounts, tokens)
         for name, job in config.enabled_jobs().items()
     }
 
 
 def _spec(
-    config: Config, name: str, job: config_job.Job, store: Store, accounts: Accounts
-) -> JobSpec:
+    config: Config, name: str, job: config_job.Job, store: Store, accounts: Accounts,
+    tokens: Tokens,
+) -> JobSpec:  # fmt: skip
     """Return one job; it is built from this configuration at each attempt."""
     services = registry.Services(
         store,
@@ -163,9 +177,12 @@ def _spec(
         engine=lambda server: engines.build(server_access(server, config.server(server))),
         retention=retention_settings(config),
         backup=backup_settings(config),
+        tokens=JobTokens(
+            tokens, config.tokens, config.http.allow_hosts, job.api_timeout.total_seconds()
+        ),
     )
-
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
+    carried = {each: config.token(each) for each in job.enabled_tokens()}
     return JobSpec(
         name=name,
         kind=job.kind,
@@ -189,8 +206,9 @@ def _spec(
         servers=job.enabled_servers(config.servers),
         closed_until=job.closed_until,
         adaptive=job.change_rate,
-        fingerprints=partial(accounts.fingerprints, used),
+        fingerprints=lambda: accounts.fingerprints(used) | tokens.fingerprints(carried),
         upkeep=job.upkeep,
+        tokens=tuple(map(token_holder, carried)),
     )
 
 

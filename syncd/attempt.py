@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from syncd import assembly
+from syncd import assembly, state_dir
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.dispatch.inside import Parent
@@ -78,9 +78,11 @@ def main() -> None:
         replace(config, store=config.store.model_copy(update=pool)), dsn, session
     )
     store.observe = parent.observe_statement
-    no_key = b""  # whether credentials have changed is the daemon's to tell
-    accounts = assembly.Accounts(store, parent.observe_api, no_key)
-    parent.work(assembly.job_specs(config, store, accounts)[job], store, get_logger())
+    directory = Path(config.daemon.state_dir)
+    key = state_dir.fingerprint_key(directory)
+    accounts = assembly.Accounts(store, parent.observe_api, key)
+    tokens = assembly.open_tokens(directory, key, parent.observe_api)
+    parent.work(assembly.job_specs(config, store, accounts, tokens)[job], store, get_logger())
     store.close()
     os._exit(0)  # no thread of a library holds it up
 

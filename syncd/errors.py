@@ -38,10 +38,17 @@ class Throttled(SyncdError):
 
 
 class Authentication(SyncdError):
-    """The credentials are refused: nothing of this account can succeed."""
+    """The credentials are refused: nothing of this account, or with this token, can succeed.
+
+    `holder` names what is not to be tried again, where that is not the account of the item.
+    """
 
     error_class = "authentication"
     retryable = False
+
+    def __init__(self, message: str = "", holder: str | None = None) -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class Permission(SyncdError):

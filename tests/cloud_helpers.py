@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from job_runs import JobRuns, Row
+from token_helpers import no_tokens
 
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
@@ -77,7 +78,7 @@ class Clouds(JobRuns):
         common = {"kind": "cloud", "accounts": list(tables), "retries": []}
         config = {"accounts": tables, "jobs": {n: common | dict(j) for n, j in named.items()}}
         self.config = Config.of(Tables.model_validate(config))
-        self.specs = assembly.job_specs(self.config, self.store, self.accounts)
+        self.specs = assembly.job_specs(self.config, self.store, self.accounts, no_tokens())
 
     def _account(self, name: str) -> dict[str, Any]:
         account = self.world.accounts[name]

@@ -12,6 +12,7 @@ from typing import Any
 
 from dispatch_helpers import plain_log
 from job_runs import JobRuns, Row
+from token_helpers import no_tokens
 
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
@@ -79,7 +80,7 @@ class Fleet(JobRuns):
         kind = {"kind": "db_accounts", "retries": [], **job}
         self.config = Config.of(Tables.model_validate({"servers": servers, "jobs": {JOB: kind}}))
         accounts = assembly.Accounts(self.store, lambda *_: None, b"key")
-        spec = assembly.job_specs(self.config, self.store, accounts)[JOB]
+        spec = assembly.job_specs(self.config, self.store, accounts, no_tokens())[JOB]
         if engines is not None:
             services = replace(spec.build.services, engine=engines)
             build = lambda: registry.build(self.config.jobs[JOB], services)  # noqa: E731

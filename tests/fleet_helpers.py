@@ -12,6 +12,7 @@ from mariadb_server import MariaDbServer
 from proxy import Connect, to_port, to_socket
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from token_helpers import no_tokens
 
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
@@ -137,7 +138,7 @@ class Fleet(JobRuns):
             jobs[name] |= {"max_concurrent_items": 50} | job
         tables = {"servers": servers, "jobs": jobs}
         self.config = Config.of(Tables.model_validate(tables))
-        self.specs = assembly.job_specs(self.config, self.store, self._cloud_accounts)
+        self.specs = assembly.job_specs(self.config, self.store, self._cloud_accounts, no_tokens())
 
     def accounts(self, server: str) -> dict[str, Row]:
         """Return the living accounts of a server by name."""

@@ -26,6 +26,8 @@ FILLED: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "tables": keys.tables,
     "account": keys.account,
     "server": keys.server,
+    "token": keys.token,
+    "channels": keys.channels,
     "job": keys.job,
     "kinds": keys.kinds,
     "metrics": metrics.metrics,

@@ -10,11 +10,14 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from syncd.config import fields
+from syncd.config import fields, http_fields, schema
 from syncd.config.configuration import Tables
 from syncd.config.durations import format_duration
+from syncd.config.files import NAMED
+from syncd.config.http import Connection, Token
 from syncd.config.job import Job
 from syncd.config.jobs import KINDS
+from syncd.config.notify import CHANNELS, Channel
 from syncd.config.schema import Account, Defaults
 from syncd.config.secrets import Secret
 from syncd.config.servers import Server
@@ -44,6 +47,29 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (fields.ServerHost, "host name, IP address or absolute path"),
     (fields.DatabaseNames, "list of names of databases"),
     (fields.SessionOptions, "table of strings"),
+    (fields.PositiveSize, "size, more than 0B"),
+    (schema.TableName, "name"),
+    (http_fields.Text, "string"),
+    (http_fields.User, "string"),
+    (http_fields.Url, "URL"),
+    (http_fields.SecretUrl, "URL, a secret"),
+    (http_fields.MailAddress, "mail address"),
+    (http_fields.MailAddresses, "list of mail addresses"),
+    (http_fields.HeaderValue, "string of ASCII characters"),
+    (http_fields.HeaderName, "name of a header"),
+    (http_fields.KeyHeader, "name of a header, or `false`"),
+    (http_fields.Headers, "table of strings and secrets"),
+    (http_fields.Pairs, "table of strings, numbers and secrets"),
+    (http_fields.Body, "table, list or string"),
+    (http_fields.JsonPath, "path in JSON"),
+    (http_fields.JsonPaths, "path in JSON, or a list of them"),
+    (http_fields.JsonValues, "table of values by path in JSON"),
+    (http_fields.SavedPaths, "table of paths in JSON by name"),
+    (http_fields.Pattern, "regular expression"),
+    (http_fields.Patterns, "table of regular expressions"),
+    (http_fields.StatusCodes, "list of status codes"),
+    (http_fields.FieldNames, "list of strings"),
+    (http_fields.HostPatterns, "list of hosts"),
 )
 """What a key may hold, in words, by the type that checks it."""
 
@@ -55,7 +81,7 @@ _SIZES: Final = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "K
 
 
 def tables() -> Iterator[str]:
-    """Yield the lines of every table and key, but for those of accounts, servers and jobs."""
+    """Yield the lines of every table and key, but for those of the tables of tables."""
     for name, info in Tables.model_fields.items():
         if model := _table(info.annotation):
             yield f".SS [{roff.literal(name)}]"
@@ -67,7 +93,7 @@ def whole_file() -> Iterator[str]:
     """Yield the keys that stand before all tables."""
     for name, info in Tables.model_fields.items():
         hint = _hints(Tables)[name]
-        if name not in ("accounts", "servers", "jobs") and not _table(hint):
+        if name not in NAMED and not _table(hint):
             yield from _key(name, info, hint)
 
 
@@ -79,6 +105,24 @@ def account() -> Iterator[str]:
 def server() -> Iterator[str]:
     """Yield the keys of a database server."""
     yield from _keys(Server)
+
+
+def token() -> Iterator[str]:
+    """Yield the keys of a token."""
+    yield from _keys(Token)
+
+
+def channels() -> Iterator[str]:
+    """Yield the keys of all channels, then each channel with the keys that it alone has."""
+    kind = Channel.model_fields["channel"]
+    yield from roff.tagged(
+        _tag("channel", _either(list(CHANNELS))), f"{kind.description} Required."
+    )
+    yield from _keys(Channel, {"channel"})
+    for name, channel in CHANNELS.items():
+        yield f".SS Channel {roff.literal(name)}"
+        yield from roff.paragraph(channel.__doc__ or "")
+        yield from _keys(channel, frozenset(Channel.model_fields))
 
 
 def job() -> Iterator[str]:
@@ -103,23 +147,41 @@ def kinds() -> Iterator[str]:
 
 
 def _keys(
-    model: type[BaseModel], without: frozenset[str] | set[str] = frozenset()
+    model: type[BaseModel],
+    without: frozenset[str] | set[str] = frozenset(),
+    around: tuple[type[BaseModel], ...] = (),
 ) -> Iterator[str]:
+    """Yield the keys of a table; `around` are the tables that it stands in."""
     hints = _hints(model)
-    for name, info in model.model_fields.items():
+    # How a server is reached matters less than what it is asked.
+    ordered = sorted(
+        model.model_fields.items(), key=lambda each: each[0] in Connection.model_fields
+    )
+    for name, info in ordered:
         if name not in without:
-            yield from _key(name, info, hints[name])
+            yield from _key(info.alias or name, info, hints[name], (*around, model))
 
 
-def _key(name: str, info: FieldInfo, hint: object) -> Iterator[str]:
-    """Yield one key; a table within a table has its own keys below."""
+def _key(
+    name: str, info: FieldInfo, hint: object, around: tuple[type[BaseModel], ...] = ()
+) -> Iterator[str]:
+    """Yield one key; a table within a table has its own keys below, unless they stand above."""
     text = info.description or ""
     default = "Required." if info.is_required() else _default(info)
-    yield from roff.tagged(_tag(name, _words(hint, info)), f"{text} {default}".strip())
-    if table := _table(_without_none(hint)):
+    table = _table_inside(_without_none(hint))
+    above = table and any(_is_described(table, each) for each in around[:-1])
+    known = "Its keys stand above." if above else ""
+    words = " ".join(part for part in (text, default, known) if part)
+    yield from roff.tagged(_tag(name, _words(hint, info)), words)
+    if table and not above:
         yield ".RS"
-        yield from _keys(table)
+        yield from _keys(table, around=around)
         yield ".RE"
+
+
+def _is_described(table: type[BaseModel], around: type[BaseModel]) -> bool:
+    """Tell whether a table around has a key of the same table."""
+    return any(_table_inside(_without_none(hint)) is table for hint in _hints(around).values())
 
 
 def _tag(name: str, words: str) -> str:
@@ -132,6 +194,12 @@ def _hints(model: type[BaseModel]) -> Mapping[str, Any]:
 
 def _table(hint: object) -> type[BaseModel] | None:
     return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+
+
+def _table_inside(hint: object) -> type[BaseModel] | None:
+    """Return the table that a key holds, one or a list of them."""
+    inside = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    return _table(inside)
 
 
 def _without_none(hint: object) -> object:
@@ -147,6 +215,8 @@ def _words(hint: object, info: FieldInfo) -> str:
     for known, words in _WORDS:
         if checks and checks[0] == get_args(known)[1]:
             return words
+    if get_origin(base) is tuple and _table_inside(base):
+        return "list of tables"
     if get_origin(base) is tuple:
         return f"list of {_either(get_args(get_args(base)[0]))}"
     if get_origin(base) is Literal:

@@ -1,9 +1,10 @@
 """The values that HTTP calls are made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.config.http import Connection
+from syncd.http_client import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,18 +13,23 @@ class Composed:
 
     `safe` tells whether sending it twice has the effect of once; `masked` are names of fields,
     parameters and headers whose values are not to be recorded, beside those known as secrets.
+    `home` is the origin that the configuration names: the headers in `credentials`, a body that
+    holds secrets, client certificates and tokens go nowhere else. Both sets are of lower case.
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
     safe: bool
     token: str | None
     redirects: int
     max_answer: int
     masked: frozenset[str]
-    connection: Connection
+    connection: Connection = field(repr=False)
+    home: Origin
+    credentials: frozenset[str]
+    secret_body: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Credential:
 
     token: str
     header: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +64,14 @@ class Times:
 class Answer:
     """What came back: of a body that is longer than the limit only its beginning (`cut`).
 
-    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says.
+    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says; if
+    it could not be, `flaw` says why.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     cut: bool
-    url: str
+    url: str = field(repr=False)
     times: Times
+    flaw: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from syncd.config import templates
+from syncd.config import http_secrets, templates
 from syncd.config.http_fields import KNOWN_SECRET_FIELDS, REFERENCES
 from syncd.config.positions import lines_of
 from syncd.config.problems import Problem, key_path
@@ -18,10 +18,14 @@ from syncd.config.source_file import SourceFile
 LARGEST: Final = 1024 * 1024
 NAMED: Final = ("accounts", "jobs", "notify", "servers", "tokens")
 """The tables of tables: each of their entries counts as a table of its own."""
+_DEEPEST: Final = 100  # levels of tables and lists
+_LARGEST_NUMBER: Final = 2**63
 CONF_D: Final = "conf.d"
 _SECRET_KEYS: Final = frozenset({
     "access_key_secret", "bearer", "client_secret", "password", "ping_url", "secret",
 })  # fmt: skip
+_NOT_SENT: Final = frozenset({"expect", "failed", "mask", "save", "until"})
+"""Tables whose keys name what comes back."""
 _SENT: Final = frozenset({"body", "form", "headers", "query"})
 """Tables whose keys are the other side's, not ours."""
 
@@ -143,11 +147,27 @@ def decode(content: bytes) -> str:
 
 def _parse(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return _bounded(tomllib.loads(text))
     except RecursionError as error:
         raise Unreadable("is not usable TOML: nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
         raise Unreadable(f"is not TOML: {error}", _line_of(str(error), text)) from error
+
+
+def _bounded(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return tables that every later step can walk through and write; raises Unreadable."""
+    level: list[Any] = [tables]
+    for _ in range(_DEEPEST):
+        if any(isinstance(each, int) and abs(each) > _LARGEST_NUMBER for each in level):
+            raise Unreadable("is not usable TOML: a whole number of more than 64 bits")
+        level = [inner for each in level for inner in _inner(each)]
+        if not level:
+            return tables
+    raise Unreadable("is not usable TOML: nested too deeply")
+
+
+def _inner(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any TOML value
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _line_of(message: str, text: str) -> int | None:
@@ -239,13 +259,29 @@ def is_reference(table: Mapping[str, Any]) -> bool:
 
 
 def inline_secret(path: tuple[str, ...], value: str) -> bool:
-    """Tell whether a string is a secret by where it stands: its key, or a field that is sent."""
-    *_, parent, key = path
-    if parent in _SENT or (
-        path[0] in ("jobs", "tokens") and any(each in _SENT for each in path[2:-1])
-    ):
-        return bool(KNOWN_SECRET_FIELDS.search(key)) and not templates.names(value)
-    return key in _SECRET_KEYS or (path[0] == "notify" and len(path) == 3 and key == "url")
+    """Tell whether a string is a secret by where it stands: its key, or a field that is sent.
+
+    A `{{ name }}` is none: what is put there is no secret.
+    """
+    keys = path[2:]
+    if not keys or any(key in _NOT_SENT for key in keys):
+        return False
+    if path[0] in ("jobs", "notify", "tokens"):
+        sent = next((place for place, key in enumerate(keys) if key in _SENT), None)
+        if sent is not None:
+            return _sends_secret(keys[sent:], value)
+    if keys[-1] == "url":
+        return path[0] == "notify" or bool(http_secrets.in_url(value))
+    return keys[-1] in _SECRET_KEYS
+
+
+def _sends_secret(keys: tuple[str, ...], value: str) -> bool:
+    """Tell whether a string inside headers, query, form or body is, or holds, a secret."""
+    if keys == ("body",):
+        return http_secrets.in_text(value)
+    name = next(key for key in reversed(keys) if not key.isdecimal())
+    named = bool(KNOWN_SECRET_FIELDS.search(name)) and not templates.names(value)
+    return named or (keys[0] == "headers" and http_secrets.is_authorization(value))
 
 
 def _nearest(lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> int | None:

@@ -11,6 +11,7 @@ from syncd.config.http_fields import (
     FieldNames,
     HeaderName,
     Headers,
+    HeaderValue,
     HostPatterns,
     JsonPath,
     JsonPaths,
@@ -23,6 +24,7 @@ from syncd.config.http_fields import (
     StatusCodes,
     Text,
     Url,
+    User,
 )
 from syncd.config.schema import Table, TableName
 from syncd.config.sizes import parse_size
@@ -76,15 +78,15 @@ class Connection(Table):
 class Basic(Table):
     """Basic authentication (RFC 7617)."""
 
-    user: Text = Field(description="The user's name.")
+    user: User = Field(description="The user's name.")
     password: SecretValue = Field(description="Its password.")
 
 
 class Hmac(Table):
-    """A signature (HMAC-SHA256) over method, path, time and body."""
+    """The key of a signature, and where it is sent."""
 
     secret: SecretValue = Field(description="The shared key.")
-    key_id: Text = Field(default="", description="Name of the key, sent as X-Key-Id.")
+    key_id: HeaderValue = Field(default="", description="Name of the key, sent as X-Key-Id.")
     header: HeaderName = Field(
         default="X-Signature", description="Header of the signature, in hexadecimal."
     )
@@ -96,7 +98,7 @@ class Hmac(Table):
 class Message(Connection):
     """What is sent."""
 
-    url: Url = Field(description="Where to: https:// or http://; may hold {{ names }}.")
+    url: Url = Field(description="Where to: https:// or http://.")
     query: Pairs = Field(
         default={}, description="Parameters added to the URL's query; secrets may stand here."
     )
@@ -111,7 +113,7 @@ class Message(Connection):
     form: Pairs = Field(
         default={}, description="Sent as application/x-www-form-urlencoded; not with body."
     )
-    content_type: Text = Field(
+    content_type: HeaderValue = Field(
         default="", description="Unset: application/json, of a string text/plain."
     )
     basic: Basic | None = Field(default=None, description="User and password.")
@@ -126,6 +128,7 @@ class Message(Connection):
 class Request(Message):
     """One HTTP request."""
 
+    url: Url = Field(description="Where to: https:// or http://; may hold {{ names }}.")
     method: Method = Field(
         default="GET", description="GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS."
     )
@@ -135,7 +138,10 @@ class Request(Message):
     bearer: SecretValue | None = Field(
         default=None, description="A secret sent as Authorization: Bearer."
     )
-    hmac: Hmac | None = Field(default=None, description="A signature of the request.")
+    hmac: Hmac | None = Field(
+        default=None,
+        description="A signature of the request (HMAC-SHA256) over method, path, time and body.",
+    )
     idempotency_key: KeyHeader = Field(
         default="Idempotency-Key",
         description="Header in which POST and PATCH carry the run's id, the same over all "
@@ -240,11 +246,24 @@ class Call(Table):
         "{{ plan_id }} there.",
     )
 
+    @model_validator(mode="after")
+    def _has_what_is_looked_at(self) -> Self:
+        looks = self.expect.reads_body or self.save or (self.poll and self.poll.path)
+        if self.request.method == "HEAD" and looks:
+            raise ValueError("an answer to HEAD has no body: json, matches, save and path need one")
+        return self
+
 
 class Login(Message):
     """A request that is answered with a token."""
 
     method: Method = Field(default="POST", description="POST, or what the endpoint asks for.")
+
+    @model_validator(mode="after")
+    def _is_answered(self) -> Self:
+        if self.method == "HEAD":
+            raise ValueError("an answer to HEAD has no body, and no token in it")
+        return self
 
 
 class ClientCredentials(Connection):
@@ -283,7 +302,7 @@ class Token(Table):
     header: HeaderName = Field(
         default="Authorization", description="Header in which calls carry it."
     )
-    scheme: Text = Field(
+    scheme: HeaderValue = Field(
         default="Bearer", description='What stands before it in the header; "" for nothing.'
     )
 

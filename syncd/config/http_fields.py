@@ -1,31 +1,34 @@
 """The kinds of values that the keys of HTTP calls hold, each with one clear complaint."""
 
+import math
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator
 
-from syncd.config import templates
+from syncd.config import hosts, templates
 from syncd.config.secrets import Secret, parse_secret
 from syncd.config.spelling import quoted
 
 REFERENCES: Final = ("credential", "env", "file")
 KNOWN_SECRET_FIELDS: Final = re.compile(
-    r"pass(word|wd|phrase)?|pwd|secret|token|jwt|signature|api[-_]?key|access[-_]?key|"
-    r"private[-_]?key|authorization|cookie|credential",
+    r"passw(or)?d|pass[-_]?(phrase|code)|pass(?![a-z])|pwd|secret|token(?![-_]?type)|jwt|signature"
+    r"|(api|app|access|auth|private|signing|encryption|subscription|functions)[-_]?key"
+    r"|authorization|(?<![a-z])auth(?![a-z])|cookie|credential|session[-_]?id",
     re.IGNORECASE,
 )
 """Names of fields, headers and query parameters whose values are taken for secrets."""
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)  # RFC 9110, 5.6.2
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-_HOST_PATTERN: Final = re.compile(
-    r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?",
-    re.IGNORECASE | re.ASCII,
-)
+_URL: Final = re.compile(r"(https?)://([^/?#]+)([^#]*)(#?).*", re.IGNORECASE | re.DOTALL)
+_MAIL: Final = re.compile(r"[^\s@,;<>\"()]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 _DEPTH: Final = 32
+_LARGEST_NUMBER: Final = 2**63
+_LONGEST_PATTERN: Final = 4096
 _OURS: Final = frozenset({
     "connection", "content-length", "host", "transfer-encoding", "expect", "te", "upgrade",
 })  # fmt: skip
@@ -35,28 +38,75 @@ _OURS: Final = frozenset({
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")  # noqa: TRY004 - pydantic collects ValueErrors only
-    if not all(each.isprintable() for each in value):
+    if not value.isprintable():
         raise ValueError("must be printable, without line breaks")
     return value
 
 
-def _url(value: object) -> str:
+def _header_value(value: object) -> str:
     text = _text(value)
-    plain = templates.fill(text, dict.fromkeys(templates.names(text), "x"))
-    try:
-        parts = urlsplit(plain)
-        parts.port  # noqa: B018 - raises when it is no port
-    except ValueError as error:
-        raise ValueError("must be a URL such as https://host/path") from error
-    if parts.scheme not in ("https", "http") or not parts.hostname or " " in plain:
-        raise ValueError("must be a URL such as https://host/path")
-    if parts.username or parts.password:
-        raise ValueError("must hold no user and password: see basic")
-    if parts.fragment:
-        raise ValueError("must hold no fragment (#): it would never be sent")
-    if templates.names(f"{urlsplit(text).scheme}{urlsplit(text).netloc}"):
-        raise ValueError("must name its host: {{ names }} may stand behind it alone")
+    if not text.isascii():  # RFC 9110, 5.5
+        raise ValueError("must be of ASCII characters alone")
     return text
+
+
+def _user(value: object) -> str:
+    text = _text(value)
+    if ":" in text:  # RFC 7617, 2
+        raise ValueError("must hold no colon")
+    return text
+
+
+def _url(value: object) -> str:
+    """Take a URL, and write its host and what is not ASCII as they are sent."""
+    parts = _URL.fullmatch(_text(value))
+    if not parts:
+        raise ValueError("must be a URL such as https://host/path")
+    scheme, authority, rest, fragment = parts.groups()
+    if "{" in authority or "}" in authority:
+        raise ValueError("must name its host: {{ names }} may stand behind it alone")
+    if "@" in authority:
+        raise ValueError("must hold no user and password: see basic")
+    if fragment:
+        raise ValueError("must hold no fragment (#): it would never be sent")
+    if " " in templates.fill(rest, dict.fromkeys(templates.names(rest), "")):
+        raise ValueError("must hold no space: write %20")
+    sent = "".join(each if each.isascii() else quote(each) for each in rest)
+    return f"{scheme.lower()}://{_authority(authority)}{sent}"
+
+
+def _authority(text: str) -> str:
+    """Return host and port as they are sent."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = hosts.plain(parts.hostname or ""), parts.port
+    except ValueError as error:
+        raise ValueError("must be a URL such as https://host/path: that is no host") from error
+    if port == 0:
+        raise ValueError("must be a URL such as https://host/path: there is no port 0")
+    written = f"[{host}]" if ":" in host else host
+    return written if port is None else f"{written}:{port}"
+
+
+def _secret_url(value: object) -> Secret:
+    """Take a URL that is a secret, or a reference to it."""
+    secret = parse_secret(value)
+    if secret.source == "inline":
+        text = secret.inline.get_secret_value()
+        _url(text)
+        if templates.names(text):
+            raise ValueError("must hold no {{ names }}")
+    return secret
+
+
+def _mail(value: object) -> str:
+    if not _MAIL.fullmatch(_text(value)):
+        raise ValueError("must be an address such as ops@example.com")
+    return _text(value)
+
+
+def _mails(value: object) -> tuple[str, ...]:
+    return tuple(map(_mail, _names(value)))
 
 
 def _header_name(value: object) -> str:
@@ -68,7 +118,11 @@ def _header_name(value: object) -> str:
 
 
 def _header_or_false(value: object) -> str | bool:
-    return False if value is False else _header_name(value)
+    if isinstance(value, bool):
+        if value:
+            raise ValueError("must be the name of a header, or false")
+        return False
+    return _header_name(value)
 
 
 def _table(value: object) -> Mapping[str, Any]:
@@ -82,7 +136,7 @@ def _headers(value: object) -> dict[str, str | Secret]:
     for name, each in _table(value).items():
         try:
             _header_name(name)
-            found[name] = _text(each) if isinstance(each, str) else parse_secret(each)
+            found[name] = _header_value(each) if isinstance(each, str) else parse_secret(each)
         except ValueError as error:
             raise ValueError(f"{quoted(name)} {error}") from error
     if len({name.lower() for name in found}) < len(found):
@@ -97,8 +151,10 @@ def _pairs(value: object) -> dict[str, str | Secret]:
         match each:
             case bool():
                 found[name] = str(each).lower()
-            case str() | int() | float():
-                found[name] = str(each)
+            case str():
+                found[name] = each
+            case int() | float():
+                found[name] = str(_number(each))
             case Mapping() | Secret():
                 found[name] = _reference(each, name)
             case _:
@@ -128,8 +184,10 @@ def _inside(value: object, depth: int) -> object:
     if depth > _DEPTH:
         raise ValueError("is nested too deeply")
     match value:
-        case bool() | int() | float() | str() | Secret():
+        case bool() | str() | Secret():
             return value
+        case int() | float():
+            return _number(value)
         case Mapping() if len(value) == 1 and next(iter(value)) in REFERENCES:
             return parse_secret(value)
         case Mapping():
@@ -137,6 +195,13 @@ def _inside(value: object, depth: int) -> object:
         case list() | tuple():
             return tuple(_inside(each, depth + 1) for each in value)
     raise ValueError("holds what JSON has no word for: write dates as strings")
+
+
+def _number(value: float) -> float:
+    """Take what JSON's readers agree on (RFC 8259, 6)."""
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > _LARGEST_NUMBER):
+        raise ValueError("holds a number that can't be sent: not finite, or above 64 bits")
+    return value
 
 
 def _path(value: object) -> str:
@@ -160,7 +225,9 @@ def _json_values(value: object) -> dict[str, Any]:
 def _saved(value: object) -> dict[str, str]:
     found = {}
     for name, each in _table(value).items():
-        if not _WORD.fullmatch(name) or name in templates.OF_RUN:
+        if name in templates.OF_RUN:
+            raise ValueError(f"{quoted(name)} has a meaning already")
+        if not _WORD.fullmatch(name):
             raise ValueError(f"{quoted(name)} can't be a name: letters, digits and '_'")
         path = _path(each)
         if KNOWN_SECRET_FIELDS.search(f"{name} {path}"):
@@ -175,8 +242,12 @@ def _pattern(value: object) -> re.Pattern[str]:
         return value
     if not isinstance(value, str):
         raise ValueError("must be a string")  # noqa: TRY004
+    if len(value) > _LONGEST_PATTERN:
+        raise ValueError(f"must be at most {_LONGEST_PATTERN} characters long")
     try:
-        return re.compile(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of syntax that may mean something else one day
+            return re.compile(value)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
 
@@ -202,17 +273,24 @@ def _names(value: object) -> tuple[str, ...]:
 
 
 def _host_patterns(value: object) -> tuple[str, ...]:
-    names = _names(value)
-    for each in names:
-        if not _HOST_PATTERN.fullmatch(each):
-            raise ValueError(
-                f'{quoted(each)} is no host: "api.internal", "*.internal", "host:8443"'
-            )
-    return tuple(each.lower() for each in names)
+    return tuple(map(_host_pattern, _names(value)))
+
+
+def _host_pattern(text: str) -> str:
+    try:
+        return hosts.pattern(text)
+    except ValueError as error:
+        examples = '"api.internal", "*.internal", "host:8443"'
+        raise ValueError(f"{quoted(text)} is no host: {examples}") from error
 
 
 Text = Annotated[str, PlainValidator(_text)]
 Url = Annotated[str, PlainValidator(_url)]
+SecretUrl = Annotated[Secret, PlainValidator(_secret_url), PlainSerializer(str)]
+User = Annotated[str, PlainValidator(_user)]
+MailAddress = Annotated[str, PlainValidator(_mail)]
+MailAddresses = Annotated[tuple[str, ...], PlainValidator(_mails)]
+HeaderValue = Annotated[str, PlainValidator(_header_value)]
 HeaderName = Annotated[str, PlainValidator(_header_name)]
 KeyHeader = Annotated[str | bool, PlainValidator(_header_or_false)]
 Headers = Annotated[Mapping[str, str | Secret], PlainValidator(_headers)]

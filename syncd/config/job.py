@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from syncd.config.durations import format_duration
-from syncd.config.fields import DatesFile, PositiveDuration, SecretValue, Zone
+from syncd.config.fields import DatesFile, PositiveDuration, Zone
 from syncd.config.http import Token
+from syncd.config.http_fields import SecretUrl
 from syncd.config.schema import Account, AdaptiveInterval, Defaults
 from syncd.config.servers import Server
 from syncd.triggers.adaptive import Adaptive
@@ -63,7 +64,7 @@ class Job(Defaults):
         default=5, ge=1, le=100, description="Items (regions) worked on at once in one run."
     )
 
-    ping_url: SecretValue | None = Field(
+    ping_url: SecretUrl | None = Field(
         default=None,
         description="URL of a dead-man service: it is called with /start when a run begins, as it "
         "is when one succeeded, and with /fail when one failed.",

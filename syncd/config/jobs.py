@@ -1,5 +1,6 @@
 """The job kinds as the configuration writes them: a kind is one class and one line of KINDS."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -12,7 +13,7 @@ from syncd.config.http import Call, Expect, Poll, Request
 from syncd.config.job import Job, Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
-from syncd.config.spelling import hint
+from syncd.config.spelling import hint, quoted
 
 
 class CloudJob(Job):
@@ -181,6 +182,9 @@ class HttpJob(Job):
             raise ValueError("needs request or calls: one of them")
         if self.calls and self.model_fields_set & {"expect", "poll"}:
             raise ValueError("expect and poll stand in each of the calls")
+        names = Counter(call.name for call in self.steps if call.name)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"calls: {quoted(twice[0])} is the name of two")
         return self
 
     @property

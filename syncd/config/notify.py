@@ -14,7 +14,14 @@ from syncd.config.fields import (
     ServerHost,
     one_of,
 )
-from syncd.config.http_fields import FieldNames, Headers, Text
+from syncd.config.http_fields import (
+    FieldNames,
+    Headers,
+    MailAddress,
+    MailAddresses,
+    SecretUrl,
+    Text,
+)
 from syncd.config.schema import Table
 from syncd.config.spelling import hint
 from syncd.model.notice import EVENTS, Event
@@ -48,7 +55,7 @@ class Channel(Table):
 class HttpChannel(Channel):
     """A channel that is told over HTTP."""
 
-    url: SecretValue = Field(
+    url: SecretUrl = Field(
         description="The URL that it gave; it lets anybody write there, so it is a secret."
     )
     proxy: Proxy | None = Field(
@@ -121,8 +128,8 @@ class Email(Channel):
     )
     user: Text = Field(default="", description='User to log in as; "" for none.')
     password: SecretValue | None = Field(default=None, description="Its password.")
-    sender: Text = Field(description="Address that the mail comes from.")
-    to: FieldNames = Field(description="Addresses that it goes to.")
+    sender: MailAddress = Field(description="Address that the mail comes from.")
+    to: MailAddresses = Field(description="Addresses that it goes to.")
 
     @model_validator(mode="after")
     def _log_in_fits(self) -> Self:

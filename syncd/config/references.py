@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from syncd.config import http_references
 from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.problems import MOST, Places, Problem
@@ -26,16 +27,19 @@ PROCESS_CONNECTIONS: Final = 60
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
     known = {name: _table(tables.get(name)) for name in ("accounts", "servers", "tokens")}
-    found = (
-        problem
-        for name, job in _table(tables.get("jobs")).items()
-        for problem in _of_job(name, _table(job), known, places)
-    )
-    return list(islice(found, MOST))
+    jobs = (_of_job(*each, known, places) for each in _tables(tables.get("jobs")))
+    tokens = (http_references.of_token(*each, places) for each in _tables(known["tokens"]))
+    return list(islice(chain.from_iterable((*jobs, *tokens)), MOST))
 
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
+    forbidden = http_references.forbidden_hosts(tables, places)
+    return [*_of_store(tables, places), *islice(forbidden, MOST)]
+
+
+def _of_store(tables: Tables, places: Places) -> list[Problem]:
+    """Check that the store is large enough for all that uses it, and ours to be dumped."""
     backups = [name for name, job in tables.jobs.items() if job.enabled and job.kind == "backup"]
     if backups and not tables.store.embedded:
         message = "only the embedded store is dumped; another is its owner's to back up"
@@ -163,24 +167,9 @@ def _of_job(
             if isinstance(each, str) and each not in defined:
                 text = f"no table [{key}.NAME] defines{hint(each, defined)}"
                 yield places.problem(("jobs", name, key, index), text)
-    yield from _unknown_tokens(name, job, known["tokens"], places)
+    yield from http_references.of_job(name, job, known["tokens"], places)
     if kind is None or "servers" in kind.model_fields:
         yield from _unknown_tags(name, job, known["servers"], places)
-
-
-def _unknown_tokens(
-    name: str, job: Mapping[str, Any], tokens: Mapping[str, Any], places: Places
-) -> Iterator[Problem]:
-    """Yield the tokens that the calls of a job carry and that no table defines."""
-    calls = job.get("calls")
-    requests: list[tuple[tuple[str | int, ...], Any]] = [(("request",), job.get("request"))]
-    for index, call in enumerate(calls if isinstance(calls, list) else ()):
-        requests.append((("calls", index, "request"), _table(call).get("request")))
-    for path, request in requests:
-        token = _table(request).get("token")
-        if isinstance(token, str) and token not in tokens:
-            text = f"no table [tokens.NAME] defines{hint(token, tokens)}"
-            yield places.problem(("jobs", name, *path, "token"), text)
 
 
 def _unknown_tags(
@@ -199,6 +188,11 @@ def _unknown_tags(
         if isinstance(tag, str) and tag not in known:
             text = f"no server has this tag{hint(tag, known)}"
             yield places.problem(("jobs", name, "servers", "tags", index), text)
+
+
+def _tables(value: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the tables inside a table by their names, an empty one for what is none."""
+    return ((name, _table(each)) for name, each in _table(value).items())
 
 
 def _table(value: object) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ remembered for as long as the process lives, so that the log can mask it.
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ from pydantic import SecretStr
 from syncd.errors import ConfigurationError
 
 LARGEST: Final = 64 * 1024
+MOST_LENT: Final = 256
+"""Tokens come anew for as long as the process lives: the last ones are masked, not all."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _DSN_PASSWORD: Final = re.compile(r"(?:^|[\s?&])password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))")
 
 _NOTHING: Final = SecretStr("")
 _known: set[str] = set()
+_lent: dict[str, None] = {}
+_lending: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,20 @@ def for_service_alone(secret: Secret, environ: Mapping[str, str] = os.environ) -
 
 
 def known() -> frozenset[str]:
-    """Return every value that was read since the process started, for the log to mask."""
-    return frozenset(_known)
+    """Return every value that was read since the process started, for the log to mask.
+
+    Of the values that `remember` was told of, the last ones.
+    """
+    return frozenset((*_known, *_lent))
+
+
+def remember(value: str) -> None:
+    """Make known what was not read here and is secret for a while: a token that was issued."""
+    with _lending:
+        _lent.pop(value, None)
+        _lent[value] = None
+        while len(_lent) > MOST_LENT:
+            del _lent[next(iter(_lent))]
 
 
 def dsn_passwords(text: str) -> set[str]:

@@ -18,6 +18,11 @@ def names(text: str) -> list[str]:
     return _PLACE.findall(text)
 
 
+def is_broken(text: str) -> bool:
+    """Tell whether a text begins a name without ending it; `}}` alone is how JSON may end."""
+    return "{{" in _PLACE.sub(" ", text)
+
+
 def fill(text: str, values: Mapping[str, str], quote: Callable[[str], str] = str) -> str:
     """Return a text with the value of each name in its place, quoted as the place needs it.
 

@@ -7,6 +7,7 @@ For texts that tomllib has accepted: this scanner finds its way, and checks noth
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,10 @@ _STRING: Final = re.compile(
     r""""{3}(?:[^\\]|\\.)*?"{3,5}|'{3}.*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*\'""", re.DOTALL
 )
 _BARE: Final = re.compile(r"[^,\]}\n#]*[^,\]}\n# \t\r]")
+
+
+_DEEPEST: Final = 64
+"""Of a dotted key of more parts, which no table has, the first ones are enough to find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +47,93 @@ def comments_of(text: str) -> list[Span]:
     return scanner.comments
 
 
+def starts_of(text: str) -> dict[tuple[str, ...], int]:
+    """Return where each key, table and item of an array first stands, by its path.
+
+    Of a text that tomllib does not accept, what stands before the place where it makes no sense.
+    """
+    scanner = _Scanner(text)
+    with suppress(ValueError, RecursionError):
+        for _ in scanner.document():
+            pass
+    return scanner.starts
+
+
 class _Scanner:
-    """One way through a text; each step begins where the last one ended."""
+    """One way through a text; each step begins where the last one ended.
+
+    `starts` has the numbers of items of arrays in its paths; a value's path has keys alone.
+    """
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
+        self._items_of: dict[tuple[str, ...], int] = {}
         self.comments: list[Span] = []
+        self.starts: dict[tuple[str, ...], int] = {}
 
     def document(self) -> Iterator[Span]:
         """Yield the values of all statements."""
         table: tuple[str, ...] = ()
+        place: tuple[str, ...] = ()
         while self._gap():
+            start = self._at
             if self._takes("["):
                 double = self._takes("[")
                 table = self._path()
                 self._expect("]]" if double else "]")
+                place = self._table(table, start, double=double)
             else:
-                path = table + self._path()
-                self._expect("=")
-                yield from self._value(path)
+                yield from self._pair(table, place)
 
-    def _value(self, path: tuple[str, ...]) -> Iterator[Span]:
+    def _table(self, keys: tuple[str, ...], start: int, *, double: bool) -> tuple[str, ...]:
+        """Note a header; return its path with the numbers of the items that it stands in."""
+        place: tuple[str, ...] = ()
+        for key in keys[:_DEEPEST]:
+            if place in self._items_of:
+                place += (str(self._items_of[place]),)
+            place += (key,)
+        self.starts.setdefault(place, start)
+        if double:
+            self._items_of[place] = self._items_of.get(place, -1) + 1
+        if place in self._items_of:
+            place += (str(self._items_of[place]),)
+            self.starts.setdefault(place, start)
+        return place
+
+    def _pair(self, path: tuple[str, ...], place: tuple[str, ...]) -> Iterator[Span]:
+        """Read a key and yield its values."""
+        start = self._at
+        keys = self._path()
+        self._expect("=")
+        for length in range(1, min(len(keys), _DEEPEST) + 1):
+            self.starts.setdefault(place + keys[:length], start)
+        yield from self._value(path + keys, place + keys)
+
+    def _value(self, path: tuple[str, ...], place: tuple[str, ...]) -> Iterator[Span]:
         self._skip(_SPACE)
         if self._takes("["):
-            yield from self._items(path)
+            yield from self._items(path, place)
         elif self._takes("{"):
-            yield from self._pairs(path)
+            yield from self._pairs(path, place)
         else:
             start = self._at
             self._skip(_STRING) or self._need(_BARE)
             yield Span(path, start, self._at)
 
-    def _items(self, path: tuple[str, ...]) -> Iterator[Span]:
+    def _items(self, path: tuple[str, ...], place: tuple[str, ...]) -> Iterator[Span]:
         """Yield the values of an array."""
+        number = 0
         while self._gap() and not self._takes("]"):
-            yield from self._value(path)
+            self.starts.setdefault((*place, str(number)), self._at)
+            yield from self._value(path, (*place, str(number)))
             self._gap()
             self._takes(",")
+            number += 1
 
-    def _pairs(self, path: tuple[str, ...]) -> Iterator[Span]:
+    def _pairs(self, path: tuple[str, ...], place: tuple[str, ...]) -> Iterator[Span]:
         """Yield the values of an inline table."""
         while self._gap() and not self._takes("}"):
-            more = self._path()
-            self._expect("=")
-            yield from self._value(path + more)
+            yield from self._pair(path, place)
             self._gap()
             self._takes(",")
 

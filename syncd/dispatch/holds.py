@@ -1,7 +1,8 @@
-"""Accounts whose credentials were refused: not tried again until that may have changed.
+"""Accounts and tokens that were refused: not tried again until that may have changed.
 
-An account is tried again once an hour, by any run by hand, and as soon as its secret differs.
-Meanwhile a job all of whose accounts are held is held itself; one that has others leaves it out.
+One is tried again once an hour, by any run by hand, and as soon as its secret differs. Meanwhile a
+job all of whose accounts and tokens are held is held itself; one that has others leaves it out.
+What is said of accounts here holds for tokens, under the names of `model.holder`.
 """
 
 import threading
@@ -14,6 +15,7 @@ from syncd.context import BoundLogger, Clock
 from syncd.dispatch.queue import Verdict
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import StoreError, TimedOut, describe
+from syncd.model.holder import is_token
 from syncd.model.run import Claim
 from syncd.store import held_accounts
 from syncd.store.database import Store
@@ -49,14 +51,14 @@ class Holds:
         return replace(held, probed_at=max(held.probed_at, known.probed_at))
 
     def of(self, spec: JobSpec) -> list[HeldAccount]:
-        """Return the job's accounts that are held."""
+        """Return the job's accounts and tokens that are held."""
         held = self._held
-        return [held[account] for account in spec.accounts if account in held]
+        return [held[each] for each in spec.credentials if each in held]
 
     def gate(self, spec: JobSpec, now: datetime) -> Verdict | None:
         """Return until when a job is held: all its accounts are, and none is to be tried."""
         shut = self._not_to_be_tried(spec, now)
-        if not shut or len(shut) < len(set(spec.accounts)):
+        if not shut or len(shut) < len(set(spec.credentials)):
             return None
         return Verdict("held", min(each.probed_at for each in shut) + PROBE_EVERY)
 
@@ -75,7 +77,7 @@ class Holds:
 
     def fingerprints(self, spec: JobSpec) -> Mapping[str, str]:
         """Return what an attempt's credentials are told by; to be asked before it reads them."""
-        return spec.fingerprints() if spec.accounts else {}
+        return spec.fingerprints() if spec.credentials else {}
 
     def note(
         self,
@@ -118,10 +120,12 @@ class Holds:
                 before = self._held.get(each.account)
                 self._held[each.account] = replace(each, held_at=before.held_at) if before else each
                 if before is None:
-                    self._log.error("account held", account=each.account, reason=each.reason)
+                    self._log.error(
+                        f"{_kind(each.account)} held", account=each.account, reason=each.reason
+                    )
             for account in freed:
                 self._held.pop(account, None)
-                self._log.info("account no longer held", account=account)
+                self._log.info(f"{_kind(account)} no longer held", account=account)
             self._looked.clear()
 
     def _not_to_be_tried(self, spec: JobSpec, now: datetime) -> list[HeldAccount]:
@@ -146,3 +150,7 @@ class Holds:
             with self._lock:
                 self._looked[spec.name] = ticks, prints
         return prints
+
+
+def _kind(holder: str) -> str:
+    return "token" if is_token(holder) else "account"

@@ -81,7 +81,7 @@ class Records(Protocol):
 class Tally:
     """What the items of an attempt share: how those that failed did, and which accounts are out.
 
-    `answered` are the accounts of which an item was read and applied.
+    `answered` are the accounts of which an item was read and applied; `stopped` has tokens too.
     """
 
     failed: dict[str, Outcome] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class Tally:
         with self.lock:
             self.failed[target.name] = outcome
             self.again = self.again or retryable(error)
-            if isinstance(error, Authentication) and target.account:
-                self.stopped.setdefault(target.account, error)
+            if isinstance(error, Authentication) and (holder := error.holder or target.account):
+                self.stopped.setdefault(holder, error)
 
     def applied(self, target: Target) -> None:
         """Note that an item was read and applied, so that its account's credentials are good."""

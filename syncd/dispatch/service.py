@@ -205,7 +205,9 @@ class Dispatch:
                 },
             )
             job_state.forget_others(tx, specs)
-            held_accounts.forget_others(tx, {a for spec in specs.values() for a in spec.accounts})
+            held_accounts.forget_others(
+                tx, {c for spec in specs.values() for c in spec.credentials}
+            )
             resources.replace_managed(tx, want.managed)
         self.holds.load()
         return states

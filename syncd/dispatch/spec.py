@@ -20,8 +20,9 @@ class JobSpec:
     `trigger_from` makes the trigger from what is remembered and the moment; it is None for a job
     that runs by hand alone. `rhythm` is all that its due times depend on, as text. `build` makes
     the job anew for each attempt. `closed_until` returns, for a moment inside an exclusion window,
-    when it ends. `accounts` and `servers` are what the runs use; `fingerprints` tells the accounts'
-    credentials apart without giving them away. `upkeep`: the job looks after syncd itself.
+    when it ends. `accounts` and `servers` are what the runs use, `tokens` the tokens they need,
+    each by the name under which it is held; `fingerprints` tells the credentials of accounts and
+    tokens apart without giving them away. `upkeep`: the job looks after syncd itself.
     """
 
     name: str
@@ -48,6 +49,12 @@ class JobSpec:
     adaptive: Adaptive | None
     fingerprints: Callable[[], Mapping[str, str]]
     upkeep: bool = False
+    tokens: Sequence[str] = ()
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """Return the names under which what the job needs may be held."""
+        return (*self.accounts, *self.tokens)
 
     def next_dues(self, now: datetime, count: int) -> list[datetime]:
         """Return the next due times after a moment, as of a job that never was due."""

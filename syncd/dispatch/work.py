@@ -31,8 +31,8 @@ from syncd.telemetry.logging import bound
 class Done:
     """How the work of an attempt went; `again` where another attempt may do better.
 
-    `refused` names the accounts whose credentials were refused now, with the reason; `answered`
-    those of which an item was read and applied.
+    `refused` names the accounts and tokens that were refused now, with the reason; `answered` those
+    accounts of which an item was read and applied, and the tokens of what succeeded.
     """
 
     outcome: Outcome
@@ -76,7 +76,9 @@ class Items:
             if tally.fenced:
                 raise tally.fenced
         refused = {name: str(why) for name, why in tally.stopped.items() if name not in ctx.held}
-        return replace(done, refused=refused, answered=frozenset(tally.answered))
+        proved = spec.tokens if done.outcome.status == "success" else ()
+        answered = tally.answered.union(proved).difference(ctx.held)
+        return replace(done, refused=refused, answered=frozenset(answered))
 
     def _all(
         self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress, tally: Tally

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+from syncd.calls.tokens import JobTokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config
 from syncd.config.job import Sources
@@ -30,7 +31,7 @@ class Services:
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
     its secrets can't be read. `engine` gives an enabled server's, which reads its secret when it
-    connects.
+    connects. `tokens` logs in where a call needs a token.
     """
 
     store: Store
@@ -39,6 +40,7 @@ class Services:
     engine: Callable[[str], Engine]
     retention: RetentionSettings
     backup: BackupSettings
+    tokens: JobTokens
 
 
 def build(job: config_job.Job, services: Services) -> Job[Any]:

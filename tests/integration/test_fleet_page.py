@@ -17,6 +17,7 @@ from dispatch_helpers import Bench
 from doctor_report import doctor, found
 from mariadb_server import MariaDbServer, private_mariadb
 from psycopg.rows import dict_row
+from token_helpers import no_tokens
 from toml_text import toml
 
 from syncd import assembly
@@ -229,7 +230,7 @@ def syncing(server: PrivateServer, bench: Bench, directory: Path) -> Callable[[s
     file.write_text(toml({"servers": {"orders-db": table(server)}, "jobs": JOBS}))
     file.chmod(0o600)
     accounts = assembly.Accounts(bench.store, lambda *_: None, b"key")
-    specs = assembly.job_specs(load(file, {}), bench.store, accounts)
+    specs = assembly.job_specs(load(file, {}), bench.store, accounts, no_tokens())
 
     def sync(job: str) -> None:
         end = bench.runner.run(bench.attempt(specs[job], bench.begun(job)))

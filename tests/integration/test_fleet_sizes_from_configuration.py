@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from dispatch_helpers import Bench
 from psycopg.conninfo import conninfo_to_dict
+from token_helpers import no_tokens
 from toml_text import toml
 
 from syncd import assembly
@@ -58,7 +59,7 @@ def specs(bench, dsn, tmp_path, **keys):
     file = tmp_path / "syncd.toml"
     file.write_text(toml(tables))
     accounts = assembly.Accounts(bench.store, lambda *_: None, b"key")
-    return assembly.job_specs(load(file, {}), bench.store, accounts)
+    return assembly.job_specs(load(file, {}), bench.store, accounts, no_tokens())
 
 
 def run(bench, spec):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from token_helpers import no_tokens
 
 from syncd import assembly
 from syncd.config.configuration import Config
@@ -52,9 +53,9 @@ def loaded(tmp_path: Path) -> Loader:
 
 def spec_of(config: Config, key: bytes = b"key") -> JobSpec:
     store = cast(Store, None)
-    return assembly.job_specs(config, store, assembly.Accounts(store, lambda *_: None, key))[
-        "hosts"
-    ]
+    return assembly.job_specs(
+        config, store, assembly.Accounts(store, lambda *_: None, key), no_tokens()
+    )["hosts"]
 
 
 def test_the_keys_of_a_job_reach_the_dispatch(loaded: Loader) -> None:

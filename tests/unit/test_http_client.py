@@ -27,7 +27,7 @@ from raw_server import (
     serving,
 )
 
-from syncd import http_client
+from syncd import http_client, http_tls
 from syncd.context import CancelSource, CancelToken, Deadline
 from syncd.errors import BadData, Cancelled, Network, TimedOut
 from syncd.http_client import HttpClient, Response
@@ -340,9 +340,9 @@ def authority(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLCont
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "both.pem")
-    http_client._tls.cache_clear()
+    http_tls.default.cache_clear()
     yield context
-    http_client._tls.cache_clear()
+    http_tls.default.cache_clear()
 
 
 def test_an_unknown_certificate_is_refused(client: HttpClient, authority: ssl.SSLContext) -> None:

@@ -49,7 +49,7 @@ def test_a_pattern_fits_what_it_says(written, host, port, fits):
      "[::1]:", "a:b", "*.[::1]"],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"is no|has no|does not appear"):
         pattern(text)
 
 
