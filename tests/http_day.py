@@ -5,6 +5,7 @@ in steps: the clock is set to the next moment at which anything is due, and what
 waited for. What waits inside a run (between two tries, two looks at a status) does not wait.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +19,17 @@ from api_server import ApiServer, Record
 from api_wire import Answer
 from dispatch_desk import Keeps, until
 from dispatch_helpers import HandClock, Watcher, plain_log
-from http_day_parts import wanted
 from psycopg.rows import dict_row
+from token_helpers import KEY
 
+from syncd import assembly
+from syncd.calls import login
+from syncd.calls.tokens import Tokens
 from syncd.config.configuration import Config
 from syncd.config.load import load
 from syncd.dispatch.gates import Limits, MachineGates
 from syncd.dispatch.service import Dispatch
+from syncd.dispatch.wanted import Wanted
 from syncd.store.database import Store
 from syncd.store.outbox import Outbox
 
@@ -93,19 +98,24 @@ class Day:
 @contextmanager
 def day(dsn: str, directory: Path, api: ApiServer, clock: HandClock) -> Iterator[Day]:
     """Give a world whose jobs are those of the shipped example, on this server."""
-    config = load(_written(dsn, directory, api), {}, check_secrets=True)
+    config = load(_written(dsn, directory, api), os.environ, check_secrets=True)
     store = Store(dsn, connect_timeout=timedelta(seconds=5))
     store.open()
     outbox = Outbox(directory / "outbox")
-    log, watcher = plain_log(), Watcher()
+    log, watcher, limits = plain_log(), Watcher(), Limits(3, 1, 1, load=0.0, free_disk=0)
+    tokens = Tokens(
+        directory / "state" / "tokens", KEY, login.fetch, watcher.observe_api, clock, log
+    )
+    accounts = assembly.Accounts(store, watcher.observe_api, KEY)
+    specs = assembly.job_specs(config, store, accounts, tokens)
     dispatch = Dispatch(
         store=store, outbox=outbox, instance="day",
-        limits=Limits(3, 1, 1, load=0.0, free_disk=0), gates=MachineGates(directory, log),
+        limits=limits, gates=MachineGates(directory, log),
         observer=watcher, keeper=Keeps(), entry=_no_entry, tick=lambda _: None,
         clock=clock, log=log,
     )  # fmt: skip
     try:
-        assert dispatch.take_over(lambda: wanted(config, store, clock))
+        assert dispatch.take_over(lambda: Wanted(specs, (), limits))
         yield Day(store, api, clock, config, dispatch, directory / "credentials" / "iam", watcher)
     finally:
         dispatch.drain(0.0, threading.Event(), lambda: None)

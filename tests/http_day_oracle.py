@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,4 +116,4 @@ def check_effects(api: ApiServer, calls: Sequence[Told]) -> None:
 def dues(start: datetime, hours: int, minute: int) -> list[datetime]:
     """Return when an hourly job is due."""
     first = start.replace(minute=minute)
-    return [first.replace(hour=hour) for hour in range(hours)]
+    return [first + timedelta(hours=hour) for hour in range(hours)]
