@@ -74,7 +74,7 @@ class Day:
         soon = [moment for moment, _ in self.events]
         soon += [due for due in dispatch.timetable.next_runs().values() if due]
         soon += [run.ready_at for run in dispatch.waiting()]
-        return min([now + _LONGEST, *(max(each, now) for each in soon if each >= now)], default=now)
+        return min([now + _LONGEST, *(each for each in soon if each > now)])
 
     def _settle(self) -> None:
         """Let all that is due now be done."""
@@ -138,7 +138,8 @@ def _written(dsn: str, directory: Path, api: ApiServer) -> Path:
         "[jobs.retention]\nenabled = false\n"
     )
     main.chmod(0o600)
-    (directory / "credentials").mkdir()
+    for folder in ("credentials", "state"):
+        (directory / folder).mkdir()
     (directory / "credentials" / "iam").write_text(api.password)
     (directory / "credentials" / "oncall-url").write_text(f"{api.url}/hooks/oncall")
     return main
