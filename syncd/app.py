@@ -321,8 +321,9 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         offline: bool,  # noqa: FBT001
     ) -> Json:
         make = checkup.case(
-            config, file, daemon=daemon, accounts=accounts, servers=servers, offline=offline
-        )
+            config, file, daemon=daemon, accounts=accounts, servers=servers, tokens=tokens,
+            offline=offline,
+        )  # fmt: skip
         return examination.examine(make(lambda: store), examination.groups(accounts, servers))
 
     def make_listeners(daemon: Daemon) -> Sequence[Listener]:

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from syncd.calls import login
+from syncd.calls.clients import Clients
+from syncd.calls.login import Login
 from syncd.calls.tokens import JobTokens, Tokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config_jobs
@@ -150,7 +151,8 @@ class Recipe:
 def open_tokens(state_dir: Path | None, fingerprint_key: bytes, observe: ApiObserver) -> Tokens:
     """Return the tokens of this process; without a state directory they are in memory alone."""
     folder = state_dir / "tokens" if state_dir else None
-    return Tokens(folder, fingerprint_key, login.fetch, observe, Clock(), get_logger())
+    fetch = Login(Clients(), Clock())
+    return Tokens(folder, fingerprint_key, fetch, observe, Clock(), get_logger())
 
 
 def job_specs(

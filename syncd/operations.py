@@ -19,6 +19,7 @@ from syncd.outlook import Outlook, pause_document
 from syncd.store import views
 from syncd.store.database import Store
 from syncd.telemetry.health import Health
+from syncd.telemetry.notify import trial
 
 Examine = Callable[[Config, Json, Sequence[str], Sequence[str], bool], Json]
 """Makes the checks: of a configuration, what the daemon says of itself, accounts, servers and
@@ -128,6 +129,10 @@ class Operations:
             return self._examine(daemon.config, told, accounts, servers, offline)
         finally:
             self._examining.release()
+
+    def test_channel(self, channel: str, by: str) -> Json:
+        """Send a message to a channel of the configuration that is in force."""
+        return trial.send(self._daemon.config.notify, channel, by, self._clock.now())
 
     def reload(self, by: str) -> Sequence[str]:
         """Take the configuration files over as they are now."""

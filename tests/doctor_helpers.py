@@ -20,5 +20,5 @@ def case(**told: object) -> Case:
             "managed": False, "watchdog_interval": None, "command": "",
             "environ": {}} | told  # fmt: skip
     environ = said.pop("environ")
-    return Case(CONFIG, Path("x"), environ, US, (), said, None, None, None, {}, {},
+    return Case(CONFIG, Path("x"), environ, US, (), said, None, None, None, {}, {}, {},
                 offline=False)  # fmt: skip

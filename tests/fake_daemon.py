@@ -117,6 +117,11 @@ class FakeCommands:
     was_paused: bool = True
     report: Json = field(default_factory=lambda: {"checks": [], "policies": [], "worst": "skipped"})
     held: Sequence[str] = ()
+    channels: Sequence[str] = ("oncall",)
+    came: Json = field(
+        default_factory=lambda: {"sent": True, "seconds": 0.31, "error_class": None, "error": None,
+                                 "retry_after": None}
+    )  # fmt: skip
 
     def _note(self, *what: Any) -> None:
         self.asked.append(what)
@@ -204,6 +209,12 @@ class FakeCommands:
     ) -> Json:
         self._note("examine", tuple(accounts), tuple(servers), version, offline)
         return self.report
+
+    def test_channel(self, channel: str, by: str) -> Json:
+        self._note("test_channel", channel, by)
+        if channel not in self.channels:
+            raise NotFound(f"there is no channel {channel!r}")
+        return {"channel": channel, "kind": "slack", **self.came}
 
     def reload(self, by: str) -> Sequence[str]:
         self._note("reload", by)

@@ -10,9 +10,10 @@ from dispatch_helpers import HandClock
 from structlog.testing import CapturingLogger
 
 from syncd import assembly
-from syncd.calls import login
 from syncd.calls.base import Credential
-from syncd.calls.tokens import Limits, Tokens
+from syncd.calls.clients import Clients
+from syncd.calls.login import Login, LoginLimits
+from syncd.calls.tokens import Tokens
 from syncd.config.http import Token
 from syncd.context import CancelSource, Clock, Deadline
 
@@ -35,8 +36,10 @@ def token_of(url: str, password: Any = "right", **keys: Any) -> Token:
     return Token.model_validate({"login": {"url": f"{url}/login", "body": body}, **keys})
 
 
-def limits(seconds: float = SECONDS, source: CancelSource | None = None, **rest: Any) -> Limits:
-    return Limits(
+def limits(
+    seconds: float = SECONDS, source: CancelSource | None = None, **rest: Any
+) -> LoginLimits:
+    return LoginLimits(
         Deadline.after(seconds), (source or CancelSource()).token, rest.pop("timeout", SECONDS)
     )
 
@@ -48,7 +51,7 @@ class TokenBench:
     directory: Path | None
     clock: Clock = field(default_factory=HandClock)
     calls: list[tuple[str, str, str]] = field(default_factory=list)
-    fetch: Any = login.fetch
+    fetch: Any = field(default_factory=lambda: Login(Clients(), Clock()))
 
     def __post_init__(self) -> None:
         self.heard = CapturingLogger()

@@ -89,13 +89,14 @@ def retry_after(answer: Answer, now: datetime) -> float | None:
     text = (answer.headers.get("Retry-After") or "").strip()
     if re.fullmatch(r"[0-9]{1,18}", text):
         return min(float(text), LONGEST_PAUSE)
-    then, server = _date(text), _date(answer.headers.get("Date") or "")
+    then, server = date(text), date(answer.headers.get("Date") or "")
     if then is None:
         return None
     return min(max((then - (server or now)).total_seconds(), 0.0), LONGEST_PAUSE)
 
 
-def _date(text: str) -> datetime | None:
+def date(text: str) -> datetime | None:
+    """Return the moment of an HTTP date (RFC 9110, 5.6.7), None for what is none."""
     try:
         moment = parsedate_to_datetime(text[:64].strip())
     except (ValueError, OverflowError, TypeError, IndexError):

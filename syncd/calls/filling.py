@@ -32,7 +32,12 @@ class Filler:
 
     def reveal(self, secret: Secret) -> str:
         """Return the value of a secret; raises ConfigurationError if it can't be read."""
-        return MASK if self.masked else secrets.resolve(secret).get_secret_value()
+        if self.masked:
+            return MASK
+        value = secrets.resolve(secret).get_secret_value()
+        if storable(value) != value:  # an error of the encoder would quote it
+            raise ConfigurationError(f"{secret} is not UTF-8 text, or holds NUL")
+        return value
 
     def text(self, value: str | Secret, quoted: Callable[[str], str] = str) -> str:
         """Return a secret's value, or a text with its names filled in."""

@@ -1,68 +1,35 @@
 """Sends the request that a token comes from."""
 
-import json
-from base64 import b64encode
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from syncd.calls.base import Answer, Times
-from syncd.calls.tokens import Limits
-from syncd.config import secrets
-from syncd.config.http import ClientCredentials, Login, Token
-from syncd.config.secrets import Secret
-from syncd.http_client import HttpClient
+from syncd.calls.base import Answer
+from syncd.calls.clients import Clients
+from syncd.calls.compose import compose
+from syncd.calls.exchange import Limits, exchange
+from syncd.config.http import Token
+from syncd.context import Clock
+from syncd.http_call import Trace
 
 
-def fetch(token: Token, limits: Limits) -> Answer:
-    """Send it once and return the answer, whatever its status."""
-    source = token.source
-    headers, body = _login(source) if isinstance(source, Login) else _grant(source)
-    http = HttpClient(source.proxy)
-    try:
-        method = source.method if isinstance(source, Login) else "POST"
-        response = http.request(
-            method, source.url, headers=headers, body=body, deadline=limits.deadline,
-            cancel=limits.cancel,
-        )  # fmt: skip
-    finally:
-        http.close()
-    times = Times(None, None, 0.0)
-    return Answer(
-        response.status, response.headers, response.body,
-        cut=False, url=source.url, times=times,
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class LoginLimits(Limits):
+    """What bounds a login: beside the time, the hosts that [http] allows."""
+
+    allow_hosts: Sequence[str] = ()
 
 
-def _login(source: Login) -> tuple[dict[str, str], bytes | None]:
-    if source.form:
-        return {"Content-Type": "application/x-www-form-urlencoded"}, _form(source.form)
-    body = json.dumps(_plain(source.body)).encode()
-    return {"Content-Type": "application/json"}, body
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Sends logins, each over a connection of its own."""
 
+    clients: Clients
+    clock: Clock
 
-def _grant(source: ClientCredentials) -> tuple[dict[str, str], bytes]:
-    secret = secrets.resolve(source.client_secret).get_secret_value()
-    basic = b64encode(f"{source.client_id}:{secret}".encode()).decode()
-    return (
-        {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Authorization": f"Basic {basic}",
-        },
-        _form({"grant_type": "client_credentials", **source.form}),
-    )
+    def __call__(self, token: Token, limits: LoginLimits) -> Answer:
+        """Send the request once and return the answer, whatever its status.
 
-
-def _form(pairs: Mapping[str, str | Secret]) -> bytes:
-    return urlencode({name: _plain(value) for name, value in pairs.items()}).encode()
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    match value:
-        case Secret():
-            return secrets.resolve(value).get_secret_value()
-        case Mapping():
-            return {name: _plain(each) for name, each in value.items()}
-        case tuple() | list():
-            return [_plain(each) for each in value]
-    return value
+        Raises as `compose` and `exchange`.
+        """
+        composed = compose(token.source, {}, key="", now=self.clock.now())
+        return exchange(self.clients, composed, None, limits, limits.allow_hosts, Trace())

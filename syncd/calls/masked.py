@@ -33,9 +33,9 @@ _SCALAR: Final = re.compile(r"[^\s,\]}]*")
 _NOT_SECRET: Final = frozenset({"true", "false", "null", ""})
 _BRACKETS: Final = re.compile(r'["{}\[\]]')
 _STRING_ENDS: Final = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-_PAIR: Final = re.compile(
-    r"(?<![\w.-])([\w.-]{1,100})([\"']?[ \t]{0,8}[=:][ \t]{0,8})"
-    r"((?:bearer|basic)[ \t]{1,8}[^\s&,;<>\"']+|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s&,;<>\"']+)",
+_PAIR: Final = re.compile(r"(?<![\w.-])([\w.-]{1,100})[\"']?[ \t]{0,8}[=:][ \t]{0,8}")
+_VALUE: Final = re.compile(
+    r"(?:bearer|basic)[ \t]{1,8}[^\s&,;<>\"']+|\"[^\"\n]*\"?|'[^'\n]*'?|[^\s&,;<>\"']+",
     re.IGNORECASE,
 )
 _ELEMENT: Final = re.compile(r"(<(?:[\w.-]{1,64}:)?([\w.-]{1,100})(?:\s[^<>]{0,512})?>)([^<]+)")
@@ -57,7 +57,7 @@ def safe_text(text: str, masked: frozenset[str] = frozenset()) -> str:
     `masked` are further names, in lower case. Its time grows with the length alone.
     """
     text = _json_fields(_BY_VALUE(text), masked)
-    text = _PAIR.sub(lambda found: _pair(found, masked), text)
+    text = _pairs(text, masked)
     text = _ELEMENT.sub(lambda found: _element(found, masked), text)
     return storable(_CREDENTIALS.sub(MASK, text))
 
@@ -138,13 +138,23 @@ def _parameter(text: str, masked: frozenset[str]) -> str:
     return f"{name}={MASK}" if equals and names_secret(unquote_plus(name), masked) else text
 
 
-def _pair(found: re.Match[str], masked: frozenset[str]) -> str:
-    name, between, value = found.groups()
-    if value.strip("\"'") == MASK or not names_secret(unquote_plus(name), masked):
-        return found[0]
-    if value.strip("\"'").lower() in _NOT_SECRET:
-        return found[0]
-    return f"{name}{between}{MASK}"
+def _pairs(text: str, masked: frozenset[str]) -> str:
+    """Mask the values of secret names in a form, a command line, headers, or prose."""
+    pieces, at = [], 0
+    for found in _PAIR.finditer(text):
+        if found.start() < at or not _is_named(found[1], masked):
+            continue
+        value = _VALUE.match(text, found.end())
+        bare = value[0].strip("\"'}])") if value else ""
+        if value and bare != MASK and bare.lower() not in _NOT_SECRET:
+            pieces += [text[at : found.end()], MASK]
+            at = value.end()
+    return "".join((*pieces, text[at:]))
+
+
+def _is_named(name: str, masked: frozenset[str]) -> bool:
+    """Tell whether `password`, `--password` or `db.password` is the name of a secret."""
+    return any(names_secret(each, masked) for each in (name, name.rpartition(".")[2].lstrip("-")))
 
 
 def _element(found: re.Match[str], masked: frozenset[str]) -> str:

@@ -9,17 +9,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
 
 from syncd.calls.base import Answer
+from syncd.calls.expectations import date, retry_after
+from syncd.calls.json_paths import NOTHING, document, find
+from syncd.calls.masked import safe_text
 from syncd.config import secrets
 from syncd.config.http import Token
 from syncd.errors import Authentication, Network, SyncdError, Throttled, Unexpected
 from syncd.model.holder import token_holder
-from syncd.telemetry.masking import MASK, Masker
+from syncd.telemetry.masking import MASK
 
 LONGEST: Final = 16 * 1024
 """Characters of a token: servers take headers of 8 to 16 KiB."""
@@ -28,15 +30,8 @@ LONGEST_LIFE: Final = 365 * 86_400.0  # seconds; nobody keeps a token for longer
 _FIRST_EPOCH: Final = 1e9  # seconds; less is a lifetime, more a moment (that of 2001-09-09)
 _FIRST_MILLISECONDS: Final = 1e11
 _WORDS: Final = (
-    "error",
-    "error_description",
-    "message",
-    "msg",
-    "detail",
-    "title",
-    "reason",
-    "code",
-)
+    "error", "error_description", "message", "msg", "detail", "title", "reason", "code",
+)  # fmt: skip
 """Fields in which answers tell of an error."""
 _TOLD: Final = 200  # characters of the answer's own words
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9+/_=.-]{32,}")
@@ -65,76 +60,63 @@ def read(name: str, token: Token, answer: Answer, now: datetime) -> Issued:
     Raises Authentication, held by the token, for a refused login; Throttled and Network where a
     later one may do better; Unexpected for an answer without a token that a header can carry.
     """
-    document = _document(answer)
+    told = _told(name, answer)
     if not 200 <= answer.status <= 299:
-        raise _failure(name, answer, document)
-    found = next((v for path in token.token if (v := _at(document, path)) is not None), None)
+        raise _failure(name, answer, told, now)
+    found = next((v for path in token.token if (v := _at(told, path)) is not None), None)
     if found is None:
-        raise _without_token(name, token, answer, document)
+        raise _without_token(name, token, answer, told)
     value = _checked(name, found)
     secrets.remember(value)
-    return Issued(value, _life(token, document, value, _server_now(answer, now)))
+    return Issued(value, _life(token, told, value, _server_now(answer, now)))
 
 
-def _document(answer: Answer) -> Any:  # noqa: ANN401 - JSON
-    """Return the JSON document of an answer, None for what is none."""
+def _told(name: str, answer: Answer) -> Any:  # noqa: ANN401 - JSON
+    """Return what an answer says in JSON; of a failure that may be nothing."""
     try:
-        return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return document(answer)
+    except Unexpected as error:
+        if 200 <= answer.status <= 299:
+            raise Unexpected(f"token {name}: {error}") from None
         return None
 
 
-def _at(document: Any, path: str) -> Any:  # noqa: ANN401 - JSON
-    """Return what stands at a path, None for nothing."""
-    for part in path.split("."):
-        if isinstance(document, Mapping):
-            document = document.get(part)
-        elif isinstance(document, list) and part.isascii() and part.isdecimal():
-            document = document[int(part)] if int(part) < len(document) else None
-        else:
-            return None
-    return document
+def _at(told: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+    """Return what stands at a path, None for nothing and for null."""
+    value = find(told, path)
+    return None if value is NOTHING else value
 
 
-def _failure(name: str, answer: Answer, document: Any) -> SyncdError:  # noqa: ANN401 - JSON
+def _failure(name: str, answer: Answer, told: Any, now: datetime) -> SyncdError:  # noqa: ANN401
     """Return what an answer means that is no success."""
-    status, words = answer.status, _words(document)
-    told = f"token {name}: the login was answered {status}{_quoted(words)}"
-    if status in (401, 403) or (400 <= status <= 499 and _is_refusal(words)):
-        return Authentication(told, token_holder(name))
-    if status in (408, 425, 429):
-        return Throttled(told)
-    if status >= 500:
-        return Network(told)
-    return Unexpected(told)
+    status, words = answer.status, _words(told)
+    text = f"token {name}: the login was answered {status}{_quoted(words)}"
+    if status in (401, 403) or (status in (400, 422) and _is_refusal(words)):
+        return Authentication(text, token_holder(name))
+    pause = retry_after(answer, now)
+    if status in (408, 425, 429) or (status >= 500 and pause is not None):
+        return Throttled(text, pause)
+    return Network(text) if status >= 500 else Unexpected(text)
 
 
-def _without_token(
-    name: str,
-    token: Token,
-    answer: Answer,
-    document: Any,  # noqa: ANN401 - JSON
-) -> SyncdError:
+def _without_token(name: str, token: Token, answer: Answer, told: Any) -> SyncdError:  # noqa: ANN401
     """Return what a success means in which no token stands."""
-    where = f"token {name}: the answer {answer.status} of the login"
-    if document is None:
-        why = "is longer than max_answer" if answer.cut else "is no JSON"
-        return Unexpected(f"{where} {why}")
-    words = _words(document)
-    told = f"{where} has no token at {' or '.join(token.token)}{_quoted(words)}"
-    if _is_refusal(words) or _at(document, "code") in (401, 403, "401", "403"):
-        return Authentication(told, token_holder(name))
-    return Unexpected(told)
+    words, paths = _words(told), " or ".join(token.token)
+    text = f"token {name}: the answer {answer.status} of the login has no token at {paths}"
+    text += _quoted(words)
+    if _is_refusal(words) or _at(told, "code") in (401, 403, "401", "403"):
+        return Authentication(text, token_holder(name))
+    return Unexpected(text)
 
 
-def _words(document: Any) -> str:  # noqa: ANN401 - JSON
-    """Return what a document says of an error, in its own words."""
-    if not isinstance(document, Mapping):
+def _words(told: Any) -> str:  # noqa: ANN401 - JSON
+    """Return what an answer says of an error, in its own words."""
+    if not isinstance(told, Mapping):
         return ""
-    inner = document.get("error")
-    found = {**document, **inner} if isinstance(inner, Mapping) else document
+    inner = told.get("error")
+    found = {**told, **inner} if isinstance(inner, Mapping) else told
     said = [found[w] for w in _WORDS if isinstance(found.get(w), str | int | float)]
-    return " ".join(str(each) for each in said if each is not False and each != "")
+    return " ".join(str(each) for each in said if each)
 
 
 def _is_refusal(words: str) -> bool:
@@ -143,7 +125,7 @@ def _is_refusal(words: str) -> bool:
 
 def _quoted(words: str) -> str:
     """Return an answer's own words for the end of a text, printable and without secrets."""
-    masked = _OPAQUE.sub(MASK, Masker(secrets.known)(words[:2000]))
+    masked = _OPAQUE.sub(MASK, safe_text(words[:2000]))
     plain = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
     return f": {plain[:_TOLD]}" if plain else ""
 
@@ -162,21 +144,13 @@ def _checked(name: str, value: object) -> str:
 
 def _server_now(answer: Answer, now: datetime) -> datetime:
     """Return what the server takes for now: moments that it names are of its clock."""
-    try:
-        moment = parsedate_to_datetime(_header(answer, "date"))
-    except ValueError:
-        return now
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return date(answer.headers.get("Date") or "") or now
 
 
-def _header(answer: Answer, name: str) -> str:
-    return next((v for n, v in answer.headers.items() if n.lower() == name), "")
-
-
-def _life(token: Token, document: Any, value: str, server_now: datetime) -> float:  # noqa: ANN401
+def _life(token: Token, told: Any, value: str, server_now: datetime) -> float:  # noqa: ANN401
     """Return for how many seconds a token is good, as `expires`, its `exp` or `lifetime` say."""
-    for told in (_at(document, token.expires), _jwt_end(value)):
-        life = _seconds(told, server_now)
+    for end in (_at(told, token.expires), _jwt_end(value)):
+        life = _seconds(end, server_now)
         if life is not None:
             return min(life, LONGEST_LIFE)
     return min(token.lifetime.total_seconds(), LONGEST_LIFE)

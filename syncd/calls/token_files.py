@@ -128,8 +128,8 @@ class TokenFiles:
             yield Turn(None, lambda _: None)
             return
         try:
-            waited = _take(handle, deadline, cancel)
-            failed = _failed(handle, fingerprint, began) if waited else None
+            _take(handle, deadline, cancel)
+            failed = _failed(handle, fingerprint, began, self._clock.monotonic())
             yield Turn(failed, lambda error: self._leave(handle, fingerprint, error))
         finally:
             os.close(handle)
@@ -179,28 +179,27 @@ def _seal(stored: Stored, key: bytes) -> str:
     return hmac.digest(key, msgspec.json.encode(stored), hashlib.sha256).hex()
 
 
-def _take(handle: int, deadline: Deadline, cancel: CancelToken) -> bool:
-    """Lock; tell whether another had it. Raises TimedOut and the token's error."""
-    waited = False
+def _take(handle: int, deadline: Deadline, cancel: CancelToken) -> None:
+    """Lock, as soon as nobody else does; raises TimedOut and the token's error."""
     while True:
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = True
-        else:
-            return waited
+            return
         cancel.wait(min(_TURN, max(deadline.remaining(), 0)))
         cancel.check()
         deadline.check()
 
 
-def _failed(handle: int, fingerprint: str, since: float) -> SyncdError | None:
-    """Return how the last login failed, if that was while we waited for the same."""
+def _failed(handle: int, fingerprint: str, since: float, now: float) -> SyncdError | None:
+    """Return how the last login failed, if that was while we waited for the same.
+
+    One of the future is of before the machine was started anew.
+    """
     try:
         left = msgspec.json.decode(os.pread(handle, _LARGEST, 0), type=_Failed)
     except (OSError, msgspec.MsgspecError, ValueError):
         return None
-    if left.fingerprint != fingerprint or left.at < since or left.error not in _SHARED:
+    if left.fingerprint != fingerprint or not since < left.at <= now or left.error not in _SHARED:
         return None
     error: SyncdError = getattr(errors, left.error)(left.message)
     if isinstance(error, errors.Authentication):

@@ -20,13 +20,14 @@ from typing import Final
 from syncd.calls import token_answers
 from syncd.calls.base import Answer, Credential
 from syncd.calls.flights import Flight
+from syncd.calls.login import LoginLimits
 from syncd.calls.token_files import Stored, TokenFiles, Turn
 from syncd.config import secrets
 from syncd.config.configuration import digest
 from syncd.config.http import Token
 from syncd.config.references import leaves
 from syncd.config.secrets import Secret
-from syncd.context import BoundLogger, CancelToken, Clock, Deadline, RunContext
+from syncd.context import BoundLogger, Clock, RunContext
 from syncd.errors import (
     Authentication,
     ConfigurationError,
@@ -44,20 +45,7 @@ _MOST_REFUSED: Final = 5
 _REFUSED_WITHIN: Final = 60.0  # seconds in which so many renewals may be asked for by refused calls
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a login is bounded by: the run's own limits, seconds for one request, and hosts.
-
-    `request_timeout` holds where the token names no time limit of its own.
-    """
-
-    deadline: Deadline
-    cancel: CancelToken
-    request_timeout: float
-    allow_hosts: Sequence[str] = ()
-
-
-Fetch = Callable[[Token, Limits], Answer]
+Fetch = Callable[[Token, LoginLimits], Answer]
 """Sends the request that a token comes from, once, and returns the answer whatever its status."""
 ApiObserver = Callable[[str, str, str, float], None]
 
@@ -114,11 +102,11 @@ class Tokens:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, bytes], _Slot] = {}
 
-    def get(self, name: str, token: Token, limits: Limits) -> Credential:
+    def get(self, name: str, token: Token, limits: LoginLimits) -> Credential:
         """Return a token that is good; raises as `lease` does."""
         return _credential(token, self.lease(name, token, limits).token)
 
-    def lease(self, name: str, token: Token, limits: Limits) -> Lease:
+    def lease(self, name: str, token: Token, limits: LoginLimits) -> Lease:
         """Return a token that is good, and how long it is.
 
         Raises Authentication with the token as its holder when the login is refused, what else
@@ -131,7 +119,9 @@ class Tokens:
             return self._obtain(slot, limits, None)
         return self._early(slot, held, limits) if held.is_due(self._clock) else held
 
-    def renew(self, name: str, token: Token, refused: Credential, limits: Limits) -> Credential:
+    def renew(
+        self, name: str, token: Token, refused: Credential, limits: LoginLimits
+    ) -> Credential:
         """Return another token than the one that a call was refused with.
 
         That may have come meanwhile. Raises as `lease` does, and Authentication when fresh tokens
@@ -194,7 +184,7 @@ class Tokens:
             raise Authentication(f"token {slot.name}: calls refuse it however often it is renewed")
         before.append(now)
 
-    def _early(self, slot: _Slot, held: Lease, limits: Limits) -> Lease:
+    def _early(self, slot: _Slot, held: Lease, limits: LoginLimits) -> Lease:
         """Renew a token that is still good; whatever becomes of that, it may be used."""
         now = self._clock.monotonic()
         with slot.lock:
@@ -215,7 +205,7 @@ class Tokens:
             )
             return held
 
-    def _obtain(self, slot: _Slot, limits: Limits, refused: str | None) -> Lease:
+    def _obtain(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token that is good and not the refused one, by one login for all who wait."""
         while True:
             with slot.lock:
@@ -231,7 +221,7 @@ class Tokens:
                 return found
 
     def _lead(
-        self, slot: _Slot, flight: Flight[Lease], limits: Limits, refused: str | None
+        self, slot: _Slot, flight: Flight[Lease], limits: LoginLimits, refused: str | None
     ) -> Lease:
         """Fetch the token for all who wait, and tell them how it went."""
         lease, failed = None, None
@@ -248,7 +238,7 @@ class Tokens:
             flight.end(lease, failed)
         return lease
 
-    def _fresh(self, slot: _Slot, limits: Limits, refused: str | None) -> Lease:
+    def _fresh(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token of a file, or of a login that no other process makes meanwhile."""
         if found := self._from_file(slot, refused):
             return found
@@ -265,7 +255,7 @@ class Tokens:
                 self._files.remove(slot.name)
             return self._kept(slot, self._log_in_at(turn, slot, limits))
 
-    def _log_in_at(self, turn: Turn, slot: _Slot, limits: Limits) -> Lease:
+    def _log_in_at(self, turn: Turn, slot: _Slot, limits: LoginLimits) -> Lease:
         try:
             return self._log_in(slot, limits)
         except SyncdError as error:
@@ -273,12 +263,12 @@ class Tokens:
                 turn.leave(error)
             raise
 
-    def _log_in(self, slot: _Slot, limits: Limits) -> Lease:
+    def _log_in(self, slot: _Slot, limits: LoginLimits) -> Lease:
         """Ask for a token, and count that."""
         clock, began, outcome = self._clock, time.monotonic(), "internal"
         asked, ticks = clock.now(), clock.monotonic()  # before it lives: rather renewed too early
         try:
-            answer = self._fetch(slot.token, _of_one_request(slot.token, limits))
+            answer = self._fetch(slot.token, limits)
             issued = token_answers.read(slot.name, slot.token, answer, clock.now())
             outcome = "ok"
         except SyncdError as error:
@@ -323,14 +313,7 @@ def _credential(token: Token, value: str) -> Credential:
     )
 
 
-def _of_one_request(token: Token, limits: Limits) -> Limits:
-    """Return the limits with what a single request may take."""
-    own = token.source.timeout
-    seconds = own.total_seconds() if own else limits.request_timeout
-    return replace(limits, deadline=limits.deadline.sooner(seconds))
-
-
-def _own(error: BaseException, limits: Limits) -> bool:
+def _own(error: BaseException, limits: LoginLimits) -> bool:
     """Tell whether an error is of who met it alone: cancelled, or out of his own time."""
     if isinstance(error, TimedOut):
         return limits.deadline.remaining() <= 0.01
@@ -362,10 +345,10 @@ class JobTokens:
             raise _not_tried(name, ctx)
         return self.tokens.renew(name, self.configured[name], refused, self._limits(ctx))
 
-    def _limits(self, ctx: RunContext) -> Limits:
+    def _limits(self, ctx: RunContext) -> LoginLimits:
         if ctx.rehearsal:
             raise Guarded("a plan logs in nowhere")
-        return Limits(ctx.deadline, ctx.cancel, self.request_timeout, self.allow_hosts)
+        return LoginLimits(ctx.deadline, ctx.cancel, self.request_timeout, self.allow_hosts)
 
 
 def _not_tried(name: str, ctx: RunContext) -> Authentication:

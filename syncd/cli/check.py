@@ -60,7 +60,7 @@ def check(
     elif not quiet:
         rows = [
             [
-                cell(each.name), cell(_kind(each.kind, each.servers)),
+                cell(each.name), cell(_kind(each.kind, each.servers, each.calls)),
                 cell(_schedule(each.schedule, each.priority, each.overlap)),
                 cell(each.timezone),
                 cell(_due_times(each.next_runs, each.waits_until, each.given_up)),
@@ -81,8 +81,11 @@ def _tell_unread(config: "Config") -> None:
         tell(f"not read, since systemd gives it to the service alone: {', '.join(sorted(unread))}")
 
 
-def _kind(kind: str, servers: Sequence[str]) -> str:
-    """Return what a job does, and on which servers."""
+def _kind(kind: str, servers: Sequence[str], calls: Sequence[tuple[str, str]]) -> str:
+    """Return what a job does, and on which servers, or what it calls."""
+    if calls:
+        more = f" and {len(calls) - 1} more" if len(calls) > 1 else ""
+        return f"{kind}: {' '.join(calls[0])}{more}"
     return f"{kind} of {some(servers)}" if servers else kind
 
 

@@ -65,6 +65,12 @@ def servers(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, server.engine
 
 
+def channels(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the channels of notifications, those that are taken out, too."""
+    for name, channel in settings.config.notify.items():
+        yield name, channel.channel
+
+
 def runs(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the newest runs, by their ids."""
     from syncd.model.queries import RunQuery

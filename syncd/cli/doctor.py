@@ -35,7 +35,7 @@ _VALID: Final = "configuration.valid"
     "--server", "servers", type=SERVER, multiple=True,
     help="Only the checks of this database server; may be repeated.",
 )  # fmt: skip
-@click.option("--offline", is_flag=True, help="Ask no cloud and no database server.")
+@click.option("--offline", is_flag=True, help="Ask no cloud, no database server, no channel.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(

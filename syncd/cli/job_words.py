@@ -5,6 +5,7 @@ from datetime import timedelta, tzinfo
 from typing import Any, Final
 
 from syncd.cli.moments import clock_time, rough
+from syncd.model.holder import holder_words
 
 Json = dict[str, Any]
 Began = Mapping[str, str]
@@ -14,7 +15,7 @@ _AWAITED: Final = {
     "load": "load above load_limit",
     "disk": "disk space below min_free_disk",
     "paused": "the job is paused",
-    "held": "an account is held",
+    "held": "an account or token is held",
     "overlap": "its run under way",
     "elsewhere": "its run in another process",
     "account": "an account in use",
@@ -52,10 +53,10 @@ def trouble_words(job: Json, since: Began, zone: tzinfo) -> list[str]:
 
 
 def account_words(held: Json, zone: tzinfo) -> str:
-    """Return how it is with an account that is held."""
+    """Return how it is with an account or a token that is held."""
     probe = held["next_probe_at"]
     then = f", next try {clock_time(probe, zone)}" if probe else ""
-    return f"account {held['account']} refused{_since(held['since'], zone)}{then}"
+    return f"{holder_words(held['account'])} refused{_since(held['since'], zone)}{then}"
 
 
 def wait_words(run: Json, zone: tzinfo) -> str:

@@ -41,6 +41,7 @@ _MODULES: Final = {
     "sizes": ("sizes",),
     "backup": ("backup",),
     "doctor": ("doctor",),
+    "notify": ("notify",),
 }
 COMMANDS: Final = {name: module for module, names in _MODULES.items() for name in names}
 

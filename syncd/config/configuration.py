@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, PlainValidator, field_validator
 
+from syncd.config import http_advice
 from syncd.config.advice import warnings
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
@@ -123,7 +124,10 @@ class Config:
             jobs=MappingProxyType(jobs),
             digest=digest(tables),
             sources=sources,
-            warnings=tuple(warnings(written, jobs, looked_at, now or datetime.now(UTC))),
+            warnings=(
+                *warnings(written, jobs, looked_at, now or datetime.now(UTC)),
+                *http_advice.warnings(jobs, tables.tokens, tables.notify),
+            ),
         )
 
     @property

@@ -118,7 +118,7 @@ def _address(value: object) -> tuple[str, int] | None:
 
 def _endpoint(value: object) -> str:
     parts = _url(value)
-    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("must begin with https:// (http:// is allowed on loopback only)")
     return _text(value).rstrip("/")
 
@@ -141,7 +141,8 @@ def _url(value: object) -> Any:  # noqa: ANN401 - typeshed hides the class of ur
     return parts
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether what is sent to a host stays on this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,5 +1,6 @@
 """The keys of HTTP calls: what is sent, what must come back, and where tokens come from."""
 
+import json
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,6 +29,7 @@ from syncd.config.http_fields import (
 )
 from syncd.config.schema import Table, TableName
 from syncd.config.sizes import parse_size
+from syncd.config.templates import names
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -122,7 +124,20 @@ class Message(Connection):
     def _one_body(self) -> Self:
         if self.body is not None and self.form:
             raise ValueError("body and form exclude each other")
+        if isinstance(self.body, str) and names(self.body) and "json" in self.content_type.lower():
+            _check_json(self.body)
         return self
+
+
+def _check_json(body: str) -> None:
+    """Raise ValueError for JSON in which a name stands elsewhere than inside a string."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            "body: {{ names }} stand inside the strings of JSON alone, and JSON is what"
+            " content_type says"
+        ) from None
 
 
 class Request(Message):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from syncd.config import hosts, templates
 from syncd.config.configuration import Tables
 from syncd.config.files import is_reference
-from syncd.config.jobs import HttpJob
+from syncd.config.jobs import MOST_CALLS, HttpJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.spelling import hint
 
@@ -32,8 +32,8 @@ def of_job(
             text = f"no table [tokens.NAME] defines{hint(token, tokens)}"
             yield places.problem((*path, "request", "token"), text)
         yield from _names(request, (*path, "request"), known, places)
+        known |= set(_table(call.get("save")))
         yield from _names({"url": poll.get("url")}, (*path, "poll"), known, places)
-        known |= {each for each in _table(call.get("save")) if isinstance(each, str)}
 
 
 def of_token(name: str, token: Mapping[str, Any], places: Places) -> Iterator[Problem]:
@@ -71,7 +71,7 @@ def _calls(path: KeyPath, job: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Map
     """Yield the calls of a job as they are written, the single one of `request` first."""
     yield path, {key: job.get(key) for key in ("request", "poll")}
     calls = job.get("calls")
-    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+    for index, call in enumerate(calls[:MOST_CALLS] if isinstance(calls, list) else ()):
         yield (*path, "calls", index), _table(call)
 
 

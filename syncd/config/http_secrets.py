@@ -12,7 +12,12 @@ _ASSIGNED: Final = re.compile(
     rf"(?:{KNOWN_SECRET_FIELDS.pattern})[\w-]{{0,64}}[\"']?\s*[:=]\s*[\"']?[^\s\"'{{&]",
     re.IGNORECASE,
 )
-_RANDOM: Final = re.compile(r"(?=[^/?&=.,:]*[0-9])(?=[^/?&=.,:]*[A-Za-z])[A-Za-z0-9_+~-]{20,}")
+_RANDOM: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}"
+    r"|(?<![\w-])(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{24,}"
+    r"|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b",
+    re.ASCII,
+)
 
 
 def in_url(url: str) -> list[str]:

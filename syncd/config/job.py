@@ -167,6 +167,11 @@ class Job(Defaults):
         """Return the names of the tokens that the job uses."""
         return ()
 
+    @property
+    def calls_made(self) -> tuple[tuple[str, str], ...]:
+        """Return method and URL of each HTTP call of a run, as they may be shown."""
+        return ()
+
     def has_targets(self, sources: Sources) -> bool:  # noqa: ARG002 - kinds differ
         """Tell whether anything that is enabled is left to work on."""
         return True

@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from syncd.config.durations import parse_duration
 from syncd.config.fields import ByTags, Duration, Label, Names, Servers, one_of
 from syncd.config.http import Call, Expect, Poll, Request
+from syncd.config.http_secrets import public_url
 from syncd.config.job import Job, Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
 from syncd.config.spelling import hint, quoted
+
+MOST_CALLS: Final = 50
 
 
 class CloudJob(Job):
@@ -167,7 +170,6 @@ class HttpJob(Job):
     calls: tuple[Call, ...] = Field(
         default=(),
         description="Calls one after another; a failed one ends the list.",
-        max_length=50,
         strict=False,
     )
     max_concurrent_items: int = Field(
@@ -176,13 +178,21 @@ class HttpJob(Job):
 
     can_be_interrupted: ClassVar[bool] = False  # what was sent can't be taken back
 
+    @field_validator("calls", mode="before")
+    @classmethod
+    def _few(cls, calls: object) -> object:
+        """Refuse a long list as a whole, before each of its calls is looked at."""
+        if isinstance(calls, list) and len(calls) > MOST_CALLS:
+            raise ValueError(f"must have at most {MOST_CALLS} calls")
+        return calls
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.request is None) == (not self.calls):
             raise ValueError("needs request or calls: one of them")
         if self.calls and self.model_fields_set & {"expect", "poll"}:
             raise ValueError("expect and poll stand in each of the calls")
-        names = Counter(call.name for call in self.steps if call.name)
+        names = Counter(call.name or f"call-{n}" for n, call in enumerate(self.steps, 1))
         if twice := [name for name, count in names.items() if count > 1]:
             raise ValueError(f"calls: {quoted(twice[0])} is the name of two")
         return self
@@ -193,6 +203,11 @@ class HttpJob(Job):
         if self.request is None:
             return self.calls
         return (Call(request=self.request, expect=self.expect, poll=self.poll),)
+
+    @property
+    def calls_made(self) -> tuple[tuple[str, str], ...]:
+        """Return method and URL of each call, the latter without its query."""
+        return tuple((call.request.method, public_url(call.request.url)) for call in self.steps)
 
     def enabled_tokens(self) -> tuple[str, ...]:
         """Return the names of the tokens that the calls carry."""

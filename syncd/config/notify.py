@@ -12,6 +12,7 @@ from syncd.config.fields import (
     Proxy,
     SecretValue,
     ServerHost,
+    is_loopback,
     one_of,
 )
 from syncd.config.http_fields import (
@@ -135,6 +136,8 @@ class Email(Channel):
     def _log_in_fits(self) -> Self:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password go together")
+        if self.user and self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('tls = "none" would send the password unencrypted')
         if not self.to:
             raise ValueError("to names nobody")
         return self

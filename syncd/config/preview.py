@@ -18,7 +18,8 @@ from syncd.triggers.catch_up import first_due
 class Upcoming:
     """A job and its next due times, in the job's own zone; none for a job run by hand only.
 
-    `servers` are those that it looks at, by whatever they are chosen.
+    `servers` are those that it looks at, by whatever they are chosen; `calls` method and URL of its
+    HTTP calls.
     `waits_until` tells, for each due time, when the window ends in which it falls, None without;
     `given_up`, whether its run does not wait so long.
     """
@@ -26,6 +27,7 @@ class Upcoming:
     name: str
     kind: str
     servers: tuple[str, ...]
+    calls: tuple[tuple[str, str], ...]
     schedule: str
     timezone: str
     priority: Priority
@@ -71,6 +73,8 @@ def _job_as_json(job: Upcoming) -> dict[str, Any]:
     }
     if job.servers:
         document["servers"] = job.servers
+    if job.calls:
+        document["calls"] = [{"method": method, "url": url} for method, url in job.calls]
     if job.windows:
         document["windows"] = job.windows
         document["waits_until"] = [until and until.isoformat() for until in job.waits_until]
@@ -87,6 +91,7 @@ def _of_job(config: Config, name: str, job: Job, now: datetime, count: int) -> U
         name=name,
         kind=job.kind,
         servers=job.enabled_servers(config.servers),
+        calls=job.calls_made,
         schedule=job.schedule or job.schedule_text,
         timezone=job.timezone,
         priority=job.priority,

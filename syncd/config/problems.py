@@ -32,7 +32,6 @@ _WORDING: Final = {
     "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
-    "too_long": "must have at most {max_length} items",
     "tuple_type": "must be a list",
     "finite_number": "must be a finite number",
 }

@@ -6,28 +6,41 @@ and comments hold secrets too. What is no TOML at all shows its known keys and n
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import unquote
 
-from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from syncd.config.configuration import Tables
-from syncd.config.jobs import KINDS
-from syncd.config.secrets import Secret, dsn_passwords
+from syncd.config import http_secrets
+from syncd.config.files import NAMED
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS, REFERENCES
+from syncd.config.schema_paths import (
+    fields_at,
+    holds_secret,
+    is_sent,
+    known_names,
+    secret_keys,
+)
+from syncd.config.secrets import dsn_passwords
 from syncd.config.toml_spans import Span, comments_of, values_of
 
-REFERENCES: Final = ("credential", "env", "file")
-
-_NAMED: Final = ("accounts", "jobs", "notify", "servers")
-"""Tables whose entries have names that people choose."""
+_HARMLESS_HEADERS: Final = ("accept", "accept-language", "cache-control", "content-type",
+                            "user-agent")  # fmt: skip
+_HARMLESS_FIELD: Final = re.compile(
+    r"user(name)?|login|account|domain|tenant|realm|grant_?type|scope|audience|client_?id",
+    re.IGNORECASE,
+)
 _WORD: Final = (
     r"pass[-_ ]?(?:word|wd|phrase|code)|passwd|pwd|secret|token|signature|dsn"
     r"|(?:access|api|private|encryption|secret)[-_ ]?key|auth|bearer|cookie|webhook"
 )
 _SECRET_KEY: Final = re.compile(rf"{_WORD}|^(?:headers?|url|key)$", re.IGNORECASE)
+_SECRET_FIELD: Final = re.compile(
+    rf"{KNOWN_SECRET_FIELDS.pattern}|dsn|webhook|^(?:key|pin|otp)$", re.IGNORECASE
+)
 _TELLING: Final = re.compile(
     rf"(?:{_WORD})[\w.-]{{0,64}}[\"']?\s{{0,16}}[=:]|\bbearer\s|\b(?:LTAI|AKID)\w{{8}}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY",
@@ -57,8 +70,13 @@ def hide(text: str, mask: str) -> Hidden:
     except (ValueError, RecursionError):
         lines = [_known_key(line, mask) for line in text.split("\n")]
         return Hidden(lines, frozenset(), is_toml=False)
-    secret = [span for span in values if _is_secret(span, text[span.start : span.end])]
-    telling = [span for span in comments if _tells(text[span.start : span.end])]
+    inside = Counter(each.place[:length] for each in values for length in range(len(each.place)))
+    secret = [
+        span
+        for span in values
+        if _is_secret(span, text[span.start : span.end], alone=inside[span.place[:-1]] == 1)
+    ]
+    telling = [span for span in comments if _is_telling(text[span.start : span.end])]
     shown = _replaced(text, [*secret, *telling], mask)
     found = {form for span in secret for form in _forms(text[span.start : span.end])}
     return Hidden(shown.split("\n"), frozenset(found), is_toml=True)
@@ -75,17 +93,69 @@ def _replaced(text: str, spans: list[Span], mask: str) -> str:
     return "".join([*parts, text[end:]])
 
 
-def _is_secret(span: Span, written: str) -> bool:
-    """Tell whether a value is, or may be, a secret: by its key, and by itself."""
-    path = span.path
-    chosen = path[0] in _NAMED and len(path) > 2 and path[1] not in secret_keys()
+def _is_secret(span: Span, written: str, *, alone: bool) -> bool:
+    """Tell whether a value is, or may be, a secret: by its key, and by itself.
+
+    `alone` tells that its table holds nothing else, as a reference to a secret does.
+    """
+    value = _plain(written)
+    known = fields_at(span.path)
+    if not known:
+        return _looks_secret(span.path, value)
+    for name, info, rest in known:
+        if is_sent(name):
+            reference = alone and len(rest) > 1 and rest[-1] in REFERENCES
+            sent = not reference and _is_sent_secret(span.path[0], (name, *rest), value)
+            if sent:
+                return True
+        elif _is_secret_key(name, info, rest, value):
+            return True
+    return False
+
+
+def _is_secret_key(name: str, info: FieldInfo, rest: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401
+    """Tell whether the value of a key of the schema is a secret, or seems to be."""
+    if holds_secret(info):
+        return rest not in [(each,) for each in REFERENCES] and not (
+            name == "dsn" and not rest and _is_harmless_dsn(value)
+        )
+    if any(map(_SECRET_KEY.search, rest)):
+        return True
+    is_url = name == "url" and isinstance(value, str)
+    return _tells(str(value)) or (is_url and _is_telling_url(value))
+
+
+def _is_sent_secret(table: str, keys: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401
+    """Tell whether what is sent is, or may be, a secret: of a login all but a few words."""
+    if isinstance(value, str) and table == "tokens" and not _HARMLESS_FIELD.fullmatch(keys[-1]):
+        return True
+    if keys[0] == "headers":
+        return keys[-1].lower() not in _HARMLESS_HEADERS or _tells(str(value))
+    text = str(value)
+    return (
+        any(map(_SECRET_FIELD.search, keys[1:]))
+        or _tells(text)
+        or http_secrets.in_text(text)
+        or http_secrets.looks_random(text)
+    )
+
+
+def _is_telling_url(url: str) -> bool:
+    return bool(http_secrets.in_url(url)) or http_secrets.looks_random(url)
+
+
+def _is_telling(comment: str) -> bool:
+    return _tells(comment) or http_secrets.looks_random(comment)
+
+
+def _looks_secret(path: tuple[str, ...], value: Any) -> bool:  # noqa: ANN401
+    """Tell whether a value seems to be a secret where the schema knows no key."""
+    chosen = path[0] in NAMED and len(path) > 2 and path[1] not in secret_keys()
     keys = path[2:] if chosen else path
     for number, key in enumerate(keys):
         if key in secret_keys() or _SECRET_KEY.search(key):
-            if keys[number + 1 :] in [(each,) for each in REFERENCES]:
-                return False
-            return not (key == "dsn" and _is_harmless_dsn(_plain(written)))
-    return _tells(str(_plain(written)))
+            return keys[number + 1 :] not in [(each,) for each in REFERENCES]
+    return _tells(str(value))
 
 
 def _is_harmless_dsn(value: Any) -> bool:  # noqa: ANN401 - of any type in an invalid file
@@ -121,38 +191,4 @@ def _known_key(line: str, mask: str) -> str:
     return f"{key[0]} {mask}" if key and key[1] in keys else mask
 
 
-@cache
-def secret_keys() -> frozenset[str]:
-    """Return the keys that the schema knows as secrets."""
-    return frozenset(
-        name
-        for model in _models()
-        for name, info in model.model_fields.items()
-        if _holds_secret(info.annotation)
-    )
-
-
-def _holds_secret(kind: Any) -> bool:  # noqa: ANN401 - any annotation, `Secret | None` too
-    return kind is Secret or any(map(_holds_secret, get_args(kind)))
-
-
-@cache
-def known_names() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of the tables, and the keys of all of them."""
-    keys = {name for model in _models() for name in model.model_fields}
-    return frozenset(Tables.model_fields), frozenset(keys)
-
-
-def _models() -> set[type[BaseModel]]:
-    """Return every kind of table that the schema has."""
-    found: set[type[BaseModel]] = set()
-    waiting: list[Any] = [Tables, *KINDS.values()]
-    while waiting:
-        kind = waiting.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if kind not in found:
-                found.add(kind)
-                waiting += [info.annotation for info in kind.model_fields.values()]
-        else:
-            waiting += get_args(kind)
-    return found
+__all__ = ["Hidden", "hide", "secret_keys"]

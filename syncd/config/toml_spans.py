@@ -27,11 +27,15 @@ _DEEPEST: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of the text; `path` has the keys that lead to a value, () for a comment."""
+    """A piece of the text; `path` has the keys that lead to a value, () for a comment.
+
+    `place` has the numbers of items of arrays too.
+    """
 
     path: tuple[str, ...]
     start: int
     end: int
+    place: tuple[str, ...] = ()
 
 
 def values_of(text: str) -> list[Span]:
@@ -62,7 +66,7 @@ def starts_of(text: str) -> dict[tuple[str, ...], int]:
 class _Scanner:
     """One way through a text; each step begins where the last one ended.
 
-    `starts` has the numbers of items of arrays in its paths; a value's path has keys alone.
+    The paths of `starts` are places.
     """
 
     def __init__(self, text: str) -> None:
@@ -118,7 +122,7 @@ class _Scanner:
         else:
             start = self._at
             self._skip(_STRING) or self._need(_BARE)
-            yield Span(path, start, self._at)
+            yield Span(path, start, self._at, place)
 
     def _items(self, path: tuple[str, ...], place: tuple[str, ...]) -> Iterator[Span]:
         """Yield the values of an array."""

@@ -133,6 +133,10 @@ class Client:
         body = ExaminationBody(tuple(accounts), tuple(servers), offline, version)
         return _object(self._ask("POST", "/doctor", body, EXAMINATION_TIMEOUT))
 
+    def test_channel(self, channel: str, by: str) -> Json:  # noqa: ARG002
+        """Have a message sent to a channel; takes as long as its time limit."""
+        return _object(self._ask("POST", f"/notify/{_quoted(channel)}/test", None, timeout=None))
+
     def runs(self, query: RunQuery) -> Rows:
         """Return runs, the newest first."""
         return _rows(self._get("/runs", query_parameters(query)))

@@ -96,6 +96,13 @@ class Commands(Protocol):
         while another examination is under way.
         """
 
+    def test_channel(self, channel: str, by: str) -> Json:
+        """Send a message to a channel of notifications, and tell what came of it.
+
+        Returns {"channel", "kind", "sent", "seconds", "error_class", "error", "retry_after"}.
+        Blocks for as long as the channel's time limit.
+        """
+
     def reload(self, by: str) -> Sequence[str]:
         """Read the configuration again; return what needs a restart.
 

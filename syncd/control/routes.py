@@ -235,6 +235,14 @@ def doctor(offer: Offer, request: Request) -> Json:
         )
 
 
+def test_channel(offer: Offer, request: Request, channel: str) -> Json:
+    """Send a message to a channel of notifications."""
+    with offer.long_call() as free:
+        if not free:
+            raise Conflict("too many plans and waits at the same time: try again later")
+        return offer.commands.test_channel(channel, _by(request))
+
+
 def metrics(offer: Offer, request: Request) -> Response:
     """Render the page that Prometheus reads."""
     content_type, page = offer.metrics.render(request.headers.get("Accept", ""))
@@ -298,6 +306,7 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "POST /runs/<run>/priority": prioritise,
     "POST /reload": reload,
     "POST /doctor": doctor,
+    "POST /notify/<channel>/test": test_channel,
 }
 PUBLIC: Final[dict[str, View]] = _BOTH | {
     "GET /": index,

@@ -22,7 +22,7 @@ _LAPSED: Final[dict[Wait, str]] = {
     "disk": "the disk was too full",
     "store": "the store was out of reach",
     "paused": "the job was paused",
-    "held": "the job's accounts were held",
+    "held": "what the job logs in with was held",
     "window": "it was in an exclusion window",
     "worker": "no worker was free",
     "account": "its account was in use",

@@ -93,6 +93,15 @@ class ServerCase:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenFound:
+    """A token that could be had: good for `left` seconds; `kept` if it was there before."""
+
+    left: float
+    until: str
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Everything that a check may look at.
 
@@ -113,6 +122,7 @@ class Case:
     records: Once[Records]
     accounts: Mapping[str, AccountCase]
     servers: Mapping[str, ServerCase]
+    tokens: Mapping[str, Once[TokenFound]]
     offline: bool
 
     @property

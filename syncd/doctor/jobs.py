@@ -9,6 +9,7 @@ from syncd.config.job import Job
 from syncd.doctor.case import Case, now
 from syncd.doctor.finding import Finding, Unknown, ok, skipped, span, warning
 from syncd.errors import SyncdError
+from syncd.model.holder import token_holder
 from syncd.store.job_state import Pause
 from syncd.triggers.base import Memory
 
@@ -83,13 +84,15 @@ def judge_pause(name: str, pause: Pause) -> Finding:
 
 
 def holds(case: Case) -> Iterator[Finding]:
-    """Tell which jobs do nothing since all their accounts are held."""
+    """Tell which jobs do nothing since all their accounts and tokens are held."""
     held, any_held = _remembered(case).held, False
     for name, job in case.config.enabled_jobs().items():
         accounts = job.enabled_accounts(case.config.accounts)
-        if accounts and all(account in held for account in accounts):
+        holders = [*accounts, *map(token_holder, job.enabled_tokens())]
+        if holders and all(each in held for each in holders):
             any_held = True
-            advice = "put valid keys in place of those that were refused"
-            yield warning("the credentials of all its accounts were refused", advice, subject=name)
+            what = "credentials of all its accounts" if accounts else "logins of all its tokens"
+            advice = "put valid keys or passwords in place of those that were refused"
+            yield warning(f"the {what} were refused", advice, subject=name)
     if not any_held:
         yield ok("none")

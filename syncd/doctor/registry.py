@@ -6,15 +6,18 @@ from typing import Final
 
 from syncd.doctor import (
     accounts,
+    channels,
     clock,
     configuration,
     daemon,
     disk,
     embedded,
+    endpoints,
     jobs,
     machine,
     servers,
     store,
+    tokens,
 )
 from syncd.doctor.case import Case
 from syncd.doctor.finding import Finding
@@ -51,6 +54,18 @@ def _account(name: str, examine: Examine, limit: float = _LIMIT) -> Check:
 
 def _server(name: str, check: servers.OfServer, limit: float = _LIMIT) -> Check:
     return Check(name, servers.of_servers(check), lambda case: list(case.servers), limit)
+
+
+def _token(name: str, examine: Examine) -> Check:
+    return Check(name, examine, lambda case: list(case.tokens))
+
+
+def _endpoint(name: str, examine: Examine) -> Check:
+    return Check(name, examine, endpoints.names)
+
+
+def _channel(name: str, check: channels.OfChannel) -> Check:
+    return Check(name, channels.of_channels(check), channels.names)
 
 
 CHECKS: Final = (
@@ -103,6 +118,13 @@ CHECKS: Final = (
     _server("servers.tls", servers.tls),
     _server("servers.accounts", servers.accounts, servers.LIMIT),
     _server("servers.sizes", servers.sizes, servers.LIMIT),
+    _token("tokens.obtained", tokens.obtained),
+    _token("tokens.held", tokens.held),
+    _endpoint("endpoints.allowed", endpoints.allowed),
+    _endpoint("endpoints.reachable", endpoints.of_endpoints(endpoints.reachable)),
+    _endpoint("endpoints.tls", endpoints.of_endpoints(endpoints.tls)),
+    _channel("notify.reachable", channels.reachable),
+    _channel("notify.encrypted", channels.encrypted),
     _one("jobs.success", jobs.success),
     _one("jobs.paused", jobs.pauses),
     _one("jobs.held", jobs.holds),

@@ -53,9 +53,10 @@ class Notice:
     severity: Severity
 
     def __post_init__(self) -> None:
-        for name in ("id", "key", "host", "title", "look"):
-            object.__setattr__(self, name, storable(getattr(self, name)))
-        facts = tuple((name, _storable(value)) for name, value in self.facts)
+        for name in ("id", "key", "job", "host", "title", "look"):
+            if (text := getattr(self, name)) is not None:
+                object.__setattr__(self, name, storable(text))
+        facts = tuple((storable(name), _storable(value)) for name, value in self.facts)
         object.__setattr__(self, "facts", facts)
 
     def to_json(self) -> dict[str, Any]:
@@ -78,10 +79,10 @@ class Sender(Protocol):
     def send(self, notice: Notice, deadline: Deadline, cancel: CancelToken) -> None:
         """Send a notice, and return once the other side has taken it.
 
-        Secrets are read now, so that a changed one is used. Raises Network, Throttled and TimedOut
-        where a later try may succeed; Authentication, Permission and Unexpected where none would;
-        ConfigurationError for a secret that can't be read; the token's error when cancelled. No
-        error tells a secret.
+        Secrets are read now, so that a changed one is used. Raises Network, Throttled, TimedOut and
+        BadData (an answer of something else, such as a page of a proxy) where a later try may
+        succeed; Authentication, Permission and Unexpected where none would; ConfigurationError for
+        a secret that can't be read; the token's error when cancelled. No error tells a secret.
         """
 
 

@@ -1,11 +1,16 @@
-"""What a notice says in words, the same in all channels: short, for somebody who was woken up."""
+"""What a notice says in words, the same in all channels: short, for somebody who was woken up.
 
-from collections.abc import Mapping
+Names and messages come from anywhere. Here they become single lines without control characters;
+what a channel takes for markup or for the name of a group is up to the channel (`markup`).
+"""
+
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from syncd.telemetry.notify.base import Facts, Notice, Told, Value
 
+CUT: Final = "..."
 _WORDS: Final[Mapping[Told, str]] = {
     "success": "succeeded",
     "failed": "failed",
@@ -18,6 +23,9 @@ _WORDS: Final[Mapping[Told, str]] = {
     "test": "is being tested",
 }
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_LONGEST: Final = (500, 250, 120, 60, 30, 15)  # characters of a value, tried in this order
+_TITLE: Final = 200  # characters
+_JOINER: Final = "\u200d"  # no character of its own, but families of emoji are made with it
 
 
 def title(event: Told, subject: str, facts: Facts = ()) -> str:
@@ -34,22 +42,54 @@ def title(event: Told, subject: str, facts: Facts = ()) -> str:
     return f"{subject} {words}"
 
 
-def lines(notice: Notice) -> list[tuple[str, str]]:
-    """Return what is told below the title: pairs of a label and words, never empty."""
-    told = [(_label(name), words(name, value)) for name, value in notice.facts]
-    told += [("host", notice.host), ("time", moment(notice.at)), ("look", notice.look)]
-    return [(label, text) for label, text in told if text]
+def headline(notice: Notice, most: int = _TITLE) -> str:
+    """Return the first line: who tells, and what happened; at most so many characters."""
+    return cut(one_line(f"[syncd {notice.host}] {notice.title}"), most)
 
 
-def words(name: str, value: Value) -> str:
-    """Return a fact's value for a person."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{count} {what}" for what, count in value.items() if count)
-    if name.endswith("_seconds") and not isinstance(value, str):
-        return span(value)
-    if name == "since" and isinstance(value, str):
-        return _since(value)
-    return str(value)
+def lines(notice: Notice, most: int = _LONGEST[0]) -> list[tuple[str, str]]:
+    """Return what is told below the headline: pairs of a label and words, never empty.
+
+    No words are longer than `most` characters.
+    """
+    told = [(name, _in_words(name, value)) for name, value in notice.facts]
+    told += [("time", moment(notice.at)), ("look", notice.look)]
+    shown = [(_label(name), cut(one_line(words), most)) for name, words in told]
+    return [(label, words) for label, words in shown if words]
+
+
+def plain(notice: Notice, most: int = _LONGEST[0]) -> str:
+    """Return the headline and the lines as a text without any markup."""
+    told = [f"{label}: {words}" for label, words in lines(notice, most)]
+    return "\n".join([headline(notice), "", *told])
+
+
+def fitted(limit: int, render: Callable[[int], str]) -> str:
+    """Return what `render` makes within `limit` bytes of UTF-8.
+
+    It is asked with fewer and fewer characters for a value, so that short ones stay whole.
+    """
+    for most in _LONGEST:
+        if len((made := render(most)).encode()) <= limit:
+            return made
+    return cut_bytes(made, limit)
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks, control characters and marks of direction."""
+    shown = (each if each.isprintable() or each == _JOINER else " " for each in text)
+    return " ".join("".join(shown).split())
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text, with dots where something is missing."""
+    return text if len(text) <= most else text[: most - len(CUT)].rstrip() + CUT
+
+
+def cut_bytes(text: str, most: int) -> str:
+    """Do the same for a number of bytes of UTF-8; no character is cut into pieces."""
+    data = text.encode()
+    return text if len(data) <= most else data[: most - len(CUT)].decode(errors="ignore") + CUT
 
 
 def span(seconds: float) -> str:
@@ -69,12 +109,22 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _in_words(name: str, value: Value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count:,} {what}" for what, count in value.items() if count)
+    if name.endswith("_seconds") and not isinstance(value, str):
+        return span(value)
+    if name == "since" and isinstance(value, str):
+        return _since(value)
+    return str(value)
+
+
 def _since(text: str) -> str:
     try:
         return moment(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return text
 
 
 def _label(name: str) -> str:
-    return name.removesuffix("_seconds").replace("_", " ")
+    return one_line(name.removesuffix("_seconds").replace("_", " "))

@@ -119,3 +119,15 @@ def test_the_servers_of_a_job_are_told_however_they_are_chosen(check):
     assert "db_sizes of db0, db2, db3 and 1 more  by hand" in check(servers, job=job)
     assert "db_sizes of db0, db3, db4  by hand" in check(off, job=job)
     assert "servers" not in document(check, "")
+
+
+def test_what_a_job_calls_is_told_without_the_query(check):
+    call = 'kind = "http"\nrequest = { method = "POST", url = "https://a/b?key=hunter2" }\n'
+    assert "http: POST https://a/b  by hand" in check("", job=call)
+    assert "hunter2" not in check("", "--json", job=call)
+    calls = ", ".join(f'{{ request = {{ url = "https://a/{n}" }} }}' for n in range(3))
+    several = f'kind = "http"\ncalls = [{calls}]\n'
+    assert "http: GET https://a/0 and 2 more  by hand" in check("", job=several)
+    (told,) = json.loads(check("", "--json", job=several))["jobs"]
+    assert told["calls"][2] == {"method": "GET", "url": "https://a/2"}
+    assert "calls" not in document(check, "")

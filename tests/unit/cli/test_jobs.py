@@ -37,6 +37,8 @@ def words(**changed):
         ({"held": [HELD]}, f"held: account prod-aliyun refused since {NOON}, next try {TWO}"),
         ({"held": [HELD | {"next_probe_at": None}]},
          f"held: account prod-aliyun refused since {NOON}"),
+        ({"held": [HELD | {"account": "token iam"}]},
+         f"held: token iam refused since {NOON}, next try {TWO}"),
         ({"waiting": [waiting_row("load")]}, "waits: load above load_limit"),
         ({"waiting": [waiting_row("window", until=LATER)]}, f"waits: window until {TWO}"),
         ({"waiting": [waiting_row("retry", until=LATER)]}, f"retries at {TWO}"),

@@ -1,0 +1,163 @@
+"""Files of tokens: private, whole or void, and never in the way of a login."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_server import ApiServer
+from token_helpers import KEY, TokenBench, token_of
+
+from syncd.calls.tokens import Tokens
+from syncd.config import secrets
+from syncd.errors import Authentication
+
+
+@pytest.fixture
+def api() -> Iterator[ApiServer]:
+    with ApiServer() as server:
+        yield server
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> TokenBench:
+    return TokenBench(tmp_path / "tokens")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_token_outlives_the_process_in_a_private_file(bench: TokenBench, api: ApiServer) -> None:
+    token = token_of(api.url)
+    first = bench.get(token)
+    assert (mode(bench.file), mode(bench.file.parent)) == (0o600, 0o700)
+    assert sorted(each.name for each in bench.file.parent.iterdir()) == ["iam.json", "iam.lock"]
+    assert bench.again().get(token) == first
+    assert api.logins == 1
+
+
+def test_a_token_of_a_file_is_known_to_the_log(
+    bench: TokenBench, api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.get(token_of(api.url))
+    monkeypatch.setattr(secrets, "_lent", {})
+    bench.again().get(token_of(api.url))
+    assert first in secrets.known()
+
+
+def test_a_folder_that_others_can_enter_is_closed(bench: TokenBench, api: ApiServer) -> None:
+    bench.file.parent.mkdir(mode=0o755)
+    bench.get(token_of(api.url))
+    assert mode(bench.file.parent) == 0o700
+
+
+def test_another_password_address_or_directory_makes_a_file_void(
+    bench: TokenBench, api: ApiServer, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("right")
+    token = token_of(api.url, password)
+    tokens = [bench.get(token)]
+    password.write_text("other")
+    api.password = "other"
+    tokens.append(bench.again().get(token))
+    tokens.append(bench.again().get(token_of(api.url, password, expires="x")))
+    foreign = bench.again()
+    foreign.tokens = Tokens(
+        bench.directory, KEY[::-1], bench.fetch, lambda *_: None, bench.clock, bench.heard,  # type: ignore[arg-type]
+    )  # fmt: skip
+    tokens.append(foreign.get(token))
+    assert len(set(tokens)) == 4
+    assert bench.warnings == []
+
+
+def damaged(content: bytes) -> Iterator[bytes]:
+    """Return all that a file may become: shorter, or another byte somewhere."""
+    yield from (content[:length] for length in range(0, len(content), 7))
+    for position in range(0, len(content), 3):
+        yield content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+    yield from (b"[" * 100_000, b"\xff" * 100, b"x" * 1_000_000, b"null", b"{}")
+
+
+def test_a_damaged_file_costs_a_login_and_nothing_else(bench: TokenBench, api: ApiServer) -> None:
+    token = token_of(api.url)
+    bench.get(token)
+    content = bench.file.read_bytes()
+    for number, other in enumerate(damaged(content), 2):
+        bench.file.write_bytes(other)
+        bench.again()
+        bench.get(token)
+        assert api.logins == number
+    assert set(bench.warnings) == {"the file of a token can't be read"}
+    bench.file.write_bytes(content)
+    bench.again().get(token)
+    assert api.logins == number  # the first one is still good
+
+
+@pytest.mark.parametrize("how", ["no folder", "a file for the folder", "a link", "a pipe"])
+def test_where_no_file_can_be_the_memory_serves(
+    bench: TokenBench, api: ApiServer, tmp_path: Path, how: str
+) -> None:
+    folder = bench.file.parent
+    match how:
+        case "no folder":
+            bench.directory = tmp_path / "missing" / "tokens"
+        case "a file for the folder":
+            folder.write_text("x")
+        case "a link":
+            folder.mkdir()
+            bench.file.symlink_to(tmp_path / "victim")
+            (folder / "iam.lock").symlink_to(tmp_path / "victim")
+        case "a pipe":
+            folder.mkdir()
+            os.mkfifo(bench.file)
+            (folder / "iam.lock").mkdir()
+    token = token_of(api.url)
+    first = bench.again().get(token)
+    assert bench.get(token) == first
+    assert api.logins == 1
+    assert bench.warnings
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_full_disk_costs_a_warning(bench: TokenBench, api: ApiServer) -> None:
+    bench.directory = Path("/dev/full")
+    token = token_of(api.url)
+    assert bench.again().get(token) == bench.get(token)
+    assert "a token can't be kept over a restart" in bench.warnings
+
+
+def test_files_of_tokens_that_are_configured_no_longer_are_removed(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    bench.get(token_of(api.url), "old")
+    bench.get(token_of(api.url), "iam")
+    (bench.file.parent / "old.json.new").write_text("of one who was killed")
+    bench.tokens.keep_only(["iam"])
+    assert sorted(each.name for each in bench.file.parent.iterdir()) == ["iam.json", "iam.lock"]
+    bench.get(token_of(api.url), "iam")
+    assert api.logins == 2
+
+
+def test_a_refused_token_is_no_longer_in_its_file_though_no_other_came(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    token = token_of(api.url)
+    first = bench.get(token)
+    api.password = "other"
+    with pytest.raises(Authentication):
+        bench.renew(token, first)
+    assert not bench.file.exists()
+
+
+def test_a_token_that_another_process_renewed_is_taken_from_the_file(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    token, other = token_of(api.url), TokenBench(bench.directory, bench.clock)
+    first = bench.get(token)
+    assert other.get(token) == first
+    second = other.renew(token, first)
+    assert bench.renew(token, first) == second
+    assert api.logins == 2
