@@ -211,6 +211,7 @@ def _spec(
         fingerprints=lambda: accounts.fingerprints(used) | tokens.fingerprints(carried),
         upkeep=job.upkeep,
         tokens=tuple(map(token_holder, carried)),
+        logged_in=partial(tokens.logged_in, tuple(carried)),
     )
 
 

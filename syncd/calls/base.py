@@ -46,7 +46,7 @@ class Shown:
 class Credential:
     """A token in the header that carries it; both are secrets to whoever shows a request."""
 
-    token: str
+    token: str = field(repr=False)
     header: str
     value: str = field(repr=False)
 

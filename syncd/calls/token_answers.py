@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ _REFUSED: Final = re.compile(
 class Issued:
     """A token that came, and the seconds for which it is good from then on, 0 or less if none."""
 
-    token: str
+    token: str = field(repr=False)
     life: float
 
 

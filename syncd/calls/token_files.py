@@ -40,6 +40,10 @@ class Stored(msgspec.Struct, frozen=True):
     obtained: datetime
     life: float
 
+    def __repr__(self) -> str:
+        """Name it without the token."""
+        return f"Stored(obtained={self.obtained}, life={self.life})"
+
 
 class _Sealed(msgspec.Struct, frozen=True):
     stored: Stored

@@ -25,6 +25,7 @@ from syncd.calls.token_files import Stored, TokenFiles, Turn
 from syncd.config import secrets
 from syncd.config.configuration import digest
 from syncd.config.http import Token
+from syncd.config.http_fields import KNOWN_SECRET_FIELDS
 from syncd.config.references import leaves
 from syncd.config.secrets import Secret
 from syncd.context import BoundLogger, Clock, RunContext
@@ -39,6 +40,7 @@ from syncd.errors import (
 )
 from syncd.model.holder import token_holder
 
+_SENT: Final = ("body", "form", "headers", "query")
 RENEWED_AT: Final = 0.8
 """The part of its life after which a token is renewed."""
 _MOST_REFUSED: Final = 5
@@ -57,7 +59,7 @@ class Lease:
     A clock that is set back makes it last no longer, one that is set forward ends it, once.
     """
 
-    token: str
+    token: str = field(repr=False)
     obtained: datetime
     ticks: float
     life: float
@@ -77,8 +79,9 @@ class _Slot:
     """One token of one configuration with one set of secrets, and who fetches it."""
 
     name: str
-    token: Token
-    key: bytes  # to seal it with; it differs with the configuration and the secrets
+    token: Token = field(repr=False)
+    key: bytes = field(repr=False)
+    """To seal it with; it differs with the configuration and the secrets."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     lease: Lease | None = None
     flight: Flight[Lease] | None = None
@@ -141,6 +144,13 @@ class Tokens:
         held = slot.lease or self._from_file(slot, None)
         return held if held and held.left(self._clock) > 0 else None
 
+    def logged_in(self, names: Collection[str], since: float) -> list[str]:
+        """Return which tokens came since a moment of the monotonic clock, as holders."""
+        with self._lock:
+            slots = list(self._slots.values())
+        fresh = {slot.name for slot in slots if slot.lease and slot.lease.ticks >= since}
+        return [token_holder(name) for name in names if name in fresh]
+
     def fingerprints(self, tokens: Mapping[str, Token]) -> dict[str, str]:
         """Return what tells the tokens' credentials apart, by the names under which they are held.
 
@@ -173,8 +183,12 @@ class Tokens:
 
     def _sealing_key(self, token: Token) -> bytes:
         """Return a key that differs with all that a token depends on: its table and secrets."""
-        found = [each for _, each in leaves(token, ()) if isinstance(each, Secret)]
-        parts = [digest(token), *(secrets.resolve(each).get_secret_value() for each in found)]
+        parts = [digest(token)]
+        for path, value in leaves(token.source, ()):
+            if isinstance(value, Secret):
+                parts.append(secrets.resolve(value).get_secret_value())
+            elif path[0] in _SENT and value and KNOWN_SECRET_FIELDS.search(path[-1]):
+                secrets.remember(str(value))  # written out, and a server may quote it
         return hmac.digest(self._key, json.dumps(parts).encode(), hashlib.sha256)
 
     def _count_refused(self, slot: _Slot) -> None:

@@ -179,12 +179,19 @@ class Request(Message):
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
-        ways = [key for key in ("basic", "bearer", "token") if getattr(self, key) is not None]
+        named = [name for name in self.headers if name.lower() == "authorization"]
+        ways = [key for key in ("basic", "bearer") if getattr(self, key) is not None] + named
         if len(ways) > 1:
-            raise ValueError(f"{ways[0]} and {ways[1]} exclude each other")
-        if ways and any(name.lower() == "authorization" for name in self.headers):
-            raise ValueError(f"{ways[0]} and a header Authorization exclude each other")
+            raise ValueError(f"{ways[0]} and {ways[1]} exclude each other: both are Authorization")
         return self
+
+    def header_of(self, name: str) -> str | None:
+        """Return the key that already gives a header, as a token that comes in it does."""
+        if name.lower() == "authorization" and (self.basic or self.bearer):
+            return "basic" if self.basic else "bearer"
+        return next(
+            (f"headers.{each}" for each in self.headers if each.lower() == name.lower()), None
+        )
 
     @property
     def safe_to_repeat(self) -> bool:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from syncd.config import hosts, templates
 from syncd.config.configuration import Tables
 from syncd.config.files import is_reference
+from syncd.config.http import Call
 from syncd.config.jobs import MOST_CALLS, HttpJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.spelling import hint
@@ -53,18 +54,33 @@ def forbidden_hosts(tables: Tables, places: Places) -> Iterator[Problem]:
             yield places.problem(path, text)
 
 
+def headers_twice(tables: Tables, places: Places) -> Iterator[Problem]:
+    """Yield the tokens that come in a header which something else of the request gives too."""
+    for path, call in _steps(tables):
+        request = call.request
+        header = tables.tokens[request.token].header if request.token in tables.tokens else ""
+        if header and (other := request.header_of(header)):
+            text = f"comes in {header}, and so does {other}: only one may"
+            yield places.problem((*path, "request", "token"), text)
+
+
 def _urls(tables: Tables) -> Iterator[tuple[KeyPath, str]]:
     """Yield the URLs that would be called, by the paths of their keys."""
-    jobs = ((name, job) for name, job in tables.jobs.items() if isinstance(job, HttpJob))
-    for name, job in jobs:
-        for index, call in enumerate(job.steps):
-            path: KeyPath = ("jobs", name) if job.request else ("jobs", name, "calls", index)
-            yield (*path, "request", "url"), call.request.url
-            if call.poll and call.poll.url:
-                yield (*path, "poll", "url"), call.poll.url
+    for path, call in _steps(tables):
+        yield (*path, "request", "url"), call.request.url
+        if call.poll and call.poll.url:
+            yield (*path, "poll", "url"), call.poll.url
     for name, token in tables.tokens.items():
         key = "login" if token.login else "client_credentials"
         yield ("tokens", name, key, "url"), token.source.url
+
+
+def _steps(tables: Tables) -> Iterator[tuple[KeyPath, Call]]:
+    """Yield the calls of all jobs, by the paths of their tables."""
+    jobs = ((name, job) for name, job in tables.jobs.items() if isinstance(job, HttpJob))
+    for name, job in jobs:
+        for index, call in enumerate(job.steps):
+            yield ("jobs", name) if job.request else ("jobs", name, "calls", index), call
 
 
 def _calls(path: KeyPath, job: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

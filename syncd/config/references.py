@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from syncd.config import http_references
 from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import KINDS, UPKEEP
-from syncd.config.problems import MOST, Places, Problem
+from syncd.config.problems import MOST, KeyPath, Places, Problem
 from syncd.config.secrets import Secret, for_service_alone, resolve
 from syncd.config.spelling import hint
 from syncd.errors import ConfigurationError
@@ -35,7 +35,8 @@ def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
     forbidden = http_references.forbidden_hosts(tables, places)
-    return [*_of_store(tables, places), *islice(forbidden, MOST)]
+    twice = http_references.headers_twice(tables, places)
+    return [*_of_store(tables, places), *islice(chain(forbidden, twice), MOST)]
 
 
 def _of_store(tables: Tables, places: Places) -> list[Problem]:
@@ -82,16 +83,16 @@ def _of_processes(tables: Tables) -> int:
     return sum(each[: tables.daemon.max_concurrent_runs])
 
 
-def secret_references(config: Tables | Config) -> dict[tuple[str, ...], Secret]:
+def secret_references(config: Tables | Config) -> dict[KeyPath, Secret]:
     """Return the secrets that would be used, by the paths of their keys."""
-    found: dict[tuple[str, ...], Secret] = {}
+    found: dict[KeyPath, Secret] = {}
     if not config.store.embedded:  # that word is no secret, and would be masked in the log
         found["store", "dsn"] = config.store.dsn
     found.update((path, value) for path, value in _used(config) if isinstance(value, Secret))
     return found
 
 
-def tls_files(config: Tables | Config) -> dict[tuple[str, ...], Path]:
+def tls_files(config: Tables | Config) -> dict[KeyPath, Path]:
     """Return the files of certificates and keys that would be used, by the paths of their keys."""
     return {
         path: value
@@ -100,7 +101,7 @@ def tls_files(config: Tables | Config) -> dict[tuple[str, ...], Path]:
     }
 
 
-def _used(config: Tables | Config) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _used(config: Tables | Config) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the values that are not taken out with their table, by the paths of their keys."""
     tokens = {t for job in config.jobs.values() if job.enabled for t in job.enabled_tokens()}
     tables: dict[str, Mapping[str, BaseModel]] = {
@@ -115,7 +116,7 @@ def _used(config: Tables | Config) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield from leaves(entry, (table, name))
 
 
-def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
+def leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:  # noqa: ANN401
     """Yield the values inside a table that hold no others, by the paths of their keys."""
     match value:
         case BaseModel():
@@ -126,7 +127,7 @@ def leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
                 yield from leaves(each, (*path, str(name)))
         case tuple() | list():
             for index, each in enumerate(value):
-                yield from leaves(each, (*path, str(index)))
+                yield from leaves(each, (*path, index))
         case _:
             yield path, value
 

@@ -1,6 +1,6 @@
 """A job as the dispatch sees it: when it is due, how long it may take, how to make it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -22,7 +22,9 @@ class JobSpec:
     the job anew for each attempt. `closed_until` returns, for a moment inside an exclusion window,
     when it ends. `accounts` and `servers` are what the runs use, `tokens` the tokens they need,
     each by the name under which it is held; `fingerprints` tells the credentials of accounts and
-    tokens apart without giving them away. `upkeep`: the job looks after syncd itself.
+    tokens apart without giving them away. `logged_in` returns for which of the tokens a login
+    succeeded in this process since a moment of the monotonic clock. `upkeep`: the job looks after
+    syncd itself.
     """
 
     name: str
@@ -50,6 +52,7 @@ class JobSpec:
     fingerprints: Callable[[], Mapping[str, str]]
     upkeep: bool = False
     tokens: Sequence[str] = ()
+    logged_in: Callable[[float], Collection[str]] = lambda _: ()
 
     @property
     def credentials(self) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Done:
     """How the work of an attempt went; `again` where another attempt may do better.
 
     `refused` names the accounts and tokens that were refused now, with the reason; `answered` those
-    accounts of which an item was read and applied, and the tokens of what succeeded.
+    accounts of which an item was read and applied, and the tokens of a success or a login.
     """
 
     outcome: Outcome
@@ -62,6 +62,7 @@ class Items:
 
     def do(self, spec: JobSpec, claim: Claim, ctx: RunContext, progress: RunProgress) -> Done:
         """Do the items, as `Work` says."""
+        began = self.clock.monotonic()
         tally = Tally(stopped={name: Authentication(why) for name, why in ctx.held.items()})
         try:
             items_total = self._all(spec, claim, ctx, progress, tally)
@@ -77,7 +78,7 @@ class Items:
                 raise tally.fenced
         refused = {name: str(why) for name, why in tally.stopped.items() if name not in ctx.held}
         proved = spec.tokens if done.outcome.status == "success" else ()
-        answered = tally.answered.union(proved).difference(ctx.held)
+        answered = tally.answered.union(proved).difference(ctx.held).union(spec.logged_in(began))
         return replace(done, refused=refused, answered=frozenset(answered))
 
     def _all(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from syncd.config import secrets
 from syncd.config.configuration import Config
 from syncd.config.load import load
-from syncd.config.problems import ConfigInvalid
+from syncd.config.problems import ConfigInvalid, key_path
 from syncd.config.references import secret_references
 from syncd.doctor.case import Case
 from syncd.doctor.files import judge
@@ -49,7 +49,7 @@ def files(case: Case) -> Iterator[Finding]:
 
 def references(case: Case) -> Iterator[Finding]:
     """Read each secret that would be used."""
-    found = {".".join(path): each for path, each in secret_references(case.config).items()}
+    found = {key_path(path): each for path, each in secret_references(case.config).items()}
     for key, secret in found.items():
         if case.unknowable(secret):
             yield skipped(f"{secret} can only be read by the service, and no daemon answers",

@@ -14,7 +14,7 @@ from token_helpers import TokenBench, token_of
 from syncd.calls.tokens import JobTokens
 from syncd.config.http import Token
 from syncd.context import RunContext
-from syncd.errors import Authentication
+from syncd.errors import Authentication, Network
 from syncd.model.run import Due
 
 REFUSED = Authentication("token iam: the login was answered 401", "token iam")
@@ -112,6 +112,31 @@ def test_fifty_jobs_try_a_wrong_password_once_then_by_hand_and_with_another_secr
     assert api.logins == 1
     assert [row[2] for row in statuses(bench)].count("success") == 49
     assert at.holds.of(specs[0]) == []
+
+
+def test_a_login_that_succeeds_frees_the_token_though_the_call_fails(
+    bench: Bench, api: ApiServer, tmp_path: Path
+) -> None:
+    tokens = TokenBench(tmp_path / "tokens", bench.clock)
+    of_job = JobTokens(tokens.tokens, {"iam": token_of(api.url)}, (), 10.0)
+
+    def work(ctx: RunContext) -> None:
+        of_job.get("iam", ctx)
+        raise Network("answered 500")
+
+    job = FakeJob({"calls": work})
+    of = spec(
+        "j",
+        job,
+        tokens=("token iam",),
+        logged_in=lambda since: tokens.tokens.logged_in(["iam"], since),
+    )
+    bench.runner.run(bench.attempt(of, bench.begun()))
+    assert bench.credentials.answered == {"token iam"}
+    bench.credentials.answered.clear()
+    pass_time(bench, 60)
+    bench.runner.run(bench.attempt(of, bench.begun()))  # with the token that is there
+    assert bench.credentials.answered == set()
 
 
 def test_a_hundred_runs_that_wait_for_one_token_make_one_login(

@@ -105,8 +105,11 @@ def test_what_is_no_url_is_told(folder, url, told):
         ("body = 5", "jobs.x.request.body: must be a table, a list or a string"),
         ("body = { a = 2020-01-01 }", "jobs.x.request.body: holds what JSON has no word for"),
         ("body = { a = nan }", "jobs.x.request.body: holds a number that can't be sent"),
-        ('bearer = "a", token = "iam"', "jobs.x.request: bearer and token exclude each other"),
-        ('bearer = "a", headers = { authorization = "b" }', "jobs.x.request: bearer and a header"),
+        ('bearer = "a", token = "iam"', "jobs.x.request.token: comes in Authorization"),
+        ('headers = { authorization = "b" }, token = "iam"', "jobs.x.request.token: comes in"
+         " Authorization, and so does headers.authorization: only one may"),
+        ('bearer = "a", headers = { authorization = "b" }', "jobs.x.request: bearer and authori"),
+        ('bearer = "a", basic = { user = "a", password = "b" }', "jobs.x.request: basic and"),
         ('basic = { user = "a:b", password = "c" }', "jobs.x.request.basic.user: must hold no"),
         ("idempotency_key = true", "jobs.x.request.idempotency_key: must be the name of a header"),
         ("redirects = 11", "jobs.x.request.redirects: must be at most 10"),
@@ -208,6 +211,17 @@ request = {{
     ]
 
 
+def test_a_token_in_a_header_of_its_own_may_stand_beside_authorization(folder):
+    token = "[tokens.iam]\nheader = 'X-Token'\nlogin = { url = 'https://a' }\n"
+    folder.write(token + request('token = "iam", basic = { user = "a", password = "b" }'))
+    assert folder.load()
+    folder.write(token + request('token = "iam", headers = { x-token = "b" }'))
+    assert folder.told() == [
+        "syncd.toml:6: jobs.x.request.token: comes in X-Token, and so does headers.x-token: only "
+        "one may"
+    ]
+
+
 @pytest.mark.parametrize(
     ("save", "told"),
     [
@@ -281,7 +295,7 @@ def test_missing_secrets_and_files_are_told_by_their_keys(folder):
     found = {line.split(": ")[1]: line.rpartition("variable ")[2][:1] for line in folder.told(
         check_secrets=True)}  # fmt: skip
     assert found == {
-        "jobs.x.request.headers.X-Key": "A", "jobs.x.request.body.0.p": "B",
+        "jobs.x.request.headers.X-Key": "A", "jobs.x.request.body[0].p": "B",
         "jobs.x.request.hmac.secret": "C", "jobs.x.ping_url": "D", "tokens.t.login.form.p": "E",
         "notify.n.url": "F", "notify.n.headers.A": "G", "jobs.x.request.tls_ca": "s",
     }  # fmt: skip
