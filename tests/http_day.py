@@ -23,7 +23,8 @@ from psycopg.rows import dict_row
 from token_helpers import KEY
 
 from syncd import assembly
-from syncd.calls import login
+from syncd.calls.clients import Clients
+from syncd.calls.login import Login
 from syncd.calls.tokens import Tokens
 from syncd.config.configuration import Config
 from syncd.config.load import load
@@ -104,7 +105,12 @@ def day(dsn: str, directory: Path, api: ApiServer, clock: HandClock) -> Iterator
     outbox = Outbox(directory / "outbox")
     log, watcher, limits = plain_log(), Watcher(), Limits(3, 1, 1, load=0.0, free_disk=0)
     tokens = Tokens(
-        directory / "state" / "tokens", KEY, login.fetch, watcher.observe_api, clock, log
+        directory / "state" / "tokens",
+        KEY,
+        Login(Clients(), clock),
+        watcher.observe_api,
+        clock,
+        log,
     )
     accounts = assembly.Accounts(store, watcher.observe_api, KEY)
     specs = assembly.job_specs(config, store, accounts, tokens)
