@@ -29,7 +29,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from api_faults import Fault
 from api_wire import Answer, Counting, Gone, Head, Wire
@@ -338,7 +338,8 @@ class ApiServer:
         form = dict(parse_qsl(record.body.decode()))
         given = (form.get("client_id"), form.get("client_secret"))
         if (value := record.headers.get("authorization", "")).startswith("Basic "):
-            given = tuple(base64.b64decode(value[6:]).decode().split(":", 1))
+            pair = base64.b64decode(value[6:]).decode().split(":", 1)
+            given = unquote_plus(pair[0]), unquote_plus(pair[-1])  # RFC 6749, 2.3.1
         expected = (self.client_id, self.client_secret)
         return form.get("grant_type") == "client_credentials" and given == expected
 

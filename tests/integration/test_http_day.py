@@ -51,6 +51,8 @@ def script(world: Day, rng: random.Random) -> None:
             kind = rng.choice([*TROUBLES, *["none"] * 6])
             if due - START == 10 * HOUR + minute * MINUTE:
                 kind = AT_TEN[name]
+            if due - START == 13 * HOUR + MINUTES["check"] * MINUTE:
+                kind = "none"  # so that its second call is made
             for fault in TROUBLES.get(kind, lambda rng, due: [])(rng, due):
                 world.at(due - MINUTE, lambda path=path, fault=fault: api.fault(path, fault, 1))
             world.at(due + 11 * MINUTE, lambda path=path: api.heal(path))

@@ -19,14 +19,16 @@ from daemon_helpers import Row, Site, site, until
 from secret_search import Search, of_files, of_store
 from toml_text import toml
 
+from syncd.model.run import Selection
+
 ODD, ODDER = '+/=&"%', '+/=&"ü%'
-"""What is written otherwise in a URL, in JSON, in base64; the first of it may stand in a header."""
-HEADERS = ("bearer", "headerkey", "hookheader")
+"""What is written otherwise in a URL, in JSON, in base64; the first may stand in every header."""
+HEADERS = ("bearer", "headerkey", "hookheader", "mail")
 SECRETS = {
     name: f"{name.upper()}-7f3{ODD if name in HEADERS else ODDER}-{name}-5d41"
     for name in (
         *HEADERS, "password", "querykey", "basic", "shared", "pin", "form", "client", "dingsecret",
-        "hooksecret", "mail",
+        "hooksecret",
     )
 }  # fmt: skip
 PLACES = {name: f"{name.upper()}-0123456789abcdef" for name in ("ding", "hook", "ping", "slack")}
@@ -45,7 +47,8 @@ def api() -> Iterator[ApiServer]:
         served.new_token = lambda: f"{TOKENS}-{next(numbers)}"
         for path in ("/api/echo", "/echo", "/echo/twice"):
             served.on(path, _echo)
-        served.on("/api/twice", lambda record: Answer(500, _said(record)))
+        for path in ("/api/twice", f"/twice/{PLACES['hook']}"):
+            served.on(path, lambda record: Answer(500, _said(record)))
         served.fault("/broken", faults.raw(b"HTTP/1.1 2x " + SECRETS["bearer"].encode()))
         served.fault("/text", faults.headers(content_type="text/html; charset=utf-16"))
         served.fault("/cut", faults.cut(150))
@@ -101,6 +104,7 @@ def configured(place: Site, api: ApiServer) -> Row:
         for name, url in urls.items()
     }
     jobs["full-away"]["request"]["redirects"] = 3
+    jobs["full-no-tls"]["request"]["timeout"] = "1s"
     echo, basic = f"{api.url}/echo", {"user": "u", "password": ref("basic")}
     jobs["unmet"] = {
         "request": {**full, "url": echo, "bearer": ref("bearer")},
@@ -138,7 +142,7 @@ def configured(place: Site, api: ApiServer) -> Row:
 def channels(place: Site, api: ApiServer) -> Row:
     urls = {
         "ding": f"{api.url}/echo?access_token={PLACES['ding']}",
-        "hook": f"{api.url}/api/twice/{PLACES['hook']}",
+        "hook": f"{api.url}/twice/{PLACES['hook']}",
         "slack": f"http://127.0.0.1:1/{PLACES['slack']}",
     }
     told: Row = {
@@ -170,21 +174,28 @@ def command(place: Site, *arguments: str) -> str:
 
 def shown(place: Site, jobs: list[str]) -> Iterator[tuple[str, str]]:
     """Yield all that commands and pages show."""
+    failed = str(next(run["id"] for run in place.runs("job = 'full-server-error'")))
     for text in (
-        "status", "status --json", "jobs --json", "runs", "runs --json", "runs export", "doctor",
-        "doctor --json", "check", "config history --json", "config diff 1 2", "config show",
+        "status", "status --json", "jobs --json", "runs", "runs export", "doctor", "check",
+        "doctor --json", "config history --json", "config diff 1 2", f"show {failed}",
+        f"show {failed} --json", f"logs {failed}", "jobs refused", "jobs refused --json",
         *(f"notify test {channel}" for channel in CHANNELS),
-        *(f"notify test {channel} --json" for channel in CHANNELS),
-        *(f"sync {job} --plan" for job in jobs), *(f"sync {job} --plan --json" for job in jobs),
-        *(f"jobs {job}" for job in jobs), *(f"logs --job {job}" for job in jobs),
+        *(f"sync {job} --plan" for job in ("full-echo", "pattern", "well", "several")),
+        "sync unmet --plan --json", "sync full-echo --json", "import-crontab /dev/null",
     ):  # fmt: skip
         yield text, command(place, *text.split())
-    for run in place.runs():
-        for words in (["show", str(run["id"])], ["show", str(run["id"]), "--json"]):
-            yield f"{run['job']}: {' '.join(words)}", command(place, *words)
     process = place.processes[-1]
-    for path in ("/metrics", "/healthz", "/readyz", "/"):
+    runs = [str(run["id"]) for run in place.runs()]
+    for path in (
+        "/", "/metrics", "/healthz", "/readyz", "/status", "/overview", "/jobs", "/runs",
+        "/scheduler", "/progress", *(f"/runs/{run}" for run in runs),
+        *(f"/runs/{run}/log" for run in runs),
+    ):  # fmt: skip
         yield path, process.get(path)[1]
+    for job in jobs:
+        yield f"plan of {job}", json.dumps(place.client.plan(job, Selection(), "me"), default=str)
+    for channel in CHANNELS:
+        yield f"test of {channel}", json.dumps(place.client.test_channel(channel, "me"))
 
 
 def secrets_of(api: ApiServer) -> dict[str, str]:
@@ -204,8 +215,8 @@ def test_no_secret_shows_anywhere_however_jobs_and_channels_fail(
     place.write(toml(tables))
     process = place.up()
     for job in jobs:
-        command(place, "sync", job)
-    until(lambda: len(place.runs("status = any(%s)", list(DONE))) >= len(jobs), 60, "all runs")
+        place.client.trigger(job, Selection(), "me")
+    until(lambda: len(place.runs("status = any(%s)", list(DONE))) == len(jobs), 60, "all runs")
     tables["jobs"]["well"]["timeout"] = "30s"
     place.write(toml(tables))
     command(place, "reload")
@@ -215,7 +226,7 @@ def test_no_secret_shows_anywhere_however_jobs_and_channels_fail(
         "network", "bad_data", "authentication",
     }, outcomes  # fmt: skip
     texts = list(shown(place, jobs))
-    until(lambda: api.requests(f"/api/twice/{PLACES['hook']}"), 30, "a notification")
+    until(lambda: api.requests(f"/twice/{PLACES['hook']}"), 30, "a notification")
     process.stop()
     search = Search(secrets_of(api))
     found = search.found(iter(texts))

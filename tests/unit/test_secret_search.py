@@ -22,6 +22,7 @@ SECRET = 'p+a/s="ü&w'
           for n in range(4) for m in range(3)),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
         SECRET.encode().hex(),
+        json.dumps({"a": SECRET.encode().decode("latin-1")}),
     ],
 )  # fmt: skip
 def test_a_secret_is_found_however_it_is_written(text: str) -> None:
