@@ -132,7 +132,6 @@ class ApiServer:
         return sum(r.status == 200 and r.path in LOGINS and r.method == "POST" for r in self.log)
 
     def requests(self, path: str) -> list[Record]:
-        """Return the requests of a path, of both kinds: in vain or not."""
         return [record for record in list(self.log) if record.path == path]
 
     def effects(self, path: str, key: str | None = None) -> int:

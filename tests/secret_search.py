@@ -15,7 +15,8 @@ _SHORTEST = 8  # characters of a form that is looked for
 def forms(secret: str) -> set[str]:
     """Return what a secret may look like: as it is, encoded for a URL, in JSON, in base64.
 
-    So it does where a server takes UTF-8 for Latin-1, and tells what it read. Base64 differs with the place of the secret in what was encoded: all three are looked for.
+    So it does where a server takes UTF-8 for Latin-1, and tells what it read. Base64 differs with
+    the place of the secret in what was encoded: all three are looked for.
     """
     found = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
     found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
