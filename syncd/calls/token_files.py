@@ -28,6 +28,7 @@ _LARGEST: Final = 128 * 1024
 _PRIVATE_DIRECTORY: Final = 0o700
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_ENDS: Final = (".json", ".json.new", ".lock")
 _TURN: Final = 0.05  # seconds between two tries for a lock: waiting in the kernel is not cancelled
 _SHARED: Final = ("Authentication", "Network", "Throttled", "TimedOut", "Unexpected", "BadData")
 """Failures that all share who waited for the one that tried."""
@@ -105,15 +106,16 @@ class TokenFiles:
             self._warn("the file of a token can't be removed", name, error)
 
     def forget_others(self, names: set[str]) -> None:
-        """Remove what is not of these tokens, with what killed writers left."""
-        kept = {self._file(name).name for name in names} | {self._lock(name).name for name in names}
-        with suppress(FileNotFoundError):
+        """Remove what is not of these tokens."""
+        kept = {f"{name}{end}" for name in names for end in _ENDS}
+        try:
             for file in sorted(self._directory.iterdir()):
                 if file.name not in kept:
-                    try:
-                        file.unlink()
-                    except OSError as error:
-                        self._warn("a file among the tokens can't be removed", file.name, error)
+                    file.unlink()
+        except FileNotFoundError:
+            return  # no token was kept yet, or another process removes them too
+        except OSError as error:
+            self._warn("files of tokens can't be removed", "", error)
 
     @contextmanager
     def turn(

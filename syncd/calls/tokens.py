@@ -187,7 +187,7 @@ class Tokens:
         for path, value in leaves(token.source, ()):
             if isinstance(value, Secret):
                 parts.append(secrets.resolve(value).get_secret_value())
-            elif path[0] in _SENT and value and KNOWN_SECRET_FIELDS.search(path[-1]):
+            elif path[0] in _SENT and value and KNOWN_SECRET_FIELDS.search(str(path[-1])):
                 secrets.remember(str(value))  # written out, and a server may quote it
         return hmac.digest(self._key, json.dumps(parts).encode(), hashlib.sha256)
 
@@ -200,24 +200,28 @@ class Tokens:
 
     def _early(self, slot: _Slot, held: Lease, limits: LoginLimits) -> Lease:
         """Renew a token that is still good; whatever becomes of that, it may be used."""
-        now = self._clock.monotonic()
+        clock = self._clock
         with slot.lock:
-            if slot.flight or slot.lease is not held or now < slot.not_early_before:
+            if slot.flight or slot.lease is not held or clock.monotonic() < slot.not_early_before:
                 return slot.lease or held
             slot.flight = flight = Flight[Lease]()
+        # A refused login is not tried again in vain, since it might lock the user out; what else
+        # fails is, at half of the time that is left.
+        pause = held.left(clock) / 2
         try:
             half = limits.deadline.sooner(limits.deadline.remaining() / 2)
-            return self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            lease = self._lead(slot, flight, replace(limits, deadline=half), held.token)
+            if lease.left(clock) > 0:
+                return lease
         except Interrupted:
             raise
         except SyncdError as error:
-            # A refused login is not tried again in vain: it might lock the user out.
-            pause = math.inf if isinstance(error, Authentication) else held.left(self._clock) / 2
-            slot.not_early_before = self._clock.monotonic() + pause
+            pause = math.inf if isinstance(error, Authentication) else pause
             self._log.warning(
                 "a token can't be renewed before it ends", token=slot.name, error=describe(error)
             )
-            return held
+        slot.not_early_before = clock.monotonic() + pause
+        return held
 
     def _obtain(self, slot: _Slot, limits: LoginLimits, refused: str | None) -> Lease:
         """Return a token that is good and not the refused one, by one login for all who wait."""
@@ -231,7 +235,7 @@ class Tokens:
             if flight is None:
                 return self._lead(slot, fresh, limits, refused)
             found = flight.wait(limits.deadline, limits.cancel)
-            if found and found.token != refused:
+            if found:
                 return found
 
     def _lead(
@@ -248,7 +252,7 @@ class Tokens:
             with slot.lock:
                 slot.flight = None
                 if lease and lease.left(self._clock) > 0:
-                    slot.lease = lease
+                    slot.lease, slot.not_early_before = lease, -math.inf
             flight.end(lease, failed)
         return lease
 
@@ -349,7 +353,9 @@ class JobTokens:
         One that is held, since its login was refused, is not logged in for: Authentication.
         """
         token = self.configured[name]
-        if token_holder(name) in ctx.held and not self.tokens.known(name, token):
+        if token_holder(name) in ctx.held:
+            if known := self.tokens.known(name, token):
+                return _credential(token, known.token)
             raise _not_tried(name, ctx)
         return self.tokens.get(name, token, self._limits(ctx))
 

@@ -24,12 +24,13 @@ from syncd.errors import (
     Unreachable,
 )
 
-FAILED, USAGE, UNAVAILABLE, CONFIGURATION = 1, 2, 69, 78
-"""Exit statuses; the last two are EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
+FAILED, USAGE, INCOMPLETE, UNAVAILABLE, CONFIGURATION = 1, 2, 65, 69, 78
+"""Exit statuses; the last three are EX_DATAERR, EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
 
 _MODULES: Final = {
     "service": ("run", "demo", "migrate"),
     "check": ("check",),
+    "import_crontab": ("import-crontab",),
     "config": ("config",),
     "sync": ("sync",),
     "look": ("status", "jobs", "runs", "show"),
@@ -81,8 +82,9 @@ class _Commands(click.Group):
 def cli(ctx: click.Context, file: Path) -> None:
     """Keep an inventory of clouds and databases true in PostgreSQL.
 
-    Exit status: 0; 1 when what was asked for failed; 2 for wrong usage; 69 when the daemon or the
-    store can't be reached; 78 for a configuration that can't be used.
+    Exit status: 0; 1 when what was asked for failed; 2 for wrong usage; 65 when import-crontab did
+    not understand every line; 69 when the daemon or the store can't be reached; 78 for a
+    configuration that can't be used.
     """
     ctx.obj = Settings(file)
 

@@ -49,7 +49,13 @@ class Families:
         self.items = count("items", "Items that ended.", "job_name", "outcome")
         self.errors = count("errors", "Errors recorded.", "job_name", "error_class")
         self.changes = count("resource_changes", "Changes recorded.", "job_name", "change")
-        self.api = count("api_requests", "Requests to clouds.", "provider", "api", "outcome")
+        self.api = count(
+            "api_requests",
+            "Requests to clouds; of provider token: logins.",
+            "provider",
+            "api",
+            "outcome",
+        )
         self.throttled = count("api_throttled", "Requests refused as too many.", "provider", "api")
         self.duration = self._histogram(
             "job_run_duration_seconds", "Time of a run's last attempt.", RUN_SECONDS, "job_name"

@@ -33,7 +33,7 @@ _PROBES: Final[Mapping[Probe, tuple[str, tuple[str, ...]]]] = {
     "records_incomplete": ("Runs whose record in the store is owed an end.", ()),
     "job_next_run_timestamp_seconds": ("When the job is due next; 0 if never.", ("job_name",)),
     "job_paused": ("1 while the job is paused.", ("job_name",)),
-    "job_held": ("1 while all accounts of the job are held.", ("job_name",)),
+    "job_held": ("1 while all accounts and tokens of the job are held.", ("job_name",)),
     "job_stuck": ("1 while a thread of the job is stuck.", ("job_name",)),
     "job_adaptive_interval_seconds": ("Present interval of an adaptive job.", ("job_name",)),
     "job_expected_interval_seconds": ("Longest time between two due times.", ("job_name",)),

@@ -135,10 +135,22 @@ def test_files_of_tokens_that_are_configured_no_longer_are_removed(
     bench.get(token_of(api.url), "old")
     bench.get(token_of(api.url), "iam")
     (bench.file.parent / "old.json.new").write_text("of one who was killed")
+    (bench.file.parent / "odd").write_text("x")
     bench.tokens.keep_only(["iam"])
     assert sorted(each.name for each in bench.file.parent.iterdir()) == ["iam.json", "iam.lock"]
     bench.get(token_of(api.url), "iam")
     assert api.logins == 2
+
+
+@pytest.mark.parametrize("how", ["missing", "a file", "a folder inside"])
+def test_a_folder_that_cannot_be_cleared_is_no_hindrance(bench: TokenBench, how: str) -> None:
+    folder = bench.file.parent
+    if how == "a file":
+        folder.write_text("x")
+    elif how == "a folder inside":
+        (folder / "x").mkdir(parents=True)
+    bench.tokens.keep_only(["iam"])
+    assert len(bench.warnings) == (how != "missing")
 
 
 def test_a_refused_token_is_no_longer_in_its_file_though_no_other_came(

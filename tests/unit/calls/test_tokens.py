@@ -137,6 +137,49 @@ def test_a_renewal_that_is_refused_early_is_not_tried_again_before_the_end(
         bench.get(token)
 
 
+def test_after_a_refused_renewal_and_a_new_login_tokens_are_renewed_in_time_again(
+    bench: TokenBench, api: ApiServer, clock: HandClock
+) -> None:
+    token = token_of(api.url)
+    bench.get(token)
+    api.password = "other"
+    clock.pass_(0.9 * HOUR)
+    bench.get(token)
+    api.password = "right"
+    clock.pass_(0.1 * HOUR)
+    third = bench.get(token)
+    clock.pass_(0.9 * HOUR)
+    assert bench.get(token) != third
+    assert bench.outcomes == ["ok", "authentication", "ok", "ok"]
+
+
+def test_a_renewal_that_brings_a_token_that_has_ended_leaves_the_old_one(
+    bench: TokenBench, api: ApiServer, clock: HandClock
+) -> None:
+    token = token_of(api.url)
+    first = bench.get(token)
+    clock.pass_(0.9 * HOUR)
+    api.token_lifetime = timedelta(0)
+    assert [bench.get(token) for _ in range(5)] == [first] * 5
+    assert api.logins == 2
+
+
+def test_a_login_that_gives_the_same_token_again_is_made_once_for_a_storm(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    api.new_token = lambda: "always the same"
+    token = token_of(api.url)
+    first, let_go = bench.get(token), threading.Event()
+    api.fault("/login", hold(let_go))
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(bench.renew, token, first) for _ in range(20)]
+        slot = bench.tokens._slot("iam", token)
+        until(lambda: slot.flight and len(slot.flight._waiting) == 19)
+        let_go.set()
+        assert {each.result(SECONDS) for each in asked} == {first}
+    assert api.logins == 2
+
+
 def test_a_refused_login_is_shared_by_all_who_wait_and_names_the_token(
     bench: TokenBench, api: ApiServer
 ) -> None:
