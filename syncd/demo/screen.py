@@ -19,7 +19,7 @@ from syncd.demo.story import Story
 
 _STYLES: Final = {
     "granted": "green", "revoked": "bold red", "added": "green", "restored": "green",
-    "updated": "yellow", "deleted": "red", "run": "dim",
+    "updated": "yellow", "deleted": "red", "run": "dim", "call": "dim",
     "failed": "bold red", "problem": "red", "retry": "magenta", "fault": "bold black on yellow",
     "healed": "bold green", "told": "bold magenta", "approve": "bold cyan", "demo": "bold",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from syncd.control.reads import Reads
 from syncd.demo.accounts import account_lines
+from syncd.demo.calls import call_lines
 from syncd.demo.line import Line, readable, shown
 from syncd.model.queries import (
     ChangeQuery,
@@ -44,7 +45,6 @@ _NOUNS: Final = defaultdict(
     db_accounts=_Nouns("servers", "accounts", "not read"),
     db_sizes=_Nouns("servers", "databases", "not read"),
     size_rollups=_Nouns("periods", "statistics"),
-    http=_Nouns("lists of calls", "calls"),
 )
 
 
@@ -118,12 +118,12 @@ class Story:
     def _run(self, row: Row) -> Iterator[Line]:
         """Tell of a run that ended or is to be tried again; of an uneventful one nothing."""
         job, status = row["job"], row["status"]
-        eventful = row["kind"] == "http" or any(
-            row[each] for each in ("added", "updated", "deleted", "errors")
-        )
+        eventful = any(row[each] for each in ("added", "updated", "deleted", "errors"))
         if status == "success" and row["kind"] == "db_sizes":
             self.servers = self._reads.sizes(SizeQuery())["servers"]
-        if status == "success" and eventful:
+        if status in ("success", "failed") and row["kind"] == "http":
+            yield from call_lines(self._reads.run(row["id"]))
+        elif status == "success" and eventful:
             yield Line("run", f"{job}: {_counts(row)}")
             yield from self._problems(row)
         elif status in ("failed", "cancelled"):
