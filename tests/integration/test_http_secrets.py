@@ -225,8 +225,9 @@ def test_no_secret_shows_anywhere_however_jobs_and_channels_fail(
     assert {error for _, error in outcomes.values()} >= {
         "network", "bad_data", "authentication",
     }, outcomes  # fmt: skip
-    texts = list(shown(place, jobs))
     until(lambda: api.requests(f"/twice/{PLACES['hook']}"), 30, "a notification")
+    until(lambda: api.requests(f"/ping/{PLACES['ping']}/fail"), 30, "a ping")
+    texts = list(shown(place, jobs))
     process.stop()
     search = Search(secrets_of(api))
     found = search.found(iter(texts))
