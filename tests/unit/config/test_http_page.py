@@ -14,6 +14,7 @@ from click import Context
 from syncd.calls.compose import compose
 from syncd.cli.main import cli
 from syncd.config.http import Request
+from syncd.config.toml_secrets import hide
 
 PAGE = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
 SHOWN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -27,6 +28,11 @@ def test_its_examples_are_valid_together(folder):
     assert len(config.enabled_jobs()) == 9
     assert set(config.tokens) == {"iam", "sso"}
     assert not config.jobs["invoice"].steps[0].request.safe_to_repeat
+
+
+def test_a_diff_shows_its_examples_whole():
+    text = "\n".join(SHOWN)
+    assert hide(text, "***").lines == text.split("\n")
 
 
 def test_the_commands_that_it_names_are_there():
