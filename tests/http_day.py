@@ -99,7 +99,8 @@ class Day:
 @contextmanager
 def day(dsn: str, directory: Path, api: ApiServer, clock: HandClock) -> Iterator[Day]:
     """Give a world whose jobs are those of the shipped example, on this server."""
-    config = load(_written(dsn, directory, api), os.environ, check_secrets=True)
+    environ = {"CREDENTIALS_DIRECTORY": os.environ["CREDENTIALS_DIRECTORY"]}
+    config = load(_written(dsn, directory, api), environ, check_secrets=True)
     store = Store(dsn, connect_timeout=timedelta(seconds=5))
     store.open()
     outbox = Outbox(directory / "outbox")

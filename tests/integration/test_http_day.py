@@ -17,6 +17,7 @@ from databases import reachable_directory
 from dispatch_helpers import HandClock
 from http_day import PREFIX, Day, day, serve_statistics
 from http_day_oracle import Told, check_call, check_effects, check_run, dues, tell
+from thorough import times
 
 from syncd.context import RunContext
 from syncd.jobs import registry
@@ -87,7 +88,8 @@ AT_TEN = {
 """What happens in any case."""
 
 
-def test_a_day_of_the_shipped_example_is_told_truly(world: Day) -> None:
+@pytest.mark.parametrize("_", range(times(1)))
+def test_a_day_of_the_shipped_example_is_told_truly(world: Day, _: int) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     script(world, random.Random(seed))
@@ -131,7 +133,7 @@ def assert_logins_are_few(world: Day) -> None:
     logins = world.api.requests("/login")
     refused = [record for record in logins if record.status == 401]
     assert all(WRONG[0] <= record.at < WRONG[1] for record in refused)
-    assert 1 <= len(refused) <= 4  # one, and one probe an hour
+    assert 1 <= len(refused) <= 5  # one probe an hour; the first may be renewing early, too
     assert 25 / 1.5 <= world.api.logins <= 25 / 1.2 + 4 + 4
     outcomes = [told[3] for told in world.watcher.told if told[:2] == ("api", "token")]
     assert outcomes.count("ok") == world.api.logins
