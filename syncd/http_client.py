@@ -37,6 +37,7 @@ _HANDSHAKE_ALERTS: Final = {
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client certificate is refused",
 }
 """Alerts by which a server ends a handshake over the client's certificate (RFC 8446, 6.2)."""
+_NO_HTTP: Final = (http.client.BadStatusLine, http.client.UnknownProtocol)
 _PORTS: Final = {"http": 80, "https": 443}
 _OPTIONS: Final[dict[str, Any]] = {
     "num_pools": 128,  # hosts whose connections are kept
@@ -333,8 +334,10 @@ def _reason(error: BaseException) -> str:
         return _HANDSHAKE_ALERTS[error.reason]
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message}"
-    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-        return "what answers is no HTTP server"  # its own text holds what came
+    if isinstance(error, http.client.IncompleteRead):
+        return "the connection was closed within the answer"
+    if isinstance(error, _NO_HTTP) and not isinstance(error, ConnectionError):
+        return "what answers is no HTTP server"  # their own text holds what came
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

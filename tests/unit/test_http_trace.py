@@ -285,7 +285,16 @@ def test_what_is_no_answer_is_an_error(client, answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"HTTP/2 200 OK", b"HTTP/1.1 abc", b"HTTP/1.1 99 x", b"s3cr3t", b"HTTP/1.1 ", b"\0"]
+    "line",
+    [
+        b"HTTP/2 200 OK",
+        b"HTTP/1.1 abc",
+        b"HTTP/1.1 99 x",
+        b"s3cr3t",
+        b"HTTP/1.1 ",
+        b"\0",
+        b"HTTP/s3cr3t 200",
+    ],
 )
 def test_what_is_no_http_is_not_quoted(client, line) -> None:
     def script(peer: Peer) -> None:
