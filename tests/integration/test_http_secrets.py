@@ -117,6 +117,7 @@ def configured(place: Site, api: ApiServer) -> Row:
     jobs["well"] = {
         "request": {"method": "PUT", "url": echo, "form": {"pin": ref("form")}, "hmac": signed}
     }
+    jobs["isolated"] = {**jobs["full-server-error"], "isolation": "process"}
     jobs["refused"] = {"request": {"url": f"{api.url}/api/echo", "token": "refused"}}
     jobs["granted"] = {"request": {"url": f"{api.url}/api/echo", "token": "sso"}}
     first = {"request": {"url": echo, "bearer": ref("bearer")}, "save": {"id": "target"}}
