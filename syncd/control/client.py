@@ -142,7 +142,7 @@ class Client:
         return _rows(self._get("/runs", query_parameters(query)))
 
     def run(self, run: str) -> Json:
-        """Return a run with its items and errors."""
+        """Return a run with its items, errors and calls."""
         return _object(self._get(f"/runs/{_quoted(run)}"))
 
     def log(self, run: str, offset: int) -> Json:

@@ -30,7 +30,7 @@ class StoreReads:
             return views.runs(tx, query)
 
     def run(self, run: str) -> dict[str, Any]:
-        """Return a run with its items and errors, read at one moment."""
+        """Return a run with its items, errors and calls, read at one moment."""
         with self._transaction() as tx:
             return views.run(tx, views.find_run(tx, run))
 

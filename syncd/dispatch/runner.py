@@ -160,12 +160,14 @@ class Runner:
         stopped = attempt.source.error if outcome.status != "success" else None
         if isinstance(stopped, Cancelled):  # whatever it was told before, and failed with
             return RunEnd(failure(stopped), ended, seconds)
-        if isinstance(stopped, Interrupted):  # the daemon stops, or preempts
+        if isinstance(stopped, Interrupted) and done.again:  # the daemon stops, or preempts
             waiting, preempted = _waiting(failure(stopped)), isinstance(stopped, Preempted)
             return RunEnd(waiting, ended, seconds, ended, free=True, preempted=preempted)
         if outcome.status == "failed" and done.again:
             left = attempt.max_attempts - attempt.claim.attempt
-            following = next_attempt(attempt.spec.retries, left, ended, attempt.next_due())
+            following = next_attempt(
+                attempt.spec.retries, left, ended, attempt.next_due(), done.retry_after
+            )
             if following:
                 return RunEnd(_waiting(outcome), ended, seconds, following)
         return RunEnd(outcome, ended, seconds)

@@ -8,6 +8,7 @@ create table syncd.http_call (
     name                text not null,
     method              text not null,
     url                 text not null,
+    safe                boolean not null,
     request_sent_at     timestamptz not null,
     answered_at         timestamptz,
     finished_at         timestamptz,
@@ -30,7 +31,9 @@ comment on table syncd.http_call is
     'Each call of a run of kind http, one row for each attempt that sent it; secrets are masked.';
 comment on column syncd.http_call.position is 'Of the call in the job, from 1.';
 comment on column syncd.http_call.request_sent_at is
-    'Committed before the first byte was sent: a row without answered_at may have taken effect.';
+    'Committed before the first byte was sent: a row without answered_at and finished_at may have taken effect.';
+comment on column syncd.http_call.safe is
+    'Sending it twice has the effect of once: by its method, or by a key that the server honours.';
 comment on column syncd.http_call.tries is 'How often the attempt sent it.';
 comment on column syncd.http_call.outcome is
     'accepted: answered 202, and followed since; null while it is under way, or when nobody knows.';
