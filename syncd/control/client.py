@@ -173,6 +173,10 @@ class Client:
         """Return the statistics of databases and servers."""
         return _object(self._get("/size-stats", query_parameters(query)))
 
+    def notifications(self) -> dict[str, Rows]:
+        """Return how the channels are, and what lasts."""
+        return _object(self._get("/notifications"))
+
     def overview(self) -> dict[str, Rows]:
         """Return how the jobs went, what stands, and what is held back."""
         return _object(self._get("/overview"))

@@ -52,5 +52,8 @@ class Reads(Protocol):
     def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
         """Return the statistics of the last completed period: {"databases", "servers"}."""
 
+    def notifications(self) -> dict[str, Rows]:
+        """Return {"channels", how each is that ever had a message, "lasting", what is told of}."""
+
     def overview(self) -> dict[str, Rows]:
         """Return {"outcomes" of each job, "resources" counted, "guarded" deletions}."""

@@ -55,11 +55,14 @@ create table syncd.alert (
     since           timestamptz not null,
     detail          jsonb not null,
     times           integer not null default 1,
-    told            jsonb not null default '{}'
+    told            jsonb not null default '{}',
+    seen_at         timestamptz not null,
+    ended_at        timestamptz
 );
 comment on table syncd.alert is
     'What lasts and was told: jobs that fail, overrun or are stale, resources that run short.';
 comment on column syncd.alert.times is 'How often it was seen.';
+comment on column syncd.alert.ended_at is 'When it was over; the row goes once that is told.';
 comment on column syncd.alert.told is
     'By channel: how often it was told and when the next time is, {"oncall": {"times": 2, "next_at": "..."}}.';
 
@@ -72,13 +75,20 @@ create table syncd.notification (
     created_at      timestamptz not null,
     attempts        integer not null default 0,
     next_attempt_at timestamptz,
+    refused         boolean not null default false,
     sent_at         timestamptz,
     given_up_at     timestamptz,
     error           text
 );
 comment on table syncd.notification is
     'Messages to channels, sent and to be sent; a job''s pings have the channel "ping JOB".';
-create index notification_to_send on syncd.notification (next_attempt_at)
+comment on column syncd.notification.refused is
+    'The last try got an answer that says no: a later one is hardly answered otherwise.';
+create index notification_to_send on syncd.notification (channel, id)
     where sent_at is null and given_up_at is null;
+create index notification_sent on syncd.notification (channel, id desc)
+    where sent_at is not null;
+create index notification_given_up on syncd.notification (channel, given_up_at)
+    where given_up_at is not null;
 create index notification_by_channel on syncd.notification (channel, id desc);
 create index notification_by_time on syncd.notification (created_at);
