@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from syncd import __version__, assembly, attempt, checkup, state_dir
+from syncd import __version__, announcing, assembly, attempt, checkup, state_dir
 from syncd.calls.tokens import Tokens
 from syncd.config import secrets
 from syncd.config.configuration import Config
@@ -31,6 +31,7 @@ from syncd.doctor.finding import Finding, Unknown
 from syncd.errors import ConfigurationError, Conflict, StoreError, SyncdError
 from syncd.history import History
 from syncd.local import LocalSession
+from syncd.notices.engine import Engine
 from syncd.operations import Operations
 from syncd.outlook import JobGauges
 from syncd.store import leader
@@ -304,13 +305,18 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         [signals.configuration.check, signals.store.check, signals.leader.check],
     )
 
+    def make_notices(daemon: Daemon) -> Engine:
+        return announcing.engine(daemon, store, instance, signals.store, metrics, clock)
+
     def make_dispatch(daemon: Daemon) -> Dispatch:
         dispatch = Dispatch(
             store=store, outbox=outbox, instance=instance,
             limits=assembly.limits(config), gates=MachineGates(directory, log),
             observer=metrics, keeper=daemon, entry=entry, tick=daemon.ticked, clock=clock, log=log,
+            announcer=daemon.notices,
         )  # fmt: skip
         _watch(metrics, health, store, dispatch, directory)
+        metrics.watch("notifications_pending", daemon.notices.pending)
         return dispatch
 
     def examine_inside(
@@ -335,6 +341,7 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
         assembly=_Assembly(file, store, accounts, tokens),
         store=store,
         server=server,
+        make_notices=make_notices,
         make_dispatch=make_dispatch,
         make_listeners=make_listeners,
         metrics=metrics,

@@ -159,15 +159,16 @@ def job_specs(
     config: Config, store: Store, accounts: Accounts, tokens: Tokens
 ) -> dict[str, JobSpec]:
     """Return the enabled jobs of a configuration."""
+    clients = Clients()
     return {
-        name: _spec(config, name, job, store, accounts, tokens)
+        name: _spec(config, name, job, store, accounts, tokens, clients)
         for name, job in config.enabled_jobs().items()
     }
 
 
 def _spec(
     config: Config, name: str, job: config_job.Job, store: Store, accounts: Accounts,
-    tokens: Tokens,
+    tokens: Tokens, clients: Clients,
 ) -> JobSpec:  # fmt: skip
     """Return one job; it is built from this configuration at each attempt."""
     services = registry.Services(
@@ -182,6 +183,7 @@ def _spec(
         tokens=JobTokens(
             tokens, config.tokens, config.http.allow_hosts, job.api_timeout.total_seconds()
         ),
+        clients=clients,
     )
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
     carried = {each: config.token(each) for each in job.enabled_tokens()}

@@ -24,6 +24,7 @@ from syncd.errors import (
     describe,
 )
 from syncd.history import History
+from syncd.notices.engine import Engine
 from syncd.status import StatusLine
 from syncd.store import fleet_views, resources, views
 from syncd.store.database import Store, Transaction
@@ -43,6 +44,7 @@ _COUNTING: Final = 5.0
 """Seconds that counting the inventory may hold up who tells of a run's end."""
 _DRAIN_EXTENSION: Final = 15.0
 """How much more time systemd is asked for while runs drain; asked for again each half second."""
+_NOTICES_STOP: Final = 2.0  # seconds for each of the parts that send; what waits is in the store
 _STORE_STOP: Final = 45.0  # seconds that connections and the embedded server may take after it
 
 
@@ -86,6 +88,7 @@ class Daemon:
         assembly: Assembly,
         store: Store,
         server: EmbeddedPostgres | None,
+        make_notices: Callable[["Daemon"], Engine],
         make_dispatch: Callable[["Daemon"], Dispatch],
         make_listeners: Callable[["Daemon"], Sequence[Listener]],
         metrics: Metrics,
@@ -107,6 +110,7 @@ class Daemon:
         self.ailment: str | None = None
         self.reload_error = ""
         self._waited = False
+        self.notices = make_notices(self)
         self.dispatch = make_dispatch(self)
         self._listeners = make_listeners(self)
 
@@ -119,6 +123,8 @@ class Daemon:
             for listener in self._listeners:
                 listener.start()
                 listening.append(listener)
+            self.notices.configure(self.config)
+            self.notices.start()
             if self._come_up():
                 self.dispatch.timetable.start()
                 self.notifier.ready(self.status_text())
@@ -126,6 +132,7 @@ class Daemon:
                 return self._serve()
             return 0
         finally:
+            self.notices.stop(_NOTICES_STOP)
             for listener in listening:
                 listener.close()
 
@@ -205,6 +212,7 @@ class Daemon:
         """Say which jobs are in force; the log names those of `told`."""
         self._signals.configuration.report(detail=f"{len(specs)} jobs")
         self._status.keep(specs)
+        self.notices.configure(config)
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
             MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), upkeep=s.upkeep)
@@ -354,6 +362,7 @@ class Daemon:
         """Note a failure for the status line, and measure the inventory."""
         if end is not None and end.outcome.status in ("success", "failed"):
             self._status.ended(job, failed=end.outcome.status == "failed")
+        self.notices.ended()
         if self._stopping.is_set():
             return
         with suppress(StoreError, TimedOut), self._store.transaction(limit=_COUNTING) as tx:

@@ -4,7 +4,7 @@ The classes are the rows of the attempts table of the documentation: each names 
 that the records hold and says whether a later attempt may succeed.
 """
 
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, TypeVar
 
 ErrorClass = Literal[
     "network", "throttled", "authentication", "permission", "bad_data", "timeout", "guard",
@@ -12,13 +12,15 @@ ErrorClass = Literal[
 ]  # fmt: skip
 
 TEXT_LIMIT: Final = 2_000
+E = TypeVar("E", bound="SyncdError")
 
 
 class SyncdError(Exception):
     """The base of all errors that syncd raises itself; unexpected ones count as `internal`."""
 
     error_class: ClassVar[ErrorClass] = "internal"
-    retryable: ClassVar[bool] = True
+    retryable: bool = True
+    """Whether a later attempt may succeed; `final` denies it of a single error."""
 
 
 class Network(SyncdError):
@@ -156,6 +158,17 @@ def error_class(error: BaseException) -> ErrorClass:
 def retryable(error: BaseException) -> bool:
     """Tell whether a later attempt may succeed; an unexpected error is given its chances."""
     return error.retryable if isinstance(error, SyncdError) else True
+
+
+def final(error: E) -> E:
+    """Return an error after which nothing is tried again, whatever its class says."""
+    error.retryable = False
+    return error
+
+
+def retry_after(error: BaseException) -> float:
+    """Return the seconds that the other side asked to wait; 0 where it asked for none."""
+    return (error.retry_after or 0.0) if isinstance(error, Throttled) else 0.0
 
 
 def retryable_classes() -> list[ErrorClass]:

@@ -37,16 +37,26 @@ class Trace:
     first_byte: float | None = None
     total: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    before: bool = False
+    """What `sent` was when the last request was begun."""
 
     def begin(self) -> None:
         """Take up a further request."""
-        self.first_byte = None
+        self.first_byte, self.before = None, self.sent
 
     def sending(self) -> None:
         """Note that the next byte leaves."""
         self.sent = True
         if self.connect is None:
             self.connect = time.monotonic() - self.started
+
+    def not_taken(self) -> None:
+        """Note that the other side ended the handshake, and what was sent after it is lost.
+
+        In TLS 1.3 a client hears that its certificate is refused when it has begun to send.
+        """
+        if self.first_byte is None:
+            self.sent = self.before
 
     def receiving(self) -> None:
         """Note that a byte came."""

@@ -28,6 +28,16 @@ from syncd.resolver import AddressInfo
 MAX_BODY: Final = 64 * 2**20
 BEGINNING: Final = 64 * 2**10
 """Bytes that are read of a body that announces more than its limit."""
+_HANDSHAKE_ALERTS: Final = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "a client certificate is asked for",
+    "TLSV1_ALERT_UNKNOWN_CA": "the client certificate is refused: its issuer is not known",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the client certificate is refused",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the client certificate is refused: it has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the client certificate is refused: it was revoked",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client certificate is refused",
+}
+"""Alerts by which a server ends a handshake over the client's certificate (RFC 8446, 6.2)."""
+_NO_HTTP: Final = (http.client.BadStatusLine, http.client.UnknownProtocol)
 _PORTS: Final = {"http": 80, "https": 443}
 _OPTIONS: Final[dict[str, Any]] = {
     "num_pools": 128,  # hosts whose connections are kept
@@ -128,6 +138,8 @@ class HttpClient:
             with cancel.watch(call.wake):
                 return self._send(method, url, headers, body, limit)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            if getattr(_bottom(error), "reason", None) in _HANDSHAKE_ALERTS:
+                call.trace.not_taken()
             raise _failure(call, _public(method, url), error) from error
         finally:
             call.trace.end()
@@ -191,7 +203,11 @@ class _Timed(HTTPConnection):
         call.arm(self.sock)
         if not call.connecting:
             call.trace.sending()
-        super().send(data)
+        try:
+            super().send(data)
+        except ssl.SSLError as error:
+            # the other side may have said why; urllib3 looks, but at a broken pipe alone
+            raise BrokenPipeError(*error.args) from error
 
     def _tunnel(self) -> None:
         """Have the proxy connect; what is left of the time is for the handshake."""
@@ -304,14 +320,24 @@ def _public(method: str, url: str) -> str:
     return f"{method} {parts.scheme}://{host}{parts.path or '/'}"
 
 
-def _reason(error: BaseException) -> str:
-    """Say what was at the bottom of an error; the layers above add nothing but addresses."""
+def _bottom(error: BaseException) -> BaseException:
+    """Return what was at the bottom of an error; the layers above add nothing but addresses."""
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a connection failed or broke."""
+    error = _bottom(error)
+    if isinstance(error, ssl.SSLError) and error.reason in _HANDSHAKE_ALERTS:
+        return _HANDSHAKE_ALERTS[error.reason]
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message}"
-    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-        return "what answers is no HTTP server"  # its own text holds what came
+    if isinstance(error, http.client.IncompleteRead):
+        return "the connection was closed within the answer"
+    if isinstance(error, _NO_HTTP) and not isinstance(error, ConnectionError):
+        return "what answers is no HTTP server"  # their own text holds what came
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -93,7 +93,7 @@ class Operations:
         if not self._daemon.dispatch.board.wait_final(RunId(run_id), seconds):
             return False
         with self._store.transaction() as tx:
-            return views.run(tx, run_id)["status"] in FINAL
+            return views.run_state(tx, run_id)["status"] in FINAL
 
     def plan(self, job: str, selection: Selection, by: str) -> Sequence[Json]:
         """Return what a run would change."""
@@ -102,7 +102,7 @@ class Operations:
     def cancel(self, run_id: UUID, by: str) -> None:
         """Cancel an active run; NotFound for one that never was, Conflict for an ended one."""
         with self._store.transaction() as tx:
-            views.run(tx, run_id)
+            views.run_state(tx, run_id)
         self._daemon.dispatch.cancel(run_id, by)
 
     def approve(self, job: str, by: str) -> int:

@@ -221,6 +221,20 @@ class FakeCommands:
         return ["store.dsn"]
 
 
+def notified_row(**changes: Any) -> Json:
+    """Return how a channel is."""
+    return {"channel": "oncall", "waiting": 2, "waiting_since": MOMENT, "last_sent_at": MOMENT,
+            "last_error": "reset by peer", "last_error_at": MOMENT, "given_up": 0,
+            **changes}  # fmt: skip
+
+
+def lasting_row(**changes: Any) -> Json:
+    """Return something that lasts."""
+    return {"key": "hosts failed", "event": "failed", "job": "hosts", "since": MOMENT, "times": 3,
+            "told": {"oncall": {"times": 1, "next_at": MOMENT}},
+            "detail": {"error": "down"}, **changes}  # fmt: skip
+
+
 @dataclass
 class FakeReads:
     """Answers from lists, and remembers the questions."""
@@ -279,6 +293,10 @@ class FakeReads:
     def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
         self._note(query)
         return self.size_rows
+
+    def notifications(self) -> dict[str, Rows]:
+        self._note("notifications")
+        return {"channels": [notified_row()], "lasting": [lasting_row()]}
 
     def overview(self) -> dict[str, Rows]:
         self._note("overview")

@@ -34,6 +34,15 @@ def raises(name: str) -> Work:
     return work
 
 
+def throttles(seconds: str) -> Work:
+    """Be asked for so many seconds of patience."""
+
+    def work(ctx: RunContext) -> None:
+        raise errors.Throttled("x", float(seconds))
+
+    return work
+
+
 def reports(_: str) -> Work:
     """Report progress, a resource with bad data and a detail."""
 
@@ -113,7 +122,7 @@ def looks(place: str) -> Work:
 
 WORKS: Mapping[str, Callable[[str], Work]] = {
     "succeeds": lambda _: succeed,
-    **{f.__name__: f for f in (raises, reports, odd, blocked, waits, crashes, looks)},
+    **{f.__name__: f for f in (raises, throttles, reports, odd, blocked, waits, crashes, looks)},
 }
 
 

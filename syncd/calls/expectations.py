@@ -10,6 +10,7 @@ from typing import Final
 from syncd.calls.base import Answer
 from syncd.calls.json_paths import NOTHING, document, find, same
 from syncd.calls.masked import body_text, names_secret, safe_text
+from syncd.calls.patterns import found
 from syncd.config import secrets
 from syncd.config.durations import format_duration
 from syncd.config.http import Expect
@@ -27,9 +28,6 @@ from syncd.telemetry.masking import MASK
 
 LONGEST_PAUSE: Final = 86_400.0
 """Seconds; who asks for more patience than a day is asked again after one."""
-SEARCHED: Final = 64 * 2**10
-"""Characters in which a regular expression is searched: some need ages for a long text."""
-_SEARCHED_IN_HEADER: Final = 8 * 2**10
 _QUOTED: Final = 200
 _LONGEST_SAVED: Final = 2_000
 _PATIENCE: Final = frozenset({408, 425, 429})
@@ -53,9 +51,9 @@ def judge(
         took, limit = answer.times.total, format_duration(expect.within)
         raise Unexpected(f"the answer took {took:.1f} s: expected within {limit}")
     if expect.json_:
-        found = document(answer)
+        said = document(answer)
         for path, value in expect.json_.items():
-            _value(path, value, find(found, path), masked)
+            _value(path, value, find(said, path), masked)
     if expect.matches is not None:
         _body(expect.matches, answer, masked)
 
@@ -76,8 +74,8 @@ def saved(save: Mapping[str, str], answer: Answer) -> dict[str, str]:
     """
     if not save:
         return {}
-    found = document(answer)
-    return {name: _saved(name, path, find(found, path)) for name, path in save.items()}
+    said = document(answer)
+    return {name: _saved(name, path, find(said, path)) for name, path in save.items()}
 
 
 def retry_after(answer: Answer, now: datetime) -> float | None:
@@ -134,7 +132,7 @@ def _header(name: str, pattern: re.Pattern[str], answer: Answer, masked: frozens
     value = answer.headers.get(name)
     if value is None:
         raise Unexpected(f"the answer has no header {name}")
-    if not pattern.search(value[:_SEARCHED_IN_HEADER]):
+    if not found(pattern, value):
         came = _shown(value, name, masked)
         raise Unexpected(f"the header {name} is {came}: expected a match of {pattern.pattern!r}")
 
@@ -159,10 +157,8 @@ def _body(pattern: re.Pattern[str], answer: Answer, masked: frozenset[str]) -> N
         raise Unexpected(f"the answer can't be read: {answer.flaw}")
     if answer.cut:
         raise Unexpected("the answer is longer than max_answer: what it says is not known")
-    text = body_text(answer.body[: 4 * SEARCHED], answer.headers)
-    if not pattern.search(text[:SEARCHED]):
-        where = " in its first 64 KiB" if len(text) > SEARCHED else ""
-        raise Unexpected(f"nothing matches {pattern.pattern!r}{where}{_quote(answer, masked)}")
+    if not found(pattern, body_text(answer.body, answer.headers)):
+        raise Unexpected(f"nothing matches {pattern.pattern!r}{_quote(answer, masked)}")
 
 
 def _shown(value: object, name: str, masked: frozenset[str]) -> str:

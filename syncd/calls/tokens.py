@@ -13,13 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from syncd.calls import token_answers
 from syncd.calls.base import Answer, Credential
 from syncd.calls.flights import Flight
+from syncd.calls.lease import Lease
 from syncd.calls.login import LoginLimits
 from syncd.calls.token_files import Stored, TokenFiles, Turn
 from syncd.config import secrets
@@ -41,8 +42,6 @@ from syncd.errors import (
 from syncd.model.holder import token_holder
 
 _SENT: Final = ("body", "form", "headers", "query")
-RENEWED_AT: Final = 0.8
-"""The part of its life after which a token is renewed."""
 _MOST_REFUSED: Final = 5
 _REFUSED_WITHIN: Final = 60.0  # seconds in which so many renewals may be asked for by refused calls
 
@@ -50,28 +49,6 @@ _REFUSED_WITHIN: Final = 60.0  # seconds in which so many renewals may be asked 
 Fetch = Callable[[Token, LoginLimits], Answer]
 """Sends the request that a token comes from, once, and returns the answer whatever its status."""
 ApiObserver = Callable[[str, str, str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A token for a while: `life` seconds since it was asked for, by the wall and the monotonic.
-
-    A clock that is set back makes it last no longer, one that is set forward ends it, once.
-    """
-
-    token: str = field(repr=False)
-    obtained: datetime
-    ticks: float
-    life: float
-
-    def left(self, clock: Clock) -> float:
-        """Return the seconds for which it is still good, 0 or less once it is not."""
-        age = (clock.now() - self.obtained).total_seconds()
-        return self.life - max(age, clock.monotonic() - self.ticks)
-
-    def is_due(self, clock: Clock) -> bool:
-        """Tell whether it should be renewed."""
-        return self.left(clock) <= (1 - RENEWED_AT) * self.life
 
 
 @dataclass(slots=True)
@@ -86,7 +63,10 @@ class _Slot:
     lease: Lease | None = None
     flight: Flight[Lease] | None = None
     not_early_before: float = -math.inf  # of the monotonic clock
-    refused: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_REFUSED))
+    refused: deque[tuple[float, str]] = field(
+        default_factory=lambda: deque(maxlen=_MOST_REFUSED), repr=False
+    )
+    """Tokens that calls refused, and when, by the monotonic clock."""
 
 
 class Tokens:
@@ -134,7 +114,7 @@ class Tokens:
         with slot.lock:
             held = slot.lease
             if held and held.token == refused.token:
-                self._count_refused(slot)
+                self._count_refused(slot, refused.token)
                 slot.lease = None
         return _credential(token, self._obtain(slot, limits, refused.token).token)
 
@@ -191,12 +171,12 @@ class Tokens:
                 secrets.remember(str(value))  # written out, and a server may quote it
         return hmac.digest(self._key, json.dumps(parts).encode(), hashlib.sha256)
 
-    def _count_refused(self, slot: _Slot) -> None:
+    def _count_refused(self, slot: _Slot, token: str) -> None:
         """Note that a token was refused; raises Authentication when that happens all the time."""
         now, before = self._clock.monotonic(), slot.refused
-        if len(before) == _MOST_REFUSED and now - before[0] < _REFUSED_WITHIN:
+        if len(before) == _MOST_REFUSED and now - before[0][0] < _REFUSED_WITHIN:
             raise Authentication(f"token {slot.name}: calls refuse it however often it is renewed")
-        before.append(now)
+        before.append((now, token))
 
     def _early(self, slot: _Slot, held: Lease, limits: LoginLimits) -> Lease:
         """Renew a token that is still good; whatever becomes of that, it may be used."""
@@ -308,16 +288,20 @@ class Tokens:
         return lease
 
     def _from_file(self, slot: _Slot, refused: str | None) -> Lease | None:
-        """Return the token of the file, if it is good; one of the future is of a clock set back."""
+        """Return the token of the file, if it is good; one of the future is of a clock set back.
+
+        In place of another one it has to be good for longer: a file may be old that can't be
+        written.
+        """
         stored = self._files.load(slot.name, slot.key) if self._files else None
-        if stored is None or stored.token == refused:
+        if stored is None or stored.token in (refused, *(token for _, token in slot.refused)):
             return None
         age = self._clock.now() - stored.obtained
         if age < timedelta(0):
             return None
         ticks = self._clock.monotonic() - age.total_seconds()
         lease = Lease(stored.token, stored.obtained, ticks, stored.life)
-        if lease.left(self._clock) <= 0:
+        if lease.left(self._clock) <= 0 or (refused is not None and lease.is_due(self._clock)):
             return None
         secrets.remember(stored.token)
         return lease

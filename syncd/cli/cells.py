@@ -9,10 +9,10 @@ from uuid import UUID
 _STYLES: Final = {
     "success": "green", "running": "cyan", "pending": "yellow", "failed": "red",
     "cancelled": "magenta", "stopped": "dim", "added": "green", "updated": "yellow",
-    "deleted": "red", "restored": "green",
+    "deleted": "red", "restored": "green", "accepted": "cyan", "sent": "yellow", "send": "cyan",
 }  # fmt: skip
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-"}
+_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-", "send": ">"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _refuse_options(ctx: click.Context) -> None:
 @_JSON
 @click.pass_obj
 def show(settings: Settings, run: str, *, as_json: bool) -> None:
-    """Show a run with its items and errors; RUN is its id, or a beginning that is unique."""
+    """Show a run with its items, calls and errors; RUN is its id, or a beginning that is unique."""
     with reading(settings) as reads:
         found = reads.run(run)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from syncd.cli.names import CHANNEL
+from syncd.cli.notify_list import list_channels
 from syncd.cli.screen import complain, print_json, tell
 from syncd.cli.session import me
 from syncd.cli.settings import Settings
@@ -18,6 +19,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group
 def notify() -> None:
     """Look at the channels of notifications, and try them."""
+
+
+notify.add_command(list_channels)
 
 
 @notify.command

@@ -1,4 +1,4 @@
-"""How runs look: one line each in a list, with items and errors when one is shown."""
+"""How runs look: one line each in a list, with items, calls and errors when one is shown."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -58,6 +58,9 @@ def print_run(run: Json, zone: tzinfo) -> None:
     print_facts(_facts(run, zone))
     print_line()
     print_items(run["items"])
+    if run.get("calls"):  # an older daemon tells of none
+        print_line()
+        print_calls(run["calls"], zone)
     if run["errors"]:
         print_line()
         rows = [
@@ -68,6 +71,29 @@ def print_run(run: Json, zone: tzinfo) -> None:
             for error in run["errors"]
         ]  # fmt: skip
         print_table(["resource", "attempt", "class", "error", "at"], rows, "")
+
+
+def print_calls(calls: Sequence[Json], zone: tzinfo) -> None:
+    """Print the HTTP calls of a run as a table; one that nobody answered is `sent`."""
+    headers = [
+        "call", "attempt", "method", "url", "sent", "outcome", "status", "tries", "polls",
+        "seconds", "error",
+    ]  # fmt: skip
+    rows = [
+        [
+            cell(call["name"]), cell(call["attempt"]), cell(call["method"]), cell(call["url"]),
+            moment_cell(call["request_sent_at"], zone), word(call["outcome"] or "sent"),
+            cell(call["status"]), cell(call["tries"]), cell(call["polls"]),
+            _precise(call["total_seconds"]), cell(error_text(call), "red"),
+        ]
+        for call in calls
+    ]  # fmt: skip
+    print_table(headers, rows, "no calls")
+
+
+def _precise(seconds: float | None) -> Cell:
+    """Return seconds with their thousandths: most calls take less than one."""
+    return cell(None) if seconds is None else Cell(f"{seconds:,.3f}", right=True)
 
 
 def print_facts(facts: Sequence[tuple[str, Cell]]) -> None:

@@ -10,6 +10,7 @@ from syncd.cli.screen import print_json, tell
 from syncd.cli.session import me
 from syncd.cli.settings import Settings
 from syncd.control.client import Client
+from syncd.model.holder import holder_words
 from syncd.model.run import Priority
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -62,12 +63,12 @@ def pause(settings: Settings, job: str, *, duration: float | None, as_json: bool
 def resume(settings: Settings, job: str, *, as_json: bool) -> None:
     """End the pause of JOB.
 
-    Accounts of the job whose credentials were refused are tried again by its next run.
+    Accounts and tokens of the job that were refused are tried again by its next run.
     """
     answer = Client(settings.socket).resume(job, me())
     if as_json:
         print_json(answer)
         return
     tell(f"{job} is resumed" if answer["was_paused"] else f"{job} was not paused")
-    for account in answer["freed"]:
-        tell(f"account {account} is tried again by the next run")
+    for holder in answer["freed"]:
+        tell(f"{holder_words(holder)} is tried again by the next run")

@@ -10,6 +10,7 @@ from syncd.cli.cells import Cell, cell, mark
 from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, SERVER
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
 from syncd.cli.records import count_cells, error_text, print_items, summary
+from syncd.cli.requests import are_requests, print_requests
 from syncd.cli.screen import complain, print_json, print_line, print_lines
 from syncd.cli.session import Session, working
 from syncd.cli.settings import Settings
@@ -104,7 +105,10 @@ def _plan(session: Session, jobs: Sequence[str], selection: Selection, *, as_jso
 
 
 def _print_item(item: Json) -> None:
-    """Print one target and its changes, a line each."""
+    """Print one target and its changes, a line each; or the requests that would be sent."""
+    if are_requests(item["changes"]):
+        print_requests(item["target"], item["changes"])
+        return
     total, added, updated, deleted, unchanged, errors = count_cells(item["counts"])
     print_line(
         Cell(cell(item["target"]).text, "bold"), Cell(": "), total, Cell(" listed, "),

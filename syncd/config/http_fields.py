@@ -136,7 +136,8 @@ def _headers(value: object) -> dict[str, str | Secret]:
     for name, each in _table(value).items():
         try:
             _header_name(name)
-            found[name] = _header_value(each) if isinstance(each, str) else parse_secret(each)
+            plain = _header_value(each) if isinstance(each, str) else parse_secret(each)
+            found[name] = _hidden(plain, name)
         except ValueError as error:
             raise ValueError(f"{quoted(name)} {error}") from error
     if len({name.lower() for name in found}) < len(found):
@@ -152,7 +153,7 @@ def _pairs(value: object) -> dict[str, str | Secret]:
             case bool():
                 found[name] = str(each).lower()
             case str():
-                found[name] = each
+                found[name] = _hidden(each, name)
             case int() | float():
                 found[name] = str(_number(each))
             case Mapping() | Secret():
@@ -176,8 +177,27 @@ def _body(value: object) -> object:
     if not isinstance(value, Mapping | list | tuple):
         raise ValueError("must be a table, a list or a string")  # noqa: TRY004
     if isinstance(value, Mapping):
-        return {name: _inside(each, 1) for name, each in value.items()}
-    return tuple(_inside(each, 1) for each in value)
+        return {name: _hidden_inside(_inside(each, 1), name) for name, each in value.items()}
+    return tuple(_hidden_inside(_inside(each, 1), "") for each in value)
+
+
+def _hidden_inside(value: object, name: str) -> object:
+    """Take texts of a body for secrets where the names of their fields tell that they are."""
+    match value:
+        case str():
+            return _hidden(value, name)
+        case Mapping():
+            return {inner: _hidden_inside(each, inner) for inner, each in value.items()}
+        case tuple():
+            return tuple(_hidden_inside(each, name) for each in value)
+    return value
+
+
+def _hidden(value: str | Secret, name: str) -> str | Secret:
+    """Take a text for a secret where its name tells that it is one, to be masked by its value."""
+    if isinstance(value, Secret) or not KNOWN_SECRET_FIELDS.search(name) or templates.names(value):
+        return value
+    return parse_secret(value) if value and "\0" not in value else value
 
 
 def _inside(value: object, depth: int) -> object:

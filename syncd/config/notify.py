@@ -57,7 +57,7 @@ class HttpChannel(Channel):
     """A channel that is told over HTTP."""
 
     url: SecretUrl = Field(
-        description="The URL that it gave; it lets anybody write there, so it is a secret."
+        description="Where it takes messages; whoever knows it can write there, so it is a secret."
     )
     proxy: Proxy | None = Field(
         default=None, description="URL of an HTTP proxy without a password. Unset: none."

@@ -152,7 +152,8 @@ class Retention(Table):
     """How long records are kept; the job of kind retention removes what is older."""
 
     runs: PositiveDuration = Field(
-        default=parse_duration("90d"), description="Runs, with their items and errors."
+        default=parse_duration("90d"),
+        description="Runs, with their items and errors, and notifications.",
     )
     changes: PositiveDuration = Field(
         default=parse_duration("400d"),

@@ -23,6 +23,7 @@ def fields_at(path: tuple[str, ...]) -> list[tuple[str, FieldInfo, tuple[str, ..
     return list(_fields((Tables,), path))
 
 
+@cache
 def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the keys of a table as they are written."""
     return {info.alias or name: info for name, info in model.model_fields.items()}

@@ -142,7 +142,7 @@ class Client:
         return _rows(self._get("/runs", query_parameters(query)))
 
     def run(self, run: str) -> Json:
-        """Return a run with its items and errors."""
+        """Return a run with its items, errors and calls."""
         return _object(self._get(f"/runs/{_quoted(run)}"))
 
     def log(self, run: str, offset: int) -> Json:
@@ -172,6 +172,10 @@ class Client:
     def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
         """Return the statistics of databases and servers."""
         return _object(self._get("/size-stats", query_parameters(query)))
+
+    def notifications(self) -> dict[str, Rows]:
+        """Return how the channels are, and what lasts."""
+        return _object(self._get("/notifications"))
 
     def overview(self) -> dict[str, Rows]:
         """Return how the jobs went, what stands, and what is held back."""

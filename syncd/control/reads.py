@@ -29,7 +29,7 @@ class Reads(Protocol):
         """Return runs, the newest first."""
 
     def run(self, run: str) -> dict[str, Any]:
-        """Return a run, named by its id or the beginning of it, with `items` and `errors`.
+        """Return a run, named by its id or the beginning of it, with `items`, `errors` and `calls`.
 
         Raises NotFound, and Conflict when several begin so.
         """
@@ -51,6 +51,9 @@ class Reads(Protocol):
 
     def size_stats(self, query: SizeStatQuery) -> dict[str, Rows]:
         """Return the statistics of the last completed period: {"databases", "servers"}."""
+
+    def notifications(self) -> dict[str, Rows]:
+        """Return {"channels", how each is that ever had a message, "lasting", what is told of}."""
 
     def overview(self) -> dict[str, Rows]:
         """Return {"outcomes" of each job, "resources" counted, "guarded" deletions}."""

@@ -168,6 +168,11 @@ def size_stats(offer: Offer, request: Request) -> dict[str, Rows]:
     return offer.reads.size_stats(parse_query(SizeStatQuery, request.args.to_dict()))
 
 
+def notifications(offer: Offer, _request: Request) -> dict[str, Rows]:
+    """Tell how the channels are, and what lasts."""
+    return offer.reads.notifications()
+
+
 def overview(offer: Offer, _request: Request) -> dict[str, Rows]:
     """Give outcomes of all jobs that ever ran, counts of resources, guarded deletions."""
     return offer.reads.overview()
@@ -297,6 +302,7 @@ CONTROL: Final[dict[str, View]] = _BOTH | {
     "GET /db-account-changes": db_account_changes,
     "GET /sizes": sizes,
     "GET /size-stats": size_stats,
+    "GET /notifications": notifications,
     "POST /jobs/<job>/run": trigger,
     "POST /jobs/<job>/plan": plan,
     "POST /jobs/<job>/approve": approve,

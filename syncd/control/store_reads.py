@@ -14,7 +14,7 @@ from syncd.model.queries import (
     SizeQuery,
     SizeStatQuery,
 )
-from syncd.store import fleet_views, views
+from syncd.store import fleet_views, notice_views, views
 from syncd.store.database import Transaction
 
 
@@ -30,7 +30,7 @@ class StoreReads:
             return views.runs(tx, query)
 
     def run(self, run: str) -> dict[str, Any]:
-        """Return a run with its items and errors, read at one moment."""
+        """Return a run with its items, errors and calls, read at one moment."""
         with self._transaction() as tx:
             return views.run(tx, views.find_run(tx, run))
 
@@ -63,6 +63,11 @@ class StoreReads:
         """Return the statistics of databases and servers."""
         with self._transaction() as tx:
             return fleet_views.size_stats(tx, query)
+
+    def notifications(self) -> dict[str, Rows]:
+        """Return how the channels are, and what lasts."""
+        with self._transaction() as tx:
+            return {"channels": notice_views.channels(tx), "lasting": notice_views.lasting(tx)}
 
     def overview(self) -> dict[str, Rows]:
         """Return how the jobs went, what stands, and what is held back."""

@@ -18,6 +18,7 @@ from syncd.errors import (
     SyncdError,
     describe,
     error_class,
+    retry_after,
     retryable,
 )
 from syncd.jobs.base import Change, Job, Staged
@@ -82,6 +83,7 @@ class Tally:
     """What the items of an attempt share: how those that failed did, and which accounts are out.
 
     `answered` are the accounts of which an item was read and applied; `stopped` has tokens too.
+    `retry_after` is the longest wait, in seconds, that a server asked for.
     """
 
     failed: dict[str, Outcome] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Tally:
     fenced: Fenced | None = None
     stopped: dict[str, Authentication] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
+    retry_after: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, target: Target) -> None:
@@ -105,6 +108,7 @@ class Tally:
         with self.lock:
             self.failed[target.name] = outcome
             self.again = self.again or retryable(error)
+            self.retry_after = max(self.retry_after, retry_after(error))
             if isinstance(error, Authentication) and (holder := error.holder or target.account):
                 self.stopped.setdefault(holder, error)
 

@@ -73,6 +73,26 @@ class Credentials(Protocol):
         """
 
 
+class Announcer(Protocol):
+    """Who tells people of runs; only takes note, so that no run waits for it or fails by it."""
+
+    def started(self, job: str, run_id: str) -> None:
+        """Hear that a run began, at its first attempt."""
+
+    def ended(self) -> None:
+        """Hear that an attempt has ended, and is recorded."""
+
+
+class Silent:
+    """An `Announcer` that tells nobody."""
+
+    def started(self, job: str, run_id: str) -> None:
+        """Do nothing."""
+
+    def ended(self) -> None:
+        """Do nothing."""
+
+
 class Runner:
     """Runs attempts, each in the way that its job asks for; safe for threads."""
 
@@ -84,9 +104,11 @@ class Runner:
         credentials: Credentials,
         clock: Clock,
         log: BoundLogger,
+        announcer: Announcer | None = None,
     ) -> None:
         self._works, self._recorder, self._observer = works, recorder, observer
         self._credentials, self._clock, self._log = credentials, clock, log
+        self._announcer = announcer or Silent()
 
     def run(self, attempt: Attempt) -> RunEnd | None:
         """Run an attempt and record it; return how it ended, None when it was fenced off."""
@@ -96,6 +118,8 @@ class Runner:
     def _run(self, attempt: Attempt) -> RunEnd | None:
         began, ctx, spec = self._clock.monotonic(), attempt.context(self._log), attempt.spec
         ctx.log.info("run started", attempt=attempt.claim.attempt)
+        if attempt.claim.attempt == 1:
+            self._announcer.started(spec.name, str(attempt.claim.run_id))
         try:
             prints = self._fingerprints(spec, ctx.log)
             done = self._works[spec.isolation].do(spec, attempt.claim, ctx, attempt.progress)
@@ -110,6 +134,7 @@ class Runner:
             return None
         self._tell_metrics(ctx.job_name, end)
         _log_end(ctx.log, end)
+        self._announcer.ended()
         return end
 
     def _fingerprints(self, spec: JobSpec, log: BoundLogger) -> Mapping[str, str]:
@@ -160,12 +185,14 @@ class Runner:
         stopped = attempt.source.error if outcome.status != "success" else None
         if isinstance(stopped, Cancelled):  # whatever it was told before, and failed with
             return RunEnd(failure(stopped), ended, seconds)
-        if isinstance(stopped, Interrupted):  # the daemon stops, or preempts
+        if isinstance(stopped, Interrupted) and done.again:  # the daemon stops, or preempts
             waiting, preempted = _waiting(failure(stopped)), isinstance(stopped, Preempted)
             return RunEnd(waiting, ended, seconds, ended, free=True, preempted=preempted)
         if outcome.status == "failed" and done.again:
             left = attempt.max_attempts - attempt.claim.attempt
-            following = next_attempt(attempt.spec.retries, left, ended, attempt.next_due())
+            following = next_attempt(
+                attempt.spec.retries, left, ended, attempt.next_due(), done.retry_after
+            )
             if following:
                 return RunEnd(_waiting(outcome), ended, seconds, following)
         return RunEnd(outcome, ended, seconds)

@@ -19,7 +19,7 @@ from syncd.dispatch.planner import Planned, plan
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.queue import Verdict, Waiting
 from syncd.dispatch.recorder import Recorder
-from syncd.dispatch.runner import Runner
+from syncd.dispatch.runner import Announcer, Runner
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.supervisor import Supervisor, ailment
 from syncd.dispatch.timetable import Plan, Timetable
@@ -58,8 +58,9 @@ class Dispatch:
         tick: Callable[[str | None], None],
         clock: Clock,
         log: BoundLogger,
+        announcer: Announcer | None = None,
     ) -> None:
-        self._store, self._instance = store, instance
+        self._store, self._instance, self._announcer = store, instance, announcer
         self._observer, self._keeper = observer, keeper
         self._clock, self._log = clock, log
         self.limits, self.gates = limits, gates
@@ -86,6 +87,8 @@ class Dispatch:
         self.first_due: Mapping[str, datetime | None] = {}
         """When the jobs that were put into the timetable last are due first; past: at once."""
         self._leading: tuple[Board, Dispatcher] | None = None
+        self.lease: Lease | None = None
+        """The lease, once this daemon has it and knows its jobs."""
         self._plans = threading.Lock()  # one plan at a time: each takes as much as a run
 
     def take_over(self, wanted: Callable[[], Wanted]) -> bool:
@@ -123,6 +126,7 @@ class Dispatch:
         dispatcher.start()
         self.supervisor.start()
         self._enable(want.specs, states, set())
+        self.lease = lease
         return True
 
     def _keep_within(self, limits: Limits) -> None:
@@ -171,6 +175,7 @@ class Dispatch:
                 self.holds,
                 self._clock,
                 self._log,
+                self._announcer,
             ),
             recorder=self.recorder,
             pool=self.pool,

@@ -17,6 +17,7 @@ from syncd.errors import (
     TEXT_LIMIT,
     Authentication,
     Fenced,
+    retry_after,
     retryable,
     retryable_classes,
 )
@@ -33,12 +34,14 @@ class Done:
 
     `refused` names the accounts and tokens that were refused now, with the reason; `answered` those
     accounts of which an item was read and applied, and the tokens of a success or a login.
+    `retry_after` is in seconds, as servers asked.
     """
 
     outcome: Outcome
     again: bool = False
     refused: Mapping[str, str] = field(default_factory=dict)
     answered: frozenset[str] = frozenset()
+    retry_after: float = 0.0
 
 
 class Work(Protocol):
@@ -66,9 +69,10 @@ class Items:
         tally = Tally(stopped={name: Authentication(why) for name, why in ctx.held.items()})
         try:
             items_total = self._all(spec, claim, ctx, progress, tally)
-            if tally.failed:  # else all was done before it was told to stop
+            if tally.again:  # else all was done, for good or bad, before it was told to stop
                 ctx.cancel.check()
-            done = Done(_judge(tally.failed, items_total), tally.again)
+            outcome = _judge(tally.failed, items_total)
+            done = Done(outcome, tally.again, retry_after=tally.retry_after)
         except Fenced:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a job raises ends its run alone
@@ -121,7 +125,7 @@ class Items:
 def ended_by(error: BaseException, log: BoundLogger) -> Done:
     """Tell of an error that ended the work as a whole, and return how it went."""
     tell(log, "run failed", error)
-    return Done(failure(error), retryable(error))
+    return Done(failure(error), retryable(error), retry_after=retry_after(error))
 
 
 def _judge(failed: Mapping[str, Outcome], items_total: int) -> Outcome:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+from syncd.calls.clients import Clients
+from syncd.calls.sending import Means
 from syncd.calls.tokens import JobTokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config
@@ -19,6 +21,7 @@ from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
 from syncd.jobs.db_accounts import DbAccountsJob, DbAccountsSettings
 from syncd.jobs.db_sizes import DbSizesJob, DbSizesSettings
+from syncd.jobs.http import HttpJob, HttpSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.jobs.size_rollups import SizeRollupsJob, SizeRollupsSettings
 from syncd.model.deletion import DeletionPolicy
@@ -31,7 +34,7 @@ class Services:
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
     its secrets can't be read. `engine` gives an enabled server's, which reads its secret when it
-    connects. `tokens` logs in where a call needs a token.
+    connects. `tokens` logs in where a call needs a token, `clients` are those of HTTP calls.
     """
 
     store: Store
@@ -41,6 +44,7 @@ class Services:
     retention: RetentionSettings
     backup: BackupSettings
     tokens: JobTokens
+    clients: Clients
 
 
 def build(job: config_job.Job, services: Services) -> Job[Any]:
@@ -108,6 +112,14 @@ def _size_rollups(job: config_job.Job, services: Services) -> SizeRollupsJob:
     return SizeRollupsJob(SizeRollupsSettings(ZoneInfo(job.timezone), capacities), Clock())
 
 
+def _http(job: config_job.Job, services: Services) -> HttpJob:
+    """Build a `http` job."""
+    of_job, tokens = cast(config.HttpJob, job), services.tokens
+    means = Means(services.clients, tokens, tokens.allow_hosts, tokens.request_timeout)
+    settings = HttpSettings(of_job.steps, means, ZoneInfo(of_job.timezone))
+    return HttpJob(services.store, settings, Clock())
+
+
 def _retention(job: config_job.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
@@ -123,6 +135,7 @@ _KINDS: Final[Mapping[str, Callable[[config_job.Job, Services], Job[Any]]]] = {
     "db_accounts": _db_accounts,
     "db_sizes": _db_sizes,
     "size_rollups": _size_rollups,
+    "http": _http,
     "retention": _retention,
     "backup": _backup,
 }

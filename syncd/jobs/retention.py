@@ -73,7 +73,8 @@ class RetentionJob:
 
     def _expired(self, tx: Transaction, target: str, before: datetime) -> Sequence[Over]:
         if target == "runs":
-            return [retention.old_runs(tx, before, self._settings.jobs)]
+            runs = retention.old_runs(tx, before, self._settings.jobs)
+            return [runs, retention.old_notifications(before)]
         return [kind(before) for kind in _BY_AGE[target]]
 
     def _make_room(self, ctx: RunContext) -> None:

@@ -6,7 +6,6 @@ and single calls that took too long are tried a few times with full jitter; thro
 cloud says. Nothing waits beyond the run's deadline: the error itself is raised then.
 """
 
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import msgspec
 from syncd.context import Deadline, RunContext
 from syncd.errors import BadData, Network, Permission, SyncdError, Throttled, TimedOut
 from syncd.http_client import HttpClient, Response
+from syncd.model.backoff import full_jitter
 from syncd.providers.base import AccountAccess, ApiObserver, RegionNotOpen
 from syncd.providers.limiter import Limiter, Limiters
 
@@ -46,7 +46,7 @@ class Patience:
 
     def backoff(self, failures: int) -> float:
         """Return a wait with full jitter after so many failures in a row, one or more."""
-        return random.uniform(0, min(self.cap, self.base * 2 ** (failures - 1)))  # noqa: S311
+        return full_jitter(failures, self.base, self.cap)
 
     def throttled(self, error: Throttled, failures: int, now: float) -> float:
         """Return how long to wait when throttled; `now` is in seconds since 1970.

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import LiteralString
 
 from syncd.model.run import RunId
+from syncd.store import http_calls
 from syncd.store.database import Transaction
 from syncd.store.runs import close_items, sum_up
 
@@ -73,5 +74,6 @@ def _close(
     ).fetchall()
     jobs = {RunId(run_id): job for run_id, job in rows}
     close_items(tx, list(jobs), "failed", _DIED, now)
+    http_calls.tell_unknown(tx, list(jobs))
     sum_up(tx, list(jobs))
     return jobs

@@ -12,7 +12,7 @@ from typing import IO, Final
 
 from syncd.context import CancelToken, Deadline
 from syncd.errors import BadData, StoreError, SyncdError, describe
-from syncd.store import leader, recovery
+from syncd.store import leader, notices, recovery
 from syncd.store.backups import Backups, Dump, database_bytes
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres, tools
@@ -106,6 +106,7 @@ def _settle(dsn: str, local: str, now: datetime) -> list[Migration]:
         with store.transaction() as tx:
             recovery.end_backups(tx, now)
             recovery.close_foreign(tx, local=local, now=now)
+            notices.settle_restored(tx, now)
             leader.expire(tx)
     except StoreError as error:
         raise BadData(f"what was restored is no store of syncd: {error}") from error

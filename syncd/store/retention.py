@@ -95,6 +95,11 @@ def old_databases(before: datetime) -> Expired:
     return Expired(_OLD_DATABASES, _DATABASES_BATCH, {"before": before})
 
 
+def old_notifications(before: datetime) -> Expired:
+    """Return the notifications from before a moment that are sent or given up."""
+    return Expired(_OLD_NOTIFICATIONS, _NOTIFICATIONS_BATCH, {"before": before})
+
+
 def store_clock(tx: Transaction) -> datetime:
     """Return the moment by the store's clock."""
     (now,) = tx.execute("select now()").fetchone() or ()
@@ -161,6 +166,9 @@ where r.deleted_at < %(before)s
 
 _OLD_DATABASES: Final = "syncd.db_catalog r where r.gone_at < %(before)s"
 
+_OLD_NOTIFICATIONS: Final = """syncd.notification
+where created_at < %(before)s and (sent_at is not null or given_up_at is not null)"""
+
 # A run takes its items and errors along (on delete cascade): they count for the size of a batch,
 # of which one run of very many alone may be more than the limit.
 _RUNS_BATCH: Final = f"""
@@ -177,15 +185,17 @@ with gone as (
 select count(*), max(created_at) from gone"""  # noqa: S608 - texts of this module
 
 
-def _changes_batch(table: LiteralString, over: LiteralString) -> LiteralString:
+def _aged_batch(
+    table: LiteralString, over: LiteralString, at: LiteralString = "changed_at"
+) -> LiteralString:
     return f"""
 with gone as (
     delete from {table} where ctid = any (array(
-        select ctid from {over} and changed_at >= %(start)s
-        order by changed_at limit %(rows)s))
-    returning changed_at
+        select ctid from {over} and {at} >= %(start)s
+        order by {at} limit %(rows)s))
+    returning {at}
 )
-select count(*), max(changed_at) from gone"""  # noqa: S608 - texts of this module
+select count(*), max({at}) from gone"""  # noqa: S608 - texts of this module
 
 
 def _ended_batch(table: LiteralString, over: LiteralString, ended: LiteralString) -> LiteralString:
@@ -200,8 +210,9 @@ with gone as (
 select count(*), max({ended}) from gone"""  # noqa: S608 - texts of this module
 
 
-_CHANGES_BATCH: Final = _changes_batch("syncd.resource_change", _OLD_CHANGES)
-_ACCOUNT_CHANGES_BATCH: Final = _changes_batch("syncd.db_account_change", _OLD_ACCOUNT_CHANGES)
+_CHANGES_BATCH: Final = _aged_batch("syncd.resource_change", _OLD_CHANGES)
+_ACCOUNT_CHANGES_BATCH: Final = _aged_batch("syncd.db_account_change", _OLD_ACCOUNT_CHANGES)
 _RESOURCES_BATCH: Final = _ended_batch("syncd.resource", _OLD_RESOURCES, "deleted_at")
 _ACCOUNTS_BATCH: Final = _ended_batch("syncd.db_account", _OLD_ACCOUNTS, "deleted_at")
 _DATABASES_BATCH: Final = _ended_batch("syncd.db_catalog", _OLD_DATABASES, "gone_at")
+_NOTIFICATIONS_BATCH: Final = _aged_batch("syncd.notification", _OLD_NOTIFICATIONS, "created_at")

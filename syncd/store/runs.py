@@ -23,6 +23,7 @@ from syncd.model.run import (
     Status,
     TriggerName,
 )
+from syncd.store import http_calls
 from syncd.store.database import Transaction
 from syncd.store.fencing import fence
 
@@ -202,6 +203,7 @@ def end_run(tx: Transaction, claim: Claim, end: RunEnd) -> None:
             "preempted": int(end.preempted),
         },
     )
+    http_calls.tell_unknown(tx, [claim.run_id])
     sum_up(tx, [claim.run_id])
 
 

@@ -25,6 +25,12 @@ ITEM_COLUMNS: Final = (
 ERROR_COLUMNS: Final = (
     "id", "run_id", "item_id", "attempt", "resource_id", "error_class", "error", "occurred_at",
 )  # fmt: skip
+CALL_COLUMNS: Final = (
+    "position", "attempt", "name", "method", "url", "safe", "tries", "request_sent_at",
+    "answered_at", "finished_at", "outcome", "status", "connect_seconds", "first_byte_seconds",
+    "total_seconds", "request_id", "answer", "answer_cut", "poll_url", "polls", "saved",
+    "error_class", "error",
+)  # fmt: skip
 RESOURCE_COLUMNS: Final = (
     "provider", "account", "region", "type", "resource_id", "name", "status", "state",
     "instance_type", "cpu", "memory_mib", "zone", "vpc_id", "image_id", "public_ips", "private_ips",
@@ -69,7 +75,7 @@ def find_run(tx: Transaction, text: str) -> UUID:
 
 
 def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
-    """Return a run with its `items` and its `errors`, at most 1,000 each; raises NotFound.
+    """Return a run with its `items`, `errors` and `calls`, at most 1,000 each; raises NotFound.
 
     The column `errors`, a number, gives way to the list and stands as `error_count`.
     """
@@ -79,7 +85,11 @@ def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     of_run = [("run_id = %s", run_id)]
     items = select(tx, ITEM_COLUMNS, table("run_item"), of_run, SQL("target"), PARTS_SHOWN)
     errors = select(tx, ERROR_COLUMNS, table("run_error"), of_run, SQL("id"), PARTS_SHOWN)
-    return found[0] | {"error_count": found[0]["errors"], "items": items, "errors": errors}
+    calls = select(
+        tx, CALL_COLUMNS, table("http_call"), of_run, SQL("position, attempt"), PARTS_SHOWN
+    )
+    more = {"error_count": found[0]["errors"], "items": items, "errors": errors, "calls": calls}
+    return found[0] | more
 
 
 def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Change = Literal["added", "updated", "deleted"]
+NoticeOutcome = Literal["sent", "failed", "given_up"]
 
 RUN_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
 DELAY_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3_600)
@@ -56,6 +57,7 @@ class Families:
             "api",
             "outcome",
         )
+        self.notices = count("notifications", "Tries of notifications.", "channel", "outcome")
         self.throttled = count("api_throttled", "Requests refused as too many.", "provider", "api")
         self.duration = self._histogram(
             "job_run_duration_seconds", "Time of a run's last attempt.", RUN_SECONDS, "job_name"

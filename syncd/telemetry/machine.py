@@ -14,11 +14,20 @@ def load_per_cpu() -> float:
 
 def memory_available_bytes() -> float:
     """Return what programs can still get without swapping (MemAvailable, proc_meminfo(5))."""
+    return _memory("MemAvailable")
+
+
+def memory_total_bytes() -> float:
+    """Return the memory that the machine has (MemTotal, proc_meminfo(5))."""
+    return _memory("MemTotal")
+
+
+def _memory(wanted: str) -> float:
     for line in _MEMINFO.read_text().splitlines():
         name, _, value = line.partition(":")
-        if name == "MemAvailable":
+        if name == wanted:
             return float(value.split()[0]) * 1024
-    raise LookupError("the kernel does not tell the memory that is available")
+    raise LookupError(f"the kernel does not tell {wanted}")
 
 
 def disk_free_bytes(path: Path) -> float:

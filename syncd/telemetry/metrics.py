@@ -7,13 +7,14 @@ account that is gone: observing must not disturb what is observed.
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from syncd.errors import ErrorClass
 from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
-from syncd.telemetry.families import Families
+from syncd.telemetry.families import Families, NoticeOutcome
 from syncd.telemetry.job_series import JobSeries, MeasuredJob
 from syncd.telemetry.probes import Probe, Probes, Reading
 
@@ -33,6 +34,7 @@ class Metrics:
         self._gone = JobSeries(Families(CollectorRegistry()), "gone")
         self._resources: frozenset[tuple[str, str, str]] = frozenset()
         self._databases: frozenset[tuple[str, str]] = frozenset()
+        self._channels: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._families.build.labels(version).set(1)
         self._families.start.set(started.timestamp())
@@ -117,6 +119,24 @@ class Metrics:
 
     def _of(self, job: str) -> JobSeries:
         return self._jobs.get(job, self._gone)
+
+    # Notifications
+
+    def set_channels(self, channels: Iterable[str]) -> None:
+        """Show exactly these channels, from the start; what those that stay counted is kept."""
+        wanted = frozenset(channels)
+        with self._lock:
+            for outcome in get_args(NoticeOutcome):
+                for gone in self._channels - wanted:
+                    self._families.notices.remove(gone, outcome)
+                for channel in wanted:
+                    self._families.notices.labels(channel, outcome)
+            self._channels = wanted
+
+    def notified(self, channel: str, outcome: NoticeOutcome) -> None:
+        """Count a try of a notification; one that failed and is given up counts as both."""
+        if channel in self._channels:
+            self._families.notices.labels(channel, outcome).inc()
 
     # What jobs work with
 

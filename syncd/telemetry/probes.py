@@ -16,6 +16,7 @@ Probe = Literal[
     "disk_free_bytes", "load_per_cpu", "memory_available_bytes", "records_incomplete",
     "outbox_records", "job_next_run_timestamp_seconds", "job_paused", "job_held", "job_stuck",
     "job_adaptive_interval_seconds", "job_expected_interval_seconds",
+    "notifications_pending",
 ]  # fmt: skip
 
 Reading = Callable[[], float | Mapping[str, float]]
@@ -37,6 +38,7 @@ _PROBES: Final[Mapping[Probe, tuple[str, tuple[str, ...]]]] = {
     "job_stuck": ("1 while a thread of the job is stuck.", ("job_name",)),
     "job_adaptive_interval_seconds": ("Present interval of an adaptive job.", ("job_name",)),
     "job_expected_interval_seconds": ("Longest time between two due times.", ("job_name",)),
+    "notifications_pending": ("Notifications that wait to be sent.", ("channel",)),
     "outbox_records": ("Records kept in files until the store is back.", ()),
 }
 

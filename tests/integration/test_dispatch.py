@@ -20,11 +20,13 @@ from syncd.errors import (
     Guarded,
     Interrupted,
     Network,
+    OutcomeUnknown,
     Permission,
     Preempted,
     StoreError,
     Throttled,
     TimedOut,
+    final,
 )
 from syncd.jobs.base import Applied
 from syncd.model.run import Claim, Counts, Selection, Target
@@ -77,6 +79,37 @@ def test_an_error_ends_its_item_alone_and_decides_about_a_retry(
     assert bench.one(RUN) == (status, error_class, 2, 1, 1)
     assert end.next_attempt_at == (NOON + minutes(1)[0] if again else None)
     assert bench.scratch() == 1
+
+
+def test_a_server_that_asks_for_more_patience_than_the_ladder_has_is_given_it(bench: Bench) -> None:
+    works = {
+        "1": fail(Throttled("x", 90.0)),
+        "2": fail(Throttled("x", 70.0)),
+        "3": fail(Network("x")),
+    }
+    assert bench.run(FakeJob(works)).next_attempt_at == NOON + timedelta(seconds=90)
+    of_all = FakeJob({})
+    of_all.targets = fail(Throttled("x", 3_600.0))  # type: ignore[assignment, method-assign]
+    assert bench.run(of_all, bench.begun(trigger="manual")).next_attempt_at == NOON + timedelta(
+        hours=1
+    )
+
+
+def test_a_single_error_that_is_final_ends_the_run_whatever_its_class(bench: Bench) -> None:
+    end = bench.run(FakeJob({"1": fail(final(Network("x"))), "2": succeed}))
+    assert bench.one(RUN) == ("failed", "network", 2, 1, 1)
+    assert end.next_attempt_at is None
+
+
+def test_what_failed_for_good_is_not_put_back_by_a_stop(bench: Bench) -> None:
+    source = CancelSource()
+
+    def work(ctx: RunContext) -> Applied | None:
+        source.cancel(Interrupted("the daemon stops"))
+        raise OutcomeUnknown("sent, and nobody answered")
+
+    bench.run(FakeJob({"1": work}), source=source)
+    assert bench.one(RUN) == ("failed", "outcome_unknown", 1, 1, 0)
 
 
 def test_one_thread_does_all_items_though_each_exits(bench: Bench) -> None:

@@ -109,6 +109,12 @@ def test_it_goes_as_in_a_thread(bench: Bench) -> None:
     assert ("statement", "apply") in bench.watcher.told
 
 
+def test_it_tells_how_much_patience_a_server_asked_for(bench: Bench) -> None:
+    end = run(bench, {"1": ("throttles", "90")})
+    assert end is not None
+    assert end.next_attempt_at == NOON + minutes(1.5)[0]
+
+
 def test_the_order_says_what_is_wanted_and_what_is_held(bench: Bench) -> None:
     works = dict.fromkeys(("a/1", "b/1"), ("succeeds", ""))
     run(bench, works, held={"a": "no such key"})

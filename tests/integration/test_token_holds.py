@@ -14,7 +14,8 @@ from token_helpers import TokenBench, token_of
 from syncd.calls.tokens import JobTokens
 from syncd.config.http import Token
 from syncd.context import RunContext
-from syncd.errors import Authentication, Network
+from syncd.doctor.case import context
+from syncd.errors import Authentication, Guarded, Network
 from syncd.model.run import Due
 
 REFUSED = Authentication("token iam: the login was answered 401", "token iam")
@@ -156,6 +157,14 @@ def test_a_hundred_runs_that_wait_for_one_token_make_one_login(
     assert end
     assert end.outcome.status == "success"
     assert len(api.log) == 1
+
+
+def test_a_plan_logs_in_nowhere(api: ApiServer, tmp_path: Path) -> None:
+    tokens = TokenBench(tmp_path / "tokens")
+    of_job = JobTokens(tokens.tokens, {"iam": token_of(api.url)}, (), 10.0)
+    with pytest.raises(Guarded):
+        of_job.get("iam", context())
+    assert api.log == []
 
 
 def test_a_held_token_that_is_still_good_serves_and_no_other_is_asked_for(

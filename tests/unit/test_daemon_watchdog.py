@@ -39,7 +39,8 @@ def test_a_tick_feeds_the_watchdog_unless_only_a_restart_helps(manager: socket.s
     nothing = cast("Any", None)  # for the parts that a tick has no need of
     daemon = Daemon(
         config=nothing, assembly=nothing, store=nothing, server=None,
-        make_dispatch=lambda _: nothing, make_listeners=lambda _: [],
+        make_notices=lambda _: nothing, make_dispatch=lambda _: nothing,
+        make_listeners=lambda _: [],
         metrics=Metrics("1", NOON), notifier=notifier, history=nothing,
         clock=clock, log=log,
         signals=Signals(timetable, *(Signal(name, clock) for name in ("c", "s", "l"))),

@@ -29,6 +29,12 @@ def fine(peer: Peer) -> None:
     peer.send(HEAD % 4 + b"fine")
 
 
+def linger(peer: Peer) -> None:
+    """Answer a client that was let in."""
+    peer.request()
+    peer.send(HEAD % 4 + b"fine")
+
+
 def server_context(authority: Authority, name: str = "127.0.0.1") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(name))
@@ -84,15 +90,24 @@ def test_a_client_shows_its_certificate_to_a_server_that_asks(authority) -> None
             get(server.url, TlsFiles(authority.file), Trace())
 
 
-def test_a_client_without_certificate_sends_nothing_over_tls_1_2(authority) -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_client_whose_certificate_is_refused_has_sent_nothing(
+    authority, tmp_path, version, before
+) -> None:
+    """But for what it sent in an earlier request of the same trace."""
     context = server_context(authority)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(authority.file)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    trace = Trace()
-    with serving(fine, context) as server, pytest.raises(Network):
-        get(server.url, TlsFiles(authority.file), trace)
-    assert not trace.sent
+    context.minimum_version = context.maximum_version = version
+    (tmp_path / "o").mkdir()
+    other = Authority(tmp_path / "o", "other").issue("client")
+    with serving(linger, context) as server:
+        for shown, text in (((None, None), "."), (other, "client certificate is refused")):
+            trace = Trace(sent=before)
+            with pytest.raises(Network, match=text):
+                get(server.url, TlsFiles(authority.file, *shown), trace)
+            assert trace.sent is before
 
 
 def tunnel(port: int) -> Script:

@@ -1,16 +1,19 @@
 """What is known of a call that failed: whether anything of it was sent, and how far it came."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
 import pytest
+from mysql_certificates import Authority
 from raw_server import HEAD, SLOW, Peer, Script, hang_after_connecting, serving
 
 from syncd.context import CancelSource, Deadline
 from syncd.errors import BadData, Cancelled, Network, SyncdError, TimedOut
 from syncd.http_call import Trace
 from syncd.http_client import BEGINNING, HttpClient, Response, normal, origin
+from syncd.http_tls import TlsFiles
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nall is there"
 CHUNKS = (
@@ -58,6 +61,28 @@ def test_an_answer_that_breaks_at_any_byte_is_an_error_after_sending(client, ans
         if how == "end":
             response = send(client, server.url, Trace(), fresh=True)
             assert response.status in (200, 204)
+
+
+@pytest.mark.parametrize("how", ["reset", "end"])
+def test_over_tls_it_is_the_same(tmp_path, how) -> None:
+    positions = iter(range(0, len(CHUNKS), 3))
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(CHUNKS[: next(positions)])
+        if how == "reset":
+            peer.reset()
+
+    authority = Authority(tmp_path, "ca")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
+    client = HttpClient(tls=TlsFiles(authority.file))
+    with serving(script, context) as server:
+        for _ in range(0, len(CHUNKS) - 2, 3):
+            trace = Trace()
+            with pytest.raises(Network):
+                send(client, server.url, trace, fresh=True)
+            assert trace.sent
 
 
 def test_a_request_that_breaks_at_any_byte_counts_as_sent(client) -> None:
@@ -260,7 +285,16 @@ def test_what_is_no_answer_is_an_error(client, answer) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"HTTP/2 200 OK", b"HTTP/1.1 abc", b"HTTP/1.1 99 x", b"s3cr3t", b"HTTP/1.1 ", b"\0"]
+    "line",
+    [
+        b"HTTP/2 200 OK",
+        b"HTTP/1.1 abc",
+        b"HTTP/1.1 99 x",
+        b"s3cr3t",
+        b"HTTP/1.1 ",
+        b"\0",
+        b"HTTP/s3cr3t 200",
+    ],
 )
 def test_what_is_no_http_is_not_quoted(client, line) -> None:
     def script(peer: Peer) -> None:

@@ -8,6 +8,7 @@ create table syncd.http_call (
     name                text not null,
     method              text not null,
     url                 text not null,
+    safe                boolean not null,
     request_sent_at     timestamptz not null,
     answered_at         timestamptz,
     finished_at         timestamptz,
@@ -30,7 +31,9 @@ comment on table syncd.http_call is
     'Each call of a run of kind http, one row for each attempt that sent it; secrets are masked.';
 comment on column syncd.http_call.position is 'Of the call in the job, from 1.';
 comment on column syncd.http_call.request_sent_at is
-    'Committed before the first byte was sent: a row without answered_at may have taken effect.';
+    'Committed before the first byte was sent: a row without answered_at and finished_at may have taken effect.';
+comment on column syncd.http_call.safe is
+    'Sending it twice has the effect of once: by its method, or by a key that the server honours.';
 comment on column syncd.http_call.tries is 'How often the attempt sent it.';
 comment on column syncd.http_call.outcome is
     'accepted: answered 202, and followed since; null while it is under way, or when nobody knows.';
@@ -52,11 +55,14 @@ create table syncd.alert (
     since           timestamptz not null,
     detail          jsonb not null,
     times           integer not null default 1,
-    told            jsonb not null default '{}'
+    told            jsonb not null default '{}',
+    seen_at         timestamptz not null,
+    ended_at        timestamptz
 );
 comment on table syncd.alert is
     'What lasts and was told: jobs that fail, overrun or are stale, resources that run short.';
 comment on column syncd.alert.times is 'How often it was seen.';
+comment on column syncd.alert.ended_at is 'When it was over; the row goes once that is told.';
 comment on column syncd.alert.told is
     'By channel: how often it was told and when the next time is, {"oncall": {"times": 2, "next_at": "..."}}.';
 
@@ -69,13 +75,20 @@ create table syncd.notification (
     created_at      timestamptz not null,
     attempts        integer not null default 0,
     next_attempt_at timestamptz,
+    refused         boolean not null default false,
     sent_at         timestamptz,
     given_up_at     timestamptz,
     error           text
 );
 comment on table syncd.notification is
     'Messages to channels, sent and to be sent; a job''s pings have the channel "ping JOB".';
-create index notification_to_send on syncd.notification (next_attempt_at)
+comment on column syncd.notification.refused is
+    'The last try got an answer that says no: a later one is hardly answered otherwise.';
+create index notification_to_send on syncd.notification (channel, id)
     where sent_at is null and given_up_at is null;
+create index notification_sent on syncd.notification (channel, id desc)
+    where sent_at is not null;
+create index notification_given_up on syncd.notification (channel, given_up_at)
+    where given_up_at is not null;
 create index notification_by_channel on syncd.notification (channel, id desc);
 create index notification_by_time on syncd.notification (created_at);

@@ -164,6 +164,22 @@ def test_a_refused_token_is_no_longer_in_its_file_though_no_other_came(
     assert not bench.file.exists()
 
 
+def test_an_old_file_that_cannot_be_replaced_is_not_taken_for_a_newer_token(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    token = token_of(api.url)
+    first = bench.get(token)
+    content = bench.file.read_bytes()
+    second = bench.renew(token, first)
+    bench.file.write_bytes(content)  # as where nothing can be written
+    third = bench.renew(token, second)
+    assert len({first, second, third}) == 3
+    bench.file.write_bytes(content)
+    bench.clock.pass_(0.9 * 3600)  # type: ignore[attr-defined]
+    assert bench.get(token) not in (first, second, third)
+    assert api.logins == 4
+
+
 def test_a_token_that_another_process_renewed_is_taken_from_the_file(
     bench: TokenBench, api: ApiServer
 ) -> None:

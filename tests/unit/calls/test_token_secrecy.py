@@ -10,8 +10,8 @@ from api_server import ApiServer
 from api_wire import Answer
 from token_helpers import TokenBench, limits, token_of
 
+from syncd.calls.lease import Lease
 from syncd.calls.token_files import Stored
-from syncd.calls.tokens import Lease
 from syncd.config import secrets
 from syncd.context import Clock
 from syncd.errors import SyncdError

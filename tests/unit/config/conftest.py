@@ -1,9 +1,13 @@
-"""The fixture of the configuration's tests."""
+"""The fixtures of the configuration's tests."""
 
 import pytest
 from config_folder import Folder
 
+from syncd.config import secrets
+
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    """Give a folder; the secrets that its files hold are masked in no other test."""
+    monkeypatch.setattr(secrets, "_known", set())
     return Folder(tmp_path)

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from syncd.config.http import Request
+from syncd.config.references import leaves
+from syncd.config.secrets import Secret
 
 JOB = '[jobs.x]\nkind = "http"\n'
 URL = 'url = "https://api.internal/v1"'
@@ -187,6 +189,19 @@ def test_each_odd_table_has_one_clear_complaint(folder, text, told):
     lines = folder.told()
     assert len(lines) == 1
     assert re.sub(r"^syncd.toml:\d+: ", "", lines[0]).startswith(told)
+
+
+def test_what_is_named_like_a_secret_is_one_however_it_is_written(folder):
+    folder.write(
+        request('headers = { X-Token = "a", X-Day = "{{ date }}", A = "b" }, query = { key = 1, '
+                'api_key = "c", token = "{{ run.id }}" }, body = [{ password = "d", passwords = '
+                '["e"], pass = "", token = 5, name = "f" }]')
+    )  # fmt: skip
+    (call,) = folder.load().jobs["x"].steps
+    found = {str(path[-1]): s.inline.get_secret_value() for path, s in leaves(call, ())
+             if isinstance(s, Secret)}  # fmt: skip
+    assert found == {"X-Token": "a", "api_key": "c", "password": "d", "0": "e"}
+    assert "hunter2" not in repr(Request(url="https://a", headers={"X-Key-Token": "hunter2"}))
 
 
 def test_names_are_known_from_what_earlier_calls_save(folder):

@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click import Context
 
 from syncd.calls.compose import compose
+from syncd.cli.main import cli
 from syncd.config.http import Request
+from syncd.config.toml_secrets import hide
 
 PAGE = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
 SHOWN = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -25,6 +28,20 @@ def test_its_examples_are_valid_together(folder):
     assert len(config.enabled_jobs()) == 9
     assert set(config.tokens) == {"iam", "sso"}
     assert not config.jobs["invoice"].steps[0].request.safe_to_repeat
+
+
+def test_a_diff_shows_its_examples_whole():
+    text = "\n".join(SHOWN)
+    assert hide(text, "***").lines == text.split("\n")
+
+
+def test_the_commands_that_it_names_are_there():
+    named = set(re.findall(r"`syncd ([a-z-]+)((?: [a-zA-Z]+)?)((?: --[a-z-]+)?)`", PAGE))
+    assert {command for command, *_ in named} == {"check", "import-crontab", "sync"}
+    for name, _, option in named:
+        command = cli.get_command(Context(cli), name)
+        options = {each for one in command.params for each in one.opts}
+        assert not option or option.strip() in options
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")

@@ -27,3 +27,10 @@ def test_the_ladder_ends_at_the_next_due_time() -> None:
     due = NOON + minutes(5)[0]
     assert next_attempt(LADDER, 3, NOON, due) == NOON + minutes(1)[0]
     assert next_attempt(LADDER, 2, NOON, due) is None
+
+
+def test_a_server_that_asks_for_patience_is_waited_for_a_day_at_most() -> None:
+    assert next_attempt(LADDER, 3, NOON, None, 30) == NOON + minutes(1)[0]
+    assert next_attempt(LADDER, 3, NOON, None, 90) == NOON + minutes(1.5)[0]
+    assert next_attempt(LADDER, 3, NOON, None, 1e300) == NOON + minutes(24 * 60)[0]
+    assert next_attempt(LADDER, 3, NOON, NOON + minutes(5)[0], 600) is None

@@ -33,6 +33,7 @@ def promised():
     metrics = Metrics("1.2.3", now)
     metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600)])
     metrics.item_ended("hosts", "success", Counts(added=1))
+    metrics.set_channels(["oncall"])
     metrics.set_resources({("main", "host", "running"): 7})
     metrics.observe_api("aliyun", "DescribeInstances", "ok", 0.3)
     metrics.observe_statement("reconcile", 0.02)
