@@ -54,6 +54,25 @@ def test_what_goes_on_after_a_failure_is_told(program):
     assert told in found.remarks
 
 
+def test_a_limit_is_of_its_own_call():
+    calls = job(f"curl {URL}/a && timeout 20 curl {URL}/b && sh -c 'curl {URL}/c'")["calls"]
+    assert [each["request"]["timeout"] for each in calls] == ["15m", "20s", "15m"]
+    assert len(calls) == 3
+
+
+def test_only_what_starts_its_own_ping_is_dropped():
+    ping = "https://hc-ping.com/abc"
+    calls = job(f"curl {URL}/a && curl {URL}/b && curl {ping}")["calls"]
+    assert [each["request"]["url"] for each in calls] == [f"{URL}/a", f"{URL}/b"]
+    assert "calls" in job(f"curl https://hc-ping.com/xyz/start && curl {URL} && curl {ping}")
+
+
+def test_wget_may_do_without_a_proxy():
+    before = "https_proxy=http://proxy.internal:3128\n"
+    assert "proxy" in request(f"wget -qO- {URL}", before)
+    assert "proxy" not in request(f"wget -qO- --no-proxy {URL}", before)
+
+
 def test_data_is_joined_as_its_program_joins_it():
     assert request(f"curl --json '[1,' --json '2]' {URL}")["body"] == [1, 2]
     assert request(f"wget --post-data=a=1 --post-data=b=2 {URL}")["form"] == {"b": "2"}
