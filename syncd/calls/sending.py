@@ -73,6 +73,8 @@ class Line:
     trace: Trace = field(default_factory=Trace)
     left: bool = False
     """It may have left, and no answer came."""
+    requests: int = 0
+    """How many it has sent, or was about to."""
 
     @property
     def heard(self) -> bool:
@@ -130,6 +132,7 @@ class Line:
     def _exchange(self, composed: Composed) -> Answer:
         ctx, means = self.ctx, self.means
         self.answer, self.trace, self.left = None, Trace(), False
+        self.requests += 1
         try:
             self.answer = exchange(
                 means.clients, composed, self.credential,
@@ -146,7 +149,7 @@ class Line:
 
 @dataclass(slots=True)
 class Sender:
-    """Sends one request until there is an answer that counts; `tries` is how often it was sent."""
+    """Sends one request until there is an answer that counts; `tries` is how often it began to."""
 
     line: Line
     name: str

@@ -89,7 +89,7 @@ class Step:
             url, values = self._read(answer)
         except SyncdError as error:
             raise self._failed(sender, error) from error
-        journal.tell(tries=sender.tries)
+        journal.tell(tries=self.line.requests)
         if url is None:
             journal.succeeded(answer, values)
             return values
@@ -132,7 +132,7 @@ class Step:
         line, meant = self.line, self._meaning(sender, error)
         broken_off = line.left and isinstance(error, Interrupted)
         over = not broken_off and not isinstance(meant, OutcomeUnknown)
-        self.journal.tell(answer=line.answer, trace=line.trace, tries=sender.tries)
+        self.journal.tell(answer=line.answer, trace=line.trace, tries=self.line.requests)
         self.journal.failed(meant, over=over, heard=line.heard)
         return meant
 

@@ -25,6 +25,10 @@ _SCRIPT_WORDS: Final = frozenset({
     "!", "[", "[[", "{", "}", "case", "do", "done", "else", "eval", "fi", "for", "function", "if",
     "source", ".", "test", "then", "until", "while", "export", "set", "trap", "unset",
 })  # fmt: skip
+_BRACES: Final = re.compile(r"\{[^\s;&|]*(?:,|\.\.)[^\s;&|]*\}")
+"""What bash, as which some systems run /bin/sh, makes several words of, and dash does not."""
+
+ASSIGNMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
 _SPACES: Final = " \t"
 _BEFORE_COMMENT: Final = ("", *" \t;&|<>()")
 
@@ -48,8 +52,9 @@ class Step:
 
     @property
     def program(self) -> str:
-        """Return the name of what is run, without its folder."""
-        return self.words[0].rpartition("/")[2] if self.words else ""
+        """Return the name of what is run, without its folder and the variables set for it."""
+        found = (each for each in self.words if not ASSIGNMENT.fullmatch(each))
+        return next(found, "").rpartition("/")[2]
 
 
 def read_command(
@@ -109,6 +114,8 @@ class _Reader:
             self._at += 2
         elif char in "$`":
             self._split(self._expansion())
+        elif char == "{" and _BRACES.match(self._text, self._at):
+            raise NotUnderstood("holds braces that shells read differently: quote them")
         else:
             self._add(char, quoted=False)
             self._at += 1
