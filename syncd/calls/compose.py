@@ -33,7 +33,7 @@ def compose(
 
     `masked` puts asterisks in place of secrets, none of which is read then. Raises
     ConfigurationError for a secret that can't be read or that its place can't hold, Unexpected for
-    a value that its place can't hold, KeyError for a name that has no value.
+    a value that its place can't hold, Guarded for a name that has no value.
     """
     filler = Filler(values, masked=masked)
     if isinstance(request, ClientCredentials):

@@ -10,6 +10,7 @@ from syncd.calls.compose import compose_poll, filled_url
 from syncd.calls.expectations import judge, met, saved
 from syncd.calls.sending import TRANSIENT, Line
 from syncd.config.http import Call, Expect, Poll
+from syncd.config.templates import names
 from syncd.context import Clock
 from syncd.errors import SyncdError, Unexpected, describe, retry_after
 from syncd.http_client import resolved
@@ -40,7 +41,9 @@ def status_url(call: Call, answer: Answer, values: Mapping[str, str]) -> str:
     """Return where the status of what was accepted is asked for; raises Unexpected for nowhere."""
     poll = call.poll or Poll()
     if poll.url is not None:
-        return filled_url(poll.url, values)
+        missing = set(names(poll.url)) - values.keys()
+        own = {name: path for name, path in call.save.items() if name in missing}
+        return filled_url(poll.url, {**values, **saved(own, answer)})
     if poll.path is not None:
         where = saved({"status": poll.path}, answer)["status"]
     else:

@@ -20,7 +20,6 @@ from syncd.config.http import Call, Poll
 from syncd.context import Clock, RunContext
 from syncd.errors import (
     Cancelled,
-    Guarded,
     Interrupted,
     OutcomeUnknown,
     SyncdError,
@@ -99,10 +98,7 @@ class Step:
 
     def _composed(self) -> Composed:
         key = call_key(self.ctx, self.position)
-        try:
-            return compose(self.call.request, self.values, key=key, now=self.clock.now())
-        except KeyError as error:  # an attempt before saved it under another name
-            raise Guarded(f"no value of {error}: the job was changed under its run") from error
+        return compose(self.call.request, self.values, key=key, now=self.clock.now())
 
     def _judge(self, answer: Answer) -> None:
         """Raise for an answer that is not what must come back, or that says it is not yet over."""

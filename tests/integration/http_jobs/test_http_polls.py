@@ -104,6 +104,19 @@ def test_what_the_first_answer_tells_may_name_the_place(api: ApiServer, jobs: Ht
     assert len(api.requests("/next/5/r")) == 1
 
 
+def test_a_place_whose_name_the_answer_does_not_tell_is_an_error(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    call = {"request": {}, "save": {"id": "id"}, "poll": {"url": api.url + "/status/{{ id }}"}}
+    jobs.configure(calls=[call], retries=LADDER)
+    api.fault("/effect", answers(Answer(202, {"ids": 5})))
+    result = jobs.run()
+    assert jobs.ended(result) == ("failed", "bad_data")
+    assert "id can't be saved: nothing stands at id" in result.run["error"]
+    (call,) = jobs.calls(result)
+    assert call["finished_at"] is not None
+
+
 @pytest.mark.parametrize("location", [None, "", "ftp://h/x", "http://", "//"])
 def test_202_without_a_place_to_ask_is_an_error(api: ApiServer, jobs: HttpRuns, location) -> None:
     jobs.configure(poll=EVERY, retries=LADDER)

@@ -17,7 +17,7 @@ from syncd.calls.compose import compose, filled_url, redirected
 from syncd.calls.masked import show
 from syncd.config import secrets
 from syncd.config.http import ClientCredentials, Login, Request
-from syncd.errors import ConfigurationError, Unexpected
+from syncd.errors import ConfigurationError, Guarded, Unexpected
 
 URL = "https://api.example/v1"
 VALUES = {"run.id": "r-1", "run.scheduled_for": "2026-03-01T12:00:00+00:00", "date": "2026-03-01"}
@@ -38,7 +38,7 @@ def test_names_are_filled_in_everywhere() -> None:
 
 
 def test_a_name_without_a_value_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(Guarded):
         composed(VALUES, url=URL + "/{{ plan }}")
 
 
