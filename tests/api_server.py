@@ -29,7 +29,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from api_faults import Fault
 from api_wire import Answer, Counting, Gone, Head, Wire
@@ -45,8 +45,8 @@ class Record:
     """One request, as the log has it; `at` is what the server's clock showed.
 
     `whole` tells whether its body came wholly, `effect` whether it took effect (of a repeated key
-    only the first did), `status` what was answered (None: nothing), `length` how many bytes the
-    answer has (None: without an end), `sent` how many of them went out.
+    only the first did), `status` what was answered (None: nothing) and `answer` its body, `length`
+    how many bytes both have (None: without an end), `sent` how many of them went out.
     """
 
     number: int
@@ -60,6 +60,7 @@ class Record:
     whole: bool = False
     effect: bool = False
     status: int | None = None
+    answer: bytes = b""
     length: int | None = None
     sent: int = 0
 
@@ -131,7 +132,6 @@ class ApiServer:
         return sum(r.status == 200 and r.path in LOGINS and r.method == "POST" for r in self.log)
 
     def requests(self, path: str) -> list[Record]:
-        """Return the requests of a path, of both kinds: in vain or not."""
         return [record for record in list(self.log) if record.path == path]
 
     def effects(self, path: str, key: str | None = None) -> int:
@@ -140,7 +140,7 @@ class ApiServer:
         return len([record for record in found if key is None or record.key == key])
 
     def on(self, path: str, answer: Answer | Callable[[Record], Answer]) -> None:
-        """Answer this at a path; effects and faults are as at any other."""
+        """Answer this at a path, or below one that ends in "/"; effects are as at any other."""
         self._routes[path] = answer if callable(answer) else lambda _: answer
 
     def fault(self, path: str, fault: Fault, times: int | None = None) -> None:
@@ -260,7 +260,7 @@ class ApiServer:
                 return False
             answer = fault.instead(wire.peer) if fault.instead else self._effect(record)
             answer = fault.changes(answer)
-            record.status = answer.status
+            record.status, record.answer = answer.status, answer.content()
             self._persist(record)  # before anybody can know of it
             return self._send(wire.peer, record, fault, answer)
         except Gone:
@@ -295,11 +295,15 @@ class ApiServer:
             honoured = bool(record.key) and not record.path.endswith("plain")
             if honoured and known in self._answers:
                 return self._answers[known]
-            answer = self._routes.get(record.path, self._ordinary)(record)
+            answer = self._route(record.path)(record)
             record.effect = record.method in UNSAFE and answer.status < 400
             if honoured and record.effect:
                 self._answers[known] = answer
             return answer
+
+    def _route(self, path: str) -> Callable[[Record], Answer]:
+        above = path.rpartition("/")[0] + "/"
+        return self._routes.get(path) or self._routes.get(above) or self._ordinary
 
     def _ordinary(self, record: Record) -> Answer:
         return Answer(body={"code": 0, "path": record.path, "number": record.number})
@@ -333,7 +337,8 @@ class ApiServer:
         form = dict(parse_qsl(record.body.decode()))
         given = (form.get("client_id"), form.get("client_secret"))
         if (value := record.headers.get("authorization", "")).startswith("Basic "):
-            given = tuple(base64.b64decode(value[6:]).decode().split(":", 1))
+            pair = base64.b64decode(value[6:]).decode().split(":", 1)
+            given = unquote_plus(pair[0]), unquote_plus(pair[-1])  # RFC 6749, 2.3.1
         expected = (self.client_id, self.client_secret)
         return form.get("grant_type") == "client_credentials" and given == expected
 
@@ -365,6 +370,7 @@ class ApiServer:
             values = vars(record) | {
                 "at": record.at.isoformat(),
                 "body": record.body.decode("latin-1"),
+                "answer": record.answer.decode("latin-1"),
             }
             with self._lock, self._log_file.open("a") as file:
                 file.write(json.dumps(values) + "\n")
@@ -376,6 +382,7 @@ class ApiServer:
             values |= {
                 "at": datetime.fromisoformat(values["at"]),
                 "body": values["body"].encode("latin-1"),
+                "answer": values["answer"].encode("latin-1"),
             }
             record = Record(**values)
             self.log.append(record)

@@ -48,7 +48,7 @@ class Answer:
 
     def encoded(self) -> bytes:
         """Return head and body; of an answer in pieces the head."""
-        body = b"" if self.pieces else self._bytes()
+        body = self.content()
         reason = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Unknown"
         standard = {
             "Date": formatdate(usegmt=True),
@@ -64,7 +64,10 @@ class Answer:
         head = "\r\n".join([f"HTTP/1.1 {self.status} {reason}", *lines, "", ""])
         return head.encode("latin-1") + body
 
-    def _bytes(self) -> bytes:
+    def content(self) -> bytes:
+        """Return the body, b"" of one in pieces."""
+        if self.pieces:
+            return b""
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 

@@ -17,4 +17,6 @@ def toml(tables: Mapping[str, Any], prefix: str = "") -> str:
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(each) for each in value) + "]"
     return json.dumps(value)

@@ -20,7 +20,6 @@ from syncd.config.http import Call, Poll
 from syncd.context import Clock, RunContext
 from syncd.errors import (
     Cancelled,
-    Guarded,
     Interrupted,
     OutcomeUnknown,
     SyncdError,
@@ -80,7 +79,7 @@ class Step:
 
     def _send(self) -> Values:
         composed, journal = self._composed(), self.journal
-        sender = Sender(self.line, journal.name, composed)
+        sender = Sender(self.line, journal.name, composed, self.clock)
         sender.log_in()  # what fails before the record has not been sent for sure
         shown = public_url(composed.url, composed.masked)
         journal.begin(composed.method, shown, safe=composed.safe)
@@ -89,7 +88,7 @@ class Step:
             url, values = self._read(answer)
         except SyncdError as error:
             raise self._failed(sender, error) from error
-        journal.tell(tries=sender.tries)
+        journal.tell(tries=self.line.requests)
         if url is None:
             journal.succeeded(answer, values)
             return values
@@ -99,10 +98,7 @@ class Step:
 
     def _composed(self) -> Composed:
         key = call_key(self.ctx, self.position)
-        try:
-            return compose(self.call.request, self.values, key=key, now=self.clock.now())
-        except KeyError as error:  # an attempt before saved it under another name
-            raise Guarded(f"no value of {error}: the job was changed under its run") from error
+        return compose(self.call.request, self.values, key=key, now=self.clock.now())
 
     def _judge(self, answer: Answer) -> None:
         """Raise for an answer that is not what must come back, or that says it is not yet over."""
@@ -132,7 +128,7 @@ class Step:
         line, meant = self.line, self._meaning(sender, error)
         broken_off = line.left and isinstance(error, Interrupted)
         over = not broken_off and not isinstance(meant, OutcomeUnknown)
-        self.journal.tell(answer=line.answer, trace=line.trace, tries=sender.tries)
+        self.journal.tell(answer=line.answer, trace=line.trace, tries=self.line.requests)
         self.journal.failed(meant, over=over, heard=line.heard)
         return meant
 

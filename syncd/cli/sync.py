@@ -1,6 +1,7 @@
 """`syncd sync`: runs jobs now, or with `--plan` tells what a run would change."""
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import click
 from syncd.cli.cells import Cell, cell, mark
 from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, SERVER
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
-from syncd.cli.records import count_cells, error_text, print_items, summary
+from syncd.cli.records import count_cells, error_text, print_calls, print_items, summary
 from syncd.cli.requests import are_requests, print_requests
 from syncd.cli.screen import complain, print_json, print_line, print_lines
 from syncd.cli.session import Session, working
@@ -61,7 +62,7 @@ def sync(  # noqa: PLR0913 - the options
         else:
             started, refused = _start(session, distinct, selection, priority)
             runs = watch(session, started, settings.zone)
-            exit_status = _print_outcome(runs, as_json=as_json)
+            exit_status = _print_outcome(runs, settings.zone, as_json=as_json)
             if refused:
                 raise refused
     ctx.exit(exit_status)
@@ -80,12 +81,14 @@ def _start(
     return started, None
 
 
-def _print_outcome(runs: Sequence[Json], *, as_json: bool) -> int:
+def _print_outcome(runs: Sequence[Json], zone: tzinfo, *, as_json: bool) -> int:
     """Print how runs went; return the exit status."""
     if as_json:
         print_json([summary(run) for run in runs])
     for run in runs:
-        if not as_json:
+        if not as_json and run.get("calls"):  # they tell more than their one item
+            print_calls(run["calls"], zone)
+        elif not as_json:
             print_items(run["items"])
         tell_failure(run)
     return 0 if ended_well(runs) else 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from syncd.crontab.curl import read_curl
-from syncd.crontab.drafts import KEPT, Draft
+from syncd.crontab.curl import READ_TWICE, read_curl
+from syncd.crontab.drafts import Draft
 from syncd.crontab.prefixes import unwrap
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import OF_USER, Step, read_command
@@ -25,9 +25,9 @@ _RANDOM_SLEEP: Final = re.compile(
     r"|\$\[\s*\$?RANDOM\s*%\s*([0-9]{1,5})\s*\])s?\s*(?:&&|;)\s*",
     re.ASCII,
 )
-_PING_HOST: Final = re.compile(r"(.*\.)?(hc-ping\.com|hc\..*|healthchecks?[.-].*)", re.IGNORECASE)
+_PING_HOST: Final = re.compile(r"(.*\.)?(hc\..*|healthchecks?[.-].*)", re.IGNORECASE)
 _PING_PATH: Final = re.compile(
-    r"(/ping)?/(?:[A-Za-z0-9_-]{22}/[\w.-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?",
+    r"/(?:[A-Za-z0-9_-]{22}/[\w.-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?",
     re.IGNORECASE,
 )
 
@@ -72,7 +72,7 @@ class _Reader:
     def __init__(self, meaning: Meaning, around: Surroundings) -> None:
         self._meaning, self._around = meaning, around
         self._folder = ""
-        self._caught = self._failed = False
+        self._caught = self._failed = self._read = False
 
     def run(self, command: str, joint: str, environ: dict[str, str], depth: int) -> None:
         """Read a command line, which may be one inside another."""
@@ -91,6 +91,8 @@ class _Reader:
                 self._meaning.notes.append(MAILED)
             elif step.program not in _SINKS:
                 raise NotUnderstood(f'hands the answer to "{step.program[:40]}"')
+            else:
+                self._sink(step)
         elif step.joint == "||":
             self._otherwise(step, environ)
         elif step.program == "cd":
@@ -101,6 +103,16 @@ class _Reader:
             self._call(step, environ, depth)
         elif step.writes_file:
             raise NotUnderstood(f'writes a file with "{step.program}"')
+
+    def _sink(self, step: Step) -> None:
+        """Read where a program behind a `|` puts what it is handed."""
+        files = step.outputs if step.writes_file else []
+        if step.program == "tee" and not {"-a", "--append"} & set(step.words):
+            files = [*files, *(each for each in step.words[1:] if not each.startswith("-"))]
+        if files and not self._meaning.calls:
+            raise NotUnderstood(f'writes a file with "{step.program}"')
+        for each in files:
+            self._meaning.calls[-1].keep(each)
 
     def _go(self, step: Step) -> None:
         if len(step.words) != 2 or not step.words[1].startswith(("/", OF_USER)):
@@ -113,10 +125,13 @@ class _Reader:
         if step.program in _MAILING:
             self._meaning.notes.append(MAILED)
             return
+        if step.program in _SAYING and step.writes_file:
+            raise NotUnderstood(f'writes a file with "{step.program}"')
         if step.program in _SAYING or step.words == ["exit", "0"]:
             return
         if step.program in ("curl", "wget"):
-            ping = self._draft(step.words, environ)
+            found = unwrap(step.words, environ)
+            ping = self._draft(found.words, found.environ)
             url = ping.urls[0].removesuffix("/fail")
             if url != ping.urls[0] and self._meaning.ping in ("", url) and is_ping(ping, url):
                 self._meaning.ping = url
@@ -135,33 +150,32 @@ class _Reader:
         before = len(meaning.calls)
         if found.script is not None:
             self.run(found.script, step.joint, found.environ, depth + 1)
-            _limit(meaning.calls[before:], found.limit)
-            return
-        draft = self._draft(found.words, found.environ)
-        if meaning.calls and is_ping(draft, draft.urls[0]):
-            meaning.ping = meaning.ping or draft.urls[0]
-            return
-        _limit([draft], found.limit)
-        if step.writes_file:
-            draft.note(KEPT.format(program=draft.program))
-        meaning.calls.append(draft)
+        else:
+            draft = self._draft(found.words, found.environ)
+            if meaning.calls and is_ping(draft, draft.urls[0]):
+                meaning.ping = meaning.ping or draft.urls[0]
+                return
+            meaning.calls.append(draft)
+        for call in meaning.calls[before:]:
+            if found.limit:
+                call.timeout = min(call.timeout or found.limit, found.limit)
+            for each in step.outputs if step.writes_file else ():
+                call.keep(each)
 
     def _draft(self, words: list[str], environ: dict[str, str]) -> Draft:
         program = words[0].rpartition("/")[2] if words else ""
         if program == "curl":
-            return read_curl(words[1:], self._around.stdin, self._folder, environ)
+            draft = read_curl(words[1:], self._around.stdin, self._folder, environ)
+            if draft.reads_input and self._read:
+                raise NotUnderstood(READ_TWICE)
+            self._read |= draft.reads_input
+            return draft
         if program == "wget":
             return read_wget(words[1:], self._folder, environ)
         for wrapper in self._around.wrappers:
             if wrapper.program == program:
                 return wrapper.read(words[1:])
         raise NotUnderstood(f'runs "{program[:40]}", which is no call that syncd knows')
-
-
-def _limit(calls: Sequence[Draft], limit: float | None) -> None:
-    for call in calls:
-        if limit:
-            call.timeout = min(call.timeout or limit, limit)
 
 
 def is_ping(draft: Draft, url: str) -> bool:
@@ -182,4 +196,6 @@ def is_ping(draft: Draft, url: str) -> bool:
         return False
     if parts.scheme not in ("http", "https") or parts.query:
         return False
-    return bool(_PING_HOST.fullmatch(host) or _PING_PATH.fullmatch(parts.path))
+    path = parts.path.removeprefix("/ping")
+    known = path != parts.path or _PING_HOST.fullmatch(host)
+    return host == "hc-ping.com" or bool(known and _PING_PATH.fullmatch(path))

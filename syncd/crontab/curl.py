@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from syncd.crontab.drafts import JSON, KEPT, Draft, count, seconds
+from syncd.crontab.drafts import JSON, MOST_REDIRECTS, Draft, absolute, count, proxy_of, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.shell import TODAY
-
-MOST_REDIRECTS: Final = 10  # of ours; curl follows 50
 
 _IGNORED: Final = (
     "s/silent S/show-error v/verbose f/fail fail-with-body fail-early i/include show-headers "
@@ -34,6 +32,16 @@ _VALUED: Final = (
 _OPTIONS: Final = options("curl", _FLAGS, _VALUED)
 _IPV6: Final = re.compile(r"//(?:[^/@]*@)?\[[0-9A-Fa-f:.]+\]")
 _PARALLEL: Final = "curl: several at once (-Z)"
+_OTHER_DATA: Final = frozenset(
+    {"data", "data-ascii", "data-raw", "data-binary", "data-urlencode", "get"}
+)
+READ_TWICE: Final = "reads twice what stands behind its %"
+_OF_ALL: Final = ("all_proxy", "ALL_PROXY")
+PROXIES: Final = {
+    "http": ("http_proxy", *_OF_ALL),
+    "https": ("https_proxy", "HTTPS_PROXY", *_OF_ALL),
+}
+"""The variables that name a proxy, as curl(1) asks for them."""
 
 
 def read_curl(
@@ -76,7 +84,7 @@ class _Curl:
         if "globoff" not in self._seen and any(_stands_for_several(url) for url in draft.urls):
             raise NotUnderstood("curl: brackets in a URL stand for several")
         if not draft.proxy and not draft.no_proxy:
-            draft.proxy = proxy_of(environ, draft.urls)
+            draft.proxy = proxy_of(environ, draft.urls, PROXIES)
         return draft
 
     def _flags(self) -> None:
@@ -86,10 +94,17 @@ class _Curl:
         draft.follows = "location" in seen
         if draft.follows and "max-redirs" not in seen:
             draft.redirects = MOST_REDIRECTS
+        if draft.follows and draft.method not in ("", "GET", "HEAD"):
+            draft.follows = False
+            draft.note("curl repeats -X where -L leads; here a redirect of this call is a failure")
+        if "json" in seen and seen & _OTHER_DATA:
+            raise NotUnderstood("curl: --json beside other data, or -G")
+        if draft.head and draft.data and not draft.as_query:
+            raise NotUnderstood("curl: -I beside data")
         if not seen & {"fail", "fail-with-body"}:
             draft.note("curl without -f takes an error page for a success; here it is a failure")
         if "remote-name" in seen or "remote-name-all" in seen:
-            draft.note(KEPT.format(program="curl"))
+            raise NotUnderstood("curl: keeps the answer in a file (-O)")
         if "parallel" in seen and len(draft.urls) > 1:
             raise NotUnderstood(_PARALLEL)
 
@@ -118,6 +133,9 @@ class _Curl:
         if not value.startswith("@"):
             return value
         if value == "@-" and self._stdin is not None:
+            if self.draft.reads_input:
+                raise NotUnderstood(READ_TWICE)
+            self.draft.reads_input = True
             return self._stdin
         raise NotUnderstood(f"curl: --{option} out of a file")
 
@@ -153,8 +171,7 @@ class _Curl:
         )
 
     def _output(self, value: str) -> None:
-        if value not in ("/dev/null", "-", "/dev/stdout", "/dev/stderr"):
-            self.draft.note(KEPT.format(program="curl"))
+        self.draft.keep(value)
 
     def _ca(self, value: str) -> None:
         self.draft.tls_ca = self._path(value)
@@ -172,7 +189,7 @@ class _Curl:
 
     def _proxy(self, value: str) -> None:
         self.draft.proxy = value
-        self.draft.no_proxy = not value
+        self.draft.no_proxy |= not value
 
     def _noproxy(self, value: str) -> None:
         if value != "*":
@@ -196,21 +213,3 @@ class _Curl:
 def _stands_for_several(url: str) -> bool:
     """Tell whether curl makes several URLs of one; an address of IPv6 has its brackets by right."""
     return bool(set(_IPV6.sub("", url, count=1)) & set("[]{}"))
-
-
-def absolute(program: str, path: str, folder: str) -> str:
-    """Return the path of a file, which a `cd` may have gone to; raises NotUnderstood."""
-    if path.startswith("/"):
-        return path
-    if not folder or path.startswith("~"):
-        raise NotUnderstood(f"{program}: a file named without its folder")
-    return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
-
-
-def proxy_of(environ: Mapping[str, str], urls: Sequence[str]) -> str:
-    """Return the proxy that variables name for URLs, as curl and wget look for it."""
-    names = {"https_proxy", "HTTPS_PROXY"} if urls[0].startswith("https:") else {"http_proxy"}
-    found = {environ[name] for name in (*names, "all_proxy", "ALL_PROXY") if environ.get(name)}
-    if found and (environ.get("no_proxy") or environ.get("NO_PROXY")):
-        raise NotUnderstood("a proxy for some hosts (no_proxy)")
-    return min(found, default="")

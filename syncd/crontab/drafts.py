@@ -1,15 +1,22 @@
 """What a command line asks for, before it is put into the words of a job."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from syncd.config.http import Method
 from syncd.crontab.reasons import NotUnderstood
+from syncd.crontab.secret_words import masked
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
-KEPT: Final = "{program} keeps the answer in a file, syncd its beginning in the records"
 METHODS: Final = get_args(Method)
+MOST_REDIRECTS: Final = 10  # of ours; curl follows 50, wget 20
+_NOWHERE: Final = re.compile(r"-|/dev/(?:null|stdout|stderr|fd/[0-9]+)")
+_PASSING: Final = re.compile(r"/(?:var/)?tmp/.*|/var/log/.*|.*\.(?:log|out|err|txt)", re.DOTALL)
+_TAKEN_OUT: Final = frozenset({"accept", "connection", "expect", "user-agent"})
+"""Headers of curl's own that a line may do without: no server does anything else then."""
 
 
 @dataclass(slots=True)
@@ -21,6 +28,7 @@ class Draft:
     method: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     data: list[str] = field(default_factory=list)
+    reads_input: bool = False
     joined_by: str = "&"
     content_type: str = FORM
     user: str | None = None
@@ -46,6 +54,17 @@ class Draft:
         if text not in self.notes:
             self.notes.append(text)
 
+    def keep(self, path: str = "") -> None:
+        """Tell of a file for the answer, "" for one that nobody named.
+
+        Raises NotUnderstood for one that is neither a log nor thrown away: somebody reads it.
+        """
+        if _NOWHERE.fullmatch(path):
+            return
+        if path and not _PASSING.fullmatch(path):
+            raise NotUnderstood(f"{self.program}: keeps the answer in {masked(path)}")
+        self.note(f"{self.program} keeps the answer in a file, syncd its beginning in the records")
+
     def header(self, line: str) -> None:
         """Take a header as it is sent; `Name:` takes one out, `Name;` sends an empty one."""
         name, colon, value = line.partition(":")
@@ -54,8 +73,10 @@ class Draft:
             if not line.rstrip().endswith(";"):
                 raise NotUnderstood(f"{self.program}: a header without a colon")
             raise NotUnderstood(f"{self.program}: an empty header")
-        if not value or name.lower() == "content-length":
+        if name.lower() == "content-length" or (not value and name.lower() in _TAKEN_OUT):
             return
+        if not value:
+            raise NotUnderstood(f"{self.program}: takes the header {name[:40]} out")
         known = next((each for each in self.headers if each.lower() == name.lower()), None)
         if known and self.headers[known] != value:
             raise NotUnderstood(f"{self.program}: the header {name[:40]} stands twice")
@@ -83,3 +104,30 @@ def count(program: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 6):
         raise NotUnderstood(f"{program}: a count that is no number")
     return int(text)
+
+
+def absolute(program: str, path: str, folder: str) -> str:
+    """Return the path of a file, which a `cd` may have gone to; raises NotUnderstood."""
+    if path.startswith("/"):
+        return path
+    if not folder or path.startswith("~"):
+        raise NotUnderstood(f"{program}: a file named without its folder")
+    return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def proxy_of(
+    environ: Mapping[str, str], urls: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> str:
+    """Return the proxy of URLs, "" for none; `known` has the variables for http and https.
+
+    Raises NotUnderstood where not all URLs have the same one.
+    """
+    found = set()
+    for url in urls:
+        names = known["https" if url.lower().startswith("https:") else "http"]
+        found.add(next((environ[name] for name in names if environ.get(name)), ""))
+    if len(found) > 1:
+        raise NotUnderstood("a proxy for some of the URLs")
+    if found != {""} and (environ.get("no_proxy") or environ.get("NO_PROXY")):
+        raise NotUnderstood("a proxy for some hosts (no_proxy)")
+    return found.pop()

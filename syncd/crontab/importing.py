@@ -19,7 +19,6 @@ from syncd.crontab.secret_words import (
     masked,
     without,
 )
-from syncd.crontab.tables import job_lines
 from syncd.crontab.vault import Kept, Vault
 
 _TELLING: Final = 8
@@ -167,7 +166,7 @@ def _file(
     if any(PATIENT in _strings(job.tables) for job in jobs):
         yield f"# Calls that had no time limit of their own have {PATIENT} now."
     parts: list[tuple[int, list[str]]] = [
-        (job.line, list(job_lines(job.name, job.tables, _heading(job)))) for job in jobs
+        (job.line, list(toml.job_lines(job.name, job.tables, _heading(job)))) for job in jobs
     ]
     parts += [
         (odd.number, [toml.comment(f"Line {odd.number} is not understood: {odd.reason}"),
@@ -221,5 +220,7 @@ def _remarks(crontab: Crontab, jobs: Sequence[ImportedJob]) -> Iterator[str]:
     names = dict(crontab.settings)
     if "TZ" in names and "CRON_TZ" not in names:
         yield "TZ does not move cron's schedules (crontab(5)): --timezone says where they are read"
+    if "CRON_TZ" in names:
+        yield "CRON_TZ is taken as cronie takes it; Debian's cron does not know it"
     if crontab.unended:
         yield "the last line has no newline at its end: cron may not have run it"

@@ -15,10 +15,10 @@ from syncd.config.files import inline_secret, is_reference
 from syncd.config.jobs import HttpJob
 from syncd.crontab.commands import Meaning, Surroundings, understand
 from syncd.crontab.lines import Entry
+from syncd.crontab.prefixes import SHELLS
 from syncd.crontab.reasons import NotUnderstood
-from syncd.crontab.requests import requests_of, retries_of
+from syncd.crontab.requests import requests_of, retries_of, seal
 from syncd.crontab.schedule import read_schedule
-from syncd.crontab.secret_words import Sealed
 from syncd.crontab.shell import OF_USER
 from syncd.crontab.wrapper import Wrapper
 
@@ -77,6 +77,8 @@ def job_of(entry: Entry, options: Options) -> Unnamed:
             raise NotUnderstood(f"$(date) is the day in {shown}, {{{{ date }}}} that in {zone}")
         return bool(found)
 
+    if entry.environ.get("SHELL", "sh").rpartition("/")[2] not in SHELLS:
+        raise NotUnderstood("SHELL names no shell that syncd knows")
     around = Surroundings(_variables(entry), entry.stdin, options.wrappers, today)
     meaning = understand(entry.command, around)
     job: dict[str, Any] = {"kind": "http", "schedule": schedule.expression, "timezone": zone}
@@ -120,7 +122,7 @@ def _rules(meaning: Meaning) -> dict[str, Any]:
     if retries is not None:
         found["retries"] = retries
     if meaning.ping:
-        found["ping_url"] = Sealed(meaning.ping, "ping", "the URL of the dead-man service")
+        found["ping_url"] = seal(meaning.ping, "ping", "the URL of the dead-man service")
     return found
 
 
@@ -134,8 +136,11 @@ def _limit(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _notes(meaning: Meaning) -> list[str]:
     notes = [*meaning.notes, *(note for draft in meaning.calls for note in draft.notes)]
-    if any(len(draft.urls) > 1 for draft in meaning.calls):
-        notes.append("curl goes on to the next URL after a failure, a job does not")
+    notes += [
+        f"{draft.program} goes on to the next URL after a failure, a job does not"
+        for draft in meaning.calls
+        if len(draft.urls) > 1
+    ]
     return list(dict.fromkeys(notes))
 
 

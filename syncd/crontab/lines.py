@@ -143,8 +143,15 @@ def _entry(
         if not rest.strip() or not re.fullmatch(r"[A-Za-z_][\w.-]*\$?", user, re.ASCII):
             return replace(line, reason="has no user and command behind its schedule")
     command, *stdin = (each.replace("\\%", "%") for each in _STOP.split(rest.strip()))
-    text = "".join(f"{each}\n" for each in stdin) if stdin else None
-    return Entry(line.number, line.text, fields, command, text, environ, comments)
+    return Entry(line.number, line.text, fields, command, _written(stdin), environ, comments)
+
+
+def _written(parts: list[str]) -> str | None:
+    """Return what cron writes to a command: a line of each part, but no empty one at the end."""
+    if not parts:
+        return None
+    text = "\n".join(parts)
+    return f"{text}\n" if text and not text.endswith("\n") else text
 
 
 def is_disabled(text: str) -> bool:

@@ -49,6 +49,8 @@ class Options:
 
     def _long(self, word: str, rest: Iterator[str]) -> tuple[str, str]:
         name, equals, value = word.partition("=")
+        if equals and self.program == "curl":
+            raise NotUnderstood(f"curl: takes no value behind --{name[:40]}=")
         if name in self.valued:
             return name, value if equals else self._next(f"--{name}", rest)
         if name in self.flags and not equals:

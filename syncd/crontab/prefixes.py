@@ -9,8 +9,8 @@ from syncd.crontab.drafts import seconds
 from syncd.crontab.options import Options, options
 from syncd.crontab.reasons import NotUnderstood
 from syncd.crontab.secret_words import masked
+from syncd.crontab.shell import ASSIGNMENT
 
-_ASSIGNMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
 _NICENESS: Final = re.compile(r"-[0-9]+", re.ASCII)
 _TIMEOUT: Final = options(
     "timeout", "foreground preserve-status v/verbose", "k/kill-after s/signal"
@@ -58,7 +58,7 @@ def unwrap(words: list[str], environ: dict[str, str]) -> Wrapped:
 def _step(found: Wrapped) -> bool:
     """Take one off; tell whether there was one."""
     first = found.words[0]
-    if setting := _ASSIGNMENT.fullmatch(first):
+    if setting := ASSIGNMENT.fullmatch(first):
         found.environ[setting[1]] = setting[2]
         del found.words[0]
         return True

@@ -5,7 +5,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
@@ -22,6 +22,9 @@ PATIENT: Final = "15m"
 """For a call without a time limit: curl waits for ever, wget so long for a byte."""
 _DEPTH: Final = 30
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GUESSED: Final = re.compile(r"(ftp|dict|ldap|imap|smtp|pop3)\.", re.IGNORECASE)
+_KEY: Final = re.compile(r"(?<!idempotency)-key$", re.IGNORECASE)
+_SIGNED: Final = re.compile(r"signature|(^|-)(digest|md5)$|^x(-[a-z]+)?-sign$", re.IGNORECASE)
 _LARGEST: Final = 2**63
 _FILLED: Final = frozenset({"url", "query", "headers", "body", "form"})
 """What may hold {{ names }}."""
@@ -44,12 +47,15 @@ def requests_of(draft: Draft) -> list[Table]:
 
 def _target(draft: Draft, url: str) -> Table:
     """Return the URL, what was secret in its query, and who calls."""
+    url = url.partition("#")[0]
     if draft.as_query and draft.data:
         url += ("&" if "?" in url else "?") + "&".join(draft.data)
     scheme, separator, rest = url.partition("://")
     if not separator:
+        if draft.program == "curl" and _GUESSED.match(url):
+            raise NotUnderstood("curl: takes another protocol for this host")
         scheme, rest = "http", url  # as curl and wget do
-    address, mark, query = rest.partition("#")[0].partition("?")
+    address, mark, query = rest.partition("?")
     place, slash, path = address.partition("/")
     user, at, host = place.rpartition("@")
     kept, sealed = _query(query)
@@ -60,7 +66,7 @@ def _target(draft: Draft, url: str) -> Table:
     if draft.user is None and at:
         if ":" not in user:
             raise NotUnderstood(f"{draft.program}: a user without a password in the URL")
-        return {"url": plain, **sealed, "basic": _basic(unquote(user))}
+        return {"url": plain, **sealed, "basic": _basic(_decoded(user, unquote))}
     return {"url": plain, **sealed}
 
 
@@ -75,8 +81,16 @@ def _query(query: str) -> tuple[str, Table]:
             continue
         if name in sealed:
             raise NotUnderstood("a secret parameter stands twice in the URL")
-        sealed[name] = _seal(unquote_plus(value), name, f"the parameter {name}")
+        sealed[name] = seal(_decoded(value, unquote_plus), name, f"the parameter {name}")
     return "&".join(kept), {"query": sealed} if sealed else {}
+
+
+def _decoded(text: str, decode: Callable[..., str]) -> str:
+    """Return a part of a URL as what it stands for; raises NotUnderstood for what is no text."""
+    try:
+        return decode(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise NotUnderstood("a secret in the URL is not UTF-8 text") from error
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -84,7 +98,8 @@ def _is_secret(name: str, value: str) -> bool:
     return is_secret_name(name) or keyed or http_secrets.is_authorization(value)
 
 
-def _seal(value: str, role: str, what: str) -> Sealed:
+def seal(value: str, role: str, what: str) -> Sealed:
+    """Take a secret out; raises NotUnderstood for one that is not the same each time."""
     _refuse_user(value)
     if TODAY in value:
         raise NotUnderstood(f"{what} holds the day")
@@ -96,17 +111,19 @@ def _basic(pair: str) -> Table:
     user, _, password = pair.partition(":")
     if not password or not user.isprintable():
         raise NotUnderstood("a user without a password")
-    return {"user": user, "password": _seal(password, "password", f"the password of {user[:40]}")}
+    return {"user": user, "password": seal(password, "password", f"the password of {user[:40]}")}
 
 
 def _headers(draft: Draft, *, with_body: bool) -> Table:
     """Return headers and what they say about who calls."""
     found: Table = {}
     authorization = draft.take_header("authorization")
+    if sum(each is not None for each in (draft.user, draft.bearer, authorization)) > 1:
+        raise NotUnderstood(f"{draft.program}: says twice who calls")
     if draft.user is not None:
         found["basic"] = _basic(draft.user)
     elif draft.bearer is not None:
-        found["bearer"] = _seal(draft.bearer, "token", "the bearer token")
+        found["bearer"] = seal(draft.bearer, "token", "the bearer token")
     elif authorization is not None:
         found.update(_authorization(authorization))
     elif draft.token:
@@ -114,7 +131,11 @@ def _headers(draft: Draft, *, with_body: bool) -> Table:
     if with_body and (content_type := draft.take_header("content-type")):
         draft.content_type = content_type
     headers: Table = {
-        name: _seal(value, name, f"the header {name}") if _is_secret(name, value) else value
+        name: (
+            seal(value, name, f"the header {name}")
+            if _is_secret(name, value) or _KEY.search(name)
+            else value
+        )
         for name, value in draft.headers.items()
     }
     if any(isinstance(each, str) and looks_secret(each) for each in headers.values()):
@@ -127,7 +148,7 @@ def _authorization(value: str) -> Table:
     scheme, _, rest = value.partition(" ")
     rest = rest.strip()
     if scheme.lower() == "bearer" and rest:
-        return {"bearer": _seal(rest, "token", "the bearer token")}
+        return {"bearer": seal(rest, "token", "the bearer token")}
     if scheme.lower() == "basic":
         try:
             pair = base64.b64decode(rest, validate=True).decode()
@@ -135,7 +156,7 @@ def _authorization(value: str) -> Table:
             pair = ""
         if pair.partition(":")[2]:
             return {"basic": _basic(pair)}
-    return {"headers": {"Authorization": _seal(value, "authorization", "the header Authorization")}}
+    return {"headers": {"Authorization": seal(value, "authorization", "the header Authorization")}}
 
 
 def _body(draft: Draft) -> Table:
@@ -147,7 +168,8 @@ def _body(draft: Draft) -> Table:
     plain = kind.partition(";")[0].strip().lower()
     if not text:
         return {"body": "", "content_type": kind}
-    if text[:1] in "{[" and (found := _json(text)) is not None:
+    signed = any(_SIGNED.search(name) for name in draft.headers)  # as it stands, byte for byte
+    if text[:1] in "{[" and not signed and (found := _json(text)) is not None:
         return {"body": found, **({} if kind == JSON else {"content_type": kind})}
     if plain == FORM and (pairs := _form(text)) is not None:
         return {"form": pairs, **({} if kind == FORM else {"content_type": kind})}
@@ -160,19 +182,23 @@ def _form(text: str) -> Table | None:
     """Return the pairs of a form; None for what is none, or says something twice."""
     found: Table = {}
     for each in text.split("&"):
-        name, equals, value = (unquote_plus(part, errors="strict") if "%" in part or "+" in part
-                               else part for part in each.partition("="))  # fmt: skip
+        try:
+            name, equals, value = (
+                unquote_plus(part, errors="strict") for part in each.partition("=")
+            )
+        except UnicodeDecodeError:
+            return None
         if not equals or not name or name in found or TODAY in name or not name.isprintable():
             return None
         secret = bool(value) and is_secret_name(name)
-        found[name] = _seal(value, name, f"the field {name}") if secret else value
+        found[name] = seal(value, name, f"the field {name}") if secret else value
     return found
 
 
 def _json(text: str) -> Any:  # noqa: ANN401 - what JSON holds
     """Return a document as TOML can hold it, its secrets sealed; None where it can't."""
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        found = json.loads(text, object_pairs_hook=_once, parse_float=_exact, parse_constant=_exact)
         return _sealed(found, "", 0)
     except (ValueError, RecursionError):
         return None
@@ -184,8 +210,11 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> Table:
     return dict(pairs)
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(text)
+def _exact(text: str) -> float:
+    """Return a number that is written again as it stands here."""
+    if not math.isfinite(found := float(text)) or repr(found) != text:
+        raise ValueError(text)
+    return found
 
 
 def _sealed(value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - what JSON holds
@@ -197,14 +226,12 @@ def _sealed(value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - what JS
         case bool():
             return value
         case str():
-            if looks_secret(value) and not secret:
-                raise NotUnderstood("the body holds what looks like a secret")
-            return _seal(value, name, f"the field {name[:40]}") if secret and value else value
+            return _sealed_text(value, name)
         case int() if -_LARGEST <= value < _LARGEST:
             if secret and "token" not in name.lower():
                 raise NotUnderstood(f"the field {name[:40]} is a secret that is no text")
             return value
-        case float() if math.isfinite(value):
+        case float():
             return value
         case dict() if not (len(value) == 1 and name and next(iter(value)) in REFERENCES):
             return {
@@ -214,6 +241,15 @@ def _sealed(value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - what JS
         case list():
             return [_sealed(each, name or "[]", depth + 1) for each in value]
     raise ValueError("TOML has no word for it")
+
+
+def _sealed_text(value: str, name: str) -> Sealed | str:
+    value.encode()  # ValueError for half a character, which TOML has no word for
+    if value and is_secret_name(name):
+        return seal(value, name, f"the field {name[:40]}")
+    if looks_secret(value):
+        raise NotUnderstood("the body holds what looks like a secret")
+    return value
 
 
 def _connection(draft: Draft) -> Table:
@@ -228,7 +264,7 @@ def _connection(draft: Draft) -> Table:
         found["tls_verify"] = False
     if draft.proxy and not draft.no_proxy:
         found["proxy"] = draft.proxy if "://" in draft.proxy else f"http://{draft.proxy}"
-        if "@" in found["proxy"]:
+        if "@" in draft.proxy:  # also behind a slash that nobody quoted
             raise NotUnderstood(f"{draft.program}: a proxy with a password")
     return found
 

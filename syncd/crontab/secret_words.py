@@ -16,7 +16,9 @@ SHORTEST: Final = 4
 _SHOWN: Final = 300
 _READ: Final = 5000
 
-_MORE: Final = re.compile(r"(x[-_])?(ak|sk|auth|key|sid|sig|sign|session([-_]?id)?)", re.IGNORECASE)
+_MORE: Final = re.compile(
+    r"(x[-_])?(ak|sk|auth|key|sid|sig|sign|session([-_]?id)?)|([\w-]*[-_])?(pw|pin)", re.IGNORECASE
+)
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}")
 _USER: Final = re.compile(r"://[^/\s@]*@")
 _MAYBE_USER: Final = re.compile(r"://[^\s\"']*@")

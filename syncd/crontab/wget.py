@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from syncd.crontab.curl import MOST_REDIRECTS, absolute, proxy_of
-from syncd.crontab.drafts import KEPT, Draft, count, seconds
+from syncd.crontab.drafts import MOST_REDIRECTS, Draft, absolute, count, proxy_of, seconds
 from syncd.crontab.options import options
 from syncd.crontab.reasons import NotUnderstood
 
@@ -20,6 +19,7 @@ _VALUED: Final = (
     "progress P/directory-prefix"
 )
 _OPTIONS: Final = options("wget", _FLAGS, _VALUED)
+_PROXIES: Final = {"http": ("http_proxy",), "https": ("https_proxy",)}
 _LETTERS: Final = {"-nv": "--no-verbose", "-nc": "--no-clobber"}
 
 
@@ -36,13 +36,13 @@ class _Wget:
         self._password: str | None = None
         self._take: dict[str, Callable[[str], None]] = {
             "": self.draft.urls.append, "post-data": self._post,
-            "body-data": self.draft.data.append,
+            "body-data": self._body,
             "method": self._method, "header": self.draft.header, "timeout": self._timeout,
             "read-timeout": self._timeout, "tries": self._tries, "user": self._name,
             "http-user": self._name, "password": self._secret, "http-password": self._secret,
             "ca-certificate": self._ca, "certificate": self._cert, "private-key": self._key,
             "user-agent": self._agent, "referer": self._referer, "max-redirect": self._redirects,
-            "output-document": self._output,
+            "output-document": self.draft.keep, "directory-prefix": self.draft.keep,
         }  # fmt: skip
 
     def read(self, words: Sequence[str], environ: Mapping[str, str]) -> Draft:
@@ -51,10 +51,12 @@ class _Wget:
             seen.add(name)
             if take := self._take.get(name):
                 take(value)
+        if {"post-data", "method"} <= seen:
+            raise NotUnderstood("wget: --method beside --post-data")
         if not draft.urls:
             raise NotUnderstood("wget: names no URL")
         if "output-document" not in seen and not seen & {"spider", "delete-after"}:
-            self._output("")
+            draft.keep()
         draft.tls_verify = "no-check-certificate" not in seen
         draft.head, draft.no_proxy = "spider" in seen, "no-proxy" in seen
         if (self._user is None) != (self._password is None):
@@ -62,12 +64,15 @@ class _Wget:
         if self._user is not None:
             draft.user = f"{self._user}:{self._password}"
         if not draft.no_proxy:
-            draft.proxy = proxy_of(environ, draft.urls)
+            draft.proxy = proxy_of(environ, draft.urls, _PROXIES)
         return draft
 
     def _post(self, value: str) -> None:
-        self.draft.method = self.draft.method or "POST"
-        self.draft.data.append(value)
+        self.draft.method = "POST"
+        self._body(value)
+
+    def _body(self, value: str) -> None:
+        self.draft.data[:] = [value]  # the last one counts
 
     def _method(self, value: str) -> None:
         self.draft.method = value.upper()
@@ -102,7 +107,3 @@ class _Wget:
 
     def _redirects(self, value: str) -> None:
         self.draft.redirects = min(count("wget", value), MOST_REDIRECTS)
-
-    def _output(self, value: str) -> None:
-        if value not in ("/dev/null", "-", "/dev/stdout"):
-            self.draft.note(KEPT.format(program="wget"))

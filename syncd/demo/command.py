@@ -1,4 +1,4 @@
-"""`syncd demo`: two emulated clouds, a daemon with a store, database servers, and what happens."""
+"""`syncd demo`: two emulated clouds, an API, database servers, a daemon, and what happens."""
 
 import os
 import signal
@@ -20,6 +20,7 @@ from syncd.demo.line import Line
 from syncd.demo.mariadb import MariaDb
 from syncd.demo.place import Place, demo_world, prepared
 from syncd.demo.screen import Screen, screen
+from syncd.demo.statistics import Statistics
 from syncd.demo.story import Story
 from syncd.errors import StoreError, SyncdError, Unreachable
 
@@ -63,9 +64,17 @@ def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
     """Build it all up, look at it, and take it all down again."""
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(demo_world(seed, _HOSTS)))
-        place = stack.enter_context(prepared(emulator, keep))
+        statistics = stack.enter_context(Statistics())
+        place = stack.enter_context(prepared(emulator, statistics.configuration(), keep))
         view = stack.enter_context(screen())
-        view.tell([Line("demo", "two emulated clouds stand; starting syncd and its PostgreSQL")])
+        view.tell(
+            [
+                Line(
+                    "demo",
+                    "two emulated clouds and an API stand; starting syncd and its PostgreSQL",
+                )
+            ]
+        )
         mariadb = stack.enter_context(MariaDb(place.directory / "mariadb"))
         child = stack.enter_context(Child(place))
         client = Client(place.socket, _ANSWER)
@@ -75,7 +84,9 @@ def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
             _introduce(view, place)
             churn.start()
             fleet.start()
-            _look(stage, view, client, [churn.lines, fleet.lines], child)
+            statistics.start()
+            told = [churn.lines, fleet.lines, statistics.lines]
+            _look(stage, view, client, told, child)
         view.tell([Line("demo", "stopping the daemon, the database servers and the clouds")])
 
 

@@ -20,7 +20,8 @@ USUAL_PORT: Final = 9464
 EVERY: Final = 5  # seconds between two runs of the jobs of one cloud
 
 _HEAD: Final = """\
-# Made by `syncd demo`: two emulated clouds, three jobs; conf.d/fleet.toml adds database servers.
+# Made by `syncd demo`: two emulated clouds, an API with login, their jobs; conf.d/fleet.toml adds
+# database servers.
 
 [daemon]
 state_dir = {state_dir}
@@ -136,6 +137,7 @@ class Place:
         return [
             ("hosts", f"{syncd} resources"),
             ("runs", f"{syncd} runs"),
+            ("calls", f"{syncd} runs --job stat-daily"),
             ("fleet", f"{syncd} db-accounts --changed-since 10m"),
             ("SQL", f"{psql()} '{self.server.dsn}' -c 'table syncd.hosts'"),
             ("metrics", f"curl http://127.0.0.1:{self.port}/metrics"),
@@ -144,8 +146,10 @@ class Place:
 
 
 @contextmanager
-def prepared(emulator: Emulator, keep: Path | None) -> Iterator[Place]:
+def prepared(emulator: Emulator, more: str, keep: Path | None) -> Iterator[Place]:
     """Give a directory with the demonstration's configuration: a temporary one, or one to keep.
+
+    `more` is the text of further tables of the configuration.
 
     Others may pass through it, though not look into it: started by root, the store runs under an
     account of its own.
@@ -157,7 +161,7 @@ def prepared(emulator: Emulator, keep: Path | None) -> Iterator[Place]:
             directory.chmod(0o711)
         place = Place(directory, _free_port())
         place.fleet.unlink(missing_ok=True)  # of last time: its servers don't stand yet
-        _write(place.config, _configuration(place, emulator))
+        _write(place.config, _configuration(place, emulator) + more)
         yield place
     finally:
         if keep is None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from syncd.control.reads import Reads
 from syncd.demo.accounts import account_lines
+from syncd.demo.calls import call_lines
 from syncd.demo.line import Line, readable, shown
 from syncd.model.queries import (
     ChangeQuery,
@@ -120,7 +121,9 @@ class Story:
         eventful = any(row[each] for each in ("added", "updated", "deleted", "errors"))
         if status == "success" and row["kind"] == "db_sizes":
             self.servers = self._reads.sizes(SizeQuery())["servers"]
-        if status == "success" and eventful:
+        if status in ("success", "failed") and row["kind"] == "http":
+            yield from call_lines(self._reads.run(row["id"]))
+        elif status == "success" and eventful:
             yield Line("run", f"{job}: {_counts(row)}")
             yield from self._problems(row)
         elif status in ("failed", "cancelled"):

@@ -217,7 +217,7 @@ class Board:
             )
             active.attempt.source.cancel(Preempted("an urgent run needed its place"))
         for run in decision.start:
-            claim = self._start(run, now)
+            claim = None if self._has_a_prober(run, now) else self._start(run, now)
             if claim is None:
                 continue
             attempt = self._attempt(run, claim, next_due, now)
@@ -241,6 +241,11 @@ class Board:
         }
         running = [active.as_running() for active in self.running.values()]
         return decide(waiting, running, self._locked(), Closed(closed, shut), room, now)
+
+    def _has_a_prober(self, run: Waiting, now: datetime) -> bool:
+        """Tell whether a run that began just now tries the credentials that this one waits for."""
+        held = self.jobs.holds.gate(self.jobs.specs[run.job], now)
+        return held is not None and run.trigger != "manual"
 
     def _locked(self) -> set[str]:
         """Return the jobs of which a thread is stuck."""

@@ -17,7 +17,7 @@ from syncd.calls.sending import Means
 from syncd.calls.steps import Step, call_key
 from syncd.config.http import Call
 from syncd.context import Clock, RunContext
-from syncd.errors import SyncdError
+from syncd.errors import Interrupted, SyncdError
 from syncd.jobs.base import Applied, Change
 from syncd.model.run import Counts, Target
 from syncd.store import http_calls
@@ -72,7 +72,7 @@ class HttpJob:
             try:
                 values |= step.do(before.get(position))
             except SyncdError as error:
-                if of > 1:
+                if of > 1 and not isinstance(error, Interrupted):  # that is told to others too
                     error.args = (f"{step.journal.name}: {error}",)
                 raise
         ctx.report.progress(of, of)

@@ -43,10 +43,11 @@ def _forms(secrets: frozenset[str]) -> tuple[str, ...]:
 
 
 def _quoted(secret: str) -> set[str]:
-    """Return a secret as URLs, JSON and `repr` write it."""
+    """Return a secret as URLs, JSON and `repr` write it, and as servers misread it in a header."""
     data = secret.encode(errors="surrogatepass")
     urls = {quote(data, safe=""), quote(data), quote_plus(data)}
-    return {*_rendered(secret), *urls, *(_lower_hex(url) for url in urls)}
+    misread = data.decode("latin-1")
+    return {*_rendered(secret), *_rendered(misread), *urls, *(_lower_hex(url) for url in urls)}
 
 
 def _rendered(text: str) -> set[str]:

@@ -14,7 +14,7 @@ from dispatch_desk import (
     until,
     why,
 )
-from dispatch_helpers import NOON, Bench, FakeJob, fail, spec, succeed
+from dispatch_helpers import NOON, SECONDS, Bench, FakeJob, Gate, fail, spec, succeed
 
 from syncd.context import RunContext
 from syncd.errors import Authentication
@@ -64,6 +64,29 @@ def test_refused_credentials_hold_the_job_until_an_hour_has_passed(
     assert [row[2] for row in statuses(bench)] == ["failed", "success"]
     with bench.store.transaction() as tx:
         assert held_accounts.load(tx) == []
+
+
+def test_of_runs_that_wait_for_the_same_token_one_tries_and_the_others_wait_for_it(
+    bench: Bench, desk: Open
+) -> None:
+    jobs = {name: accounts_job(iam=fail(Authentication("no"))) for name in "jk"}
+    more: dict[str, Any] = {"tokens": ("iam",), "start_deadline": 3 * HOUR}
+    at = desk(*(hourly(name, job, **more) for name, job in jobs.items()))
+    at.due(Due("j", NOON, "schedule"))
+    until(lambda: at.keeper.ends and not at.board.running)
+    for name in jobs:
+        at.due(Due(name, NOON + timedelta(minutes=1), "schedule"))
+    until(lambda: len(at.board.waits) == 2)
+    gate = Gate()
+    for job in jobs.values():
+        job.works = {"iam": gate}
+    pass_time(bench, 3600)
+    assert gate.entered.wait(SECONDS)
+    pass_turn(at)
+    assert (len(at.board.running), why(at, only_waiting(at))) == (1, "held")
+    gate.open.set()
+    until(lambda: len(at.keeper.ends) == 3)
+    assert [row[2] for row in statuses(bench)] == ["failed", "success", "success"]
 
 
 def test_a_held_account_is_left_out_and_the_others_go_on(bench: Bench, desk: Open) -> None:

@@ -47,7 +47,14 @@ COMMANDS = [
     "curl -sS -d @- {url}/stdin%a=1%&b=2",
     "curl -sS --data-binary @- -H 'Content-Type: text/plain' {url}/stdin%one%two",
     "curl -sS {url}/deep/../path",
-"curl -sS \"{url}/v?x=$REGION\" -H \"X-Region: ${{REGION}}\"",
+    "curl -sS -G -d a=1 '{url}/get?z=0#top'",
+    "curl -sS -X GET -d a=1 {url}/get-with-body",
+    "curl -sS -G -X POST -d a=1 {url}/post",
+    "curl -sS --data-binary @- -H 'Content-Type: text/plain' {url}/stdin%one%",
+    "curl -sS --json '[1,' --json '2.50]' {url}/json",
+    "curl -sS --data-binary 'a=\\%FF' {url}/bytes",
+    "wget -q -O- --post-data=a=1 --post-data=b=2 {url}/last",
+    "curl -sS \"{url}/v?x=$REGION\" -H \"X-Region: ${{REGION}}\"",
     "curl -sS -X POST -H {json} -d '{{\"day\": \"'$(date +\\%F)'\"}}' {url}/day",
     "$CURL {url}/alias",
     "nice -n 5 timeout 20 sh -c 'curl -sS \"{url}/nested?q=1\"' >/dev/null 2>&1",
@@ -88,7 +95,8 @@ def server():
 def sent_by_shell(server, command):
     """Run a command as cron does, and return the request that came."""
     text, _, stdin = command.replace("\\%", "\0").partition("%")
-    lines = f"{stdin}\n".replace("%", "\n") if stdin else ""
+    lines = stdin.replace("%", "\n")
+    lines += "\n" if lines and not lines.endswith("\n") else ""  # as cron(8) does
     server.seen.clear()
     subprocess.run(
         ["/bin/sh", "-c", text.replace("\0", "%")],
@@ -127,7 +135,8 @@ def comparable(method, target, headers, body):
         body = json.loads(body)
     elif body and named.get("content-type") == "application/x-www-form-urlencoded":
         text = body.decode()
-        body = json.loads(text) if text.startswith("{") else parse_qsl(text, keep_blank_values=True)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        body = json.loads(text) if text.startswith("{") else pairs
     return method, path, sorted(parse_qsl(query, keep_blank_values=True)), named, body
 
 

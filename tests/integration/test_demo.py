@@ -109,6 +109,7 @@ def test_hosts_and_accounts_arrive_and_change_and_are_recorded(place: Path) -> N
         assert '"added": 120' in runs.stdout or '"added":120' in runs.stdout
         shown = assert_the_fleet_is_shown(process, shown)
         assert_the_fleet_is_recorded(config)
+        shown = assert_the_calls_are_shown(process, shown)
         process.send_signal(signal.SIGINT)
         text, status = rest(process)
     assert status == 0, text
@@ -134,6 +135,23 @@ def assert_the_fleet_is_shown(process: subprocess.Popen[str], shown: str) -> str
     assert "granted  SELECT on column shop.public.orders.price to reporting on" in shown
     assert "revoked  SELECT on column shop.public.orders.price from reporting on" in shown
     assert " statistics in " in shown
+    return shown
+
+
+def assert_the_calls_are_shown(process: subprocess.Popen[str], shown: str) -> str:
+    """Read on until a call has failed and the webhook was told; return all output."""
+    failed = "failed   stat-weekly: POST /api/v1/statistics/sync/weekly: code is 1: expected 0"
+    told = "told     the webhook hears: job stat-weekly failed"
+
+    def enough(text: str) -> bool:
+        return failed in text and told in text
+
+    if not enough(shown):
+        shown += read_until(process, lambda text: enough(shown + text))
+    assert enough(shown), shown
+    assert "call     stat-daily: POST /api/v1/statistics/sync/daily: 200" in shown
+    assert "call     stat-quarterly: POST" in shown
+    assert "200, done after 3 looks" in shown
     return shown
 
 

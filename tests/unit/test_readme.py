@@ -10,12 +10,12 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
-    main, fleet = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    main, fleet, calls = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "syncd.toml"
-    file.write_text(main + fleet)
+    file.write_text(main + fleet + calls)
     config = load(file)
     assert list(config.enabled_jobs()) == [
-        "hosts", "db-accounts", "db-sizes", "size-rollups", "retention", "backup",
+        "hosts", "db-accounts", "db-sizes", "size-rollups", "stat-daily", "retention", "backup",
     ]  # fmt: skip
     assert config.warnings == ()
 

@@ -66,10 +66,11 @@ def _drip(
 
 def _head(answer: Answer) -> bytes:
     phrase = HTTPStatus(answer.status).phrase
+    more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
     return (
         f"HTTP/1.1 {answer.status} {phrase}\r\n"
         f"Date: {formatdate(answer.date, usegmt=True)}\r\n"
         f"Content-Type: {answer.content_type}\r\n"
         f"Content-Length: {len(answer.body)}\r\n"
-        "\r\n"
+        f"{more}\r\n"
     ).encode()

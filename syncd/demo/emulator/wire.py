@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.demo.emulator.world import Account, Provider
 
@@ -20,13 +20,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, and the error code in it when it is one; `date` in seconds since 1970."""
+    """An HTTP answer, and the error code in it when it is one; `date` in seconds since 1970.
+
+    `headers` come beside those that every answer has.
+    """
 
     status: int
     body: bytes
     code: str = ""
     content_type: str = "application/json"
     date: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

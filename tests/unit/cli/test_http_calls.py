@@ -33,6 +33,16 @@ def test_a_run_is_shown_with_its_calls(served):
     assert document["calls"][0]["answer"] == "{}"
 
 
+def test_a_run_by_hand_shows_its_calls_in_place_of_their_item(served):
+    served.commands.ended.set()
+    served.reads.run_answer = run_row(kind="http") | {
+        "error_count": 0, "items": [], "errors": [], "calls": [call()],
+    }  # fmt: skip
+    shown = syncd(served, "sync", "hosts")
+    assert "https://h/a?k=******" in shown.stdout, shown.output
+    assert "no items" not in shown.stdout
+
+
 def test_a_run_of_a_daemon_that_tells_of_no_calls_is_shown_too(served):
     assert syncd(served, "show", str(RUN)).exit_code == 0
 

@@ -14,7 +14,7 @@ URL = "https://api.internal/run"
         ("-X DELETE", {"method": "DELETE"}),
         ("-XPUT", {"method": "PUT"}),
         ("--request PATCH", {"method": "PATCH", "idempotency_key": False}),
-        ("--request=post", {"method": "POST", "idempotency_key": False}),
+        ("--request post", {"method": "POST", "idempotency_key": False}),
         ("-I", {"method": "HEAD"}),
         (
             "-H 'Accept: text/csv' -H'X-Zone: eu'",
@@ -30,6 +30,8 @@ URL = "https://api.internal/run"
         ("-m 2.5", {"timeout": "3s"}),
         ("--max-time 90 --connect-timeout 5", {"timeout": "1m30s"}),
         ("-fL", {"redirects": 10}),
+        ("-fL -X GET", {"redirects": 10}),
+        ("-fL -X PUT", {"method": "PUT"}),
         ("-fL --max-redirs 3", {"redirects": 3}),
         ("-L --max-redirs 0", {}),
         ("--cacert /etc/ca.pem", {"tls_ca": "/etc/ca.pem"}),
@@ -37,6 +39,9 @@ URL = "https://api.internal/run"
         ("--cert /etc/c.pem", {"tls_cert": "/etc/c.pem", "tls_key": "/etc/c.pem"}),
         ("-x proxy.internal:3128", {"proxy": "http://proxy.internal:3128"}),
         ("-G -d a=1 --data-urlencode 'b=x y'", {"url": f"{URL}?a=1&b=x%20y"}),
+        ("-G -X POST -d a=1", {"method": "POST", "url": f"{URL}?a=1", "idempotency_key": False}),
+        ("-G -I -d a=1", {"method": "HEAD", "url": f"{URL}?a=1"}),
+        ("-X GET -d a=1", {"form": {"a": "1"}}),
     ],
 )
 def test_options_of_curl(options, expected):
@@ -73,6 +78,23 @@ def test_options_of_curl(options, expected):
             {"body": "<a/>", "content_type": "text/xml; charset=utf-8"},
         ),
         ("-d @- ", {"form": {"a": "1"}}),
+        ("-d 'a=\\%FF'", {"body": "a=%FF", "content_type": "application/x-www-form-urlencoded"}),
+        (
+            "-H 'Content-Type: application/json' -d '[1.10, 1e400]'",
+            {"body": "[1.10, 1e400]", "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -d '[1.0000000000000000001]'",
+            {"body": "[1.0000000000000000001]", "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -d '[\"\\ud800\"]'",
+            {"body": '["\\ud800"]', "content_type": "application/json"},
+        ),
+        (
+            "-H 'Content-Type: application/json' -H 'Digest: x' -d '[1]'",
+            {"body": "[1]", "content_type": "application/json", "headers": {"Digest": "x"}},
+        ),
     ],
 )
 def test_what_is_sent(options, expected):
@@ -150,6 +172,26 @@ def test_what_is_sent(options, expected):
         ("curl {} 2>", "leads nowhere"),
         ("&& curl {}", "no command"),
         ("curl {} <<< x", '"<<"'),
+        ("curl --request=POST {}", "--request="),
+        ("curl -d {{a:1,b:2}} {}", "braces"),
+        ("curl https://a/{{1..3}}", "braces"),
+        ("curl -u a:b -H 'Authorization: Token c' {}", "twice who calls"),
+        ("curl -u a:b --oauth2-bearer c {}", "twice who calls"),
+        ("curl -H 'Content-Type:' -d a=1 {}", "Content-Type out"),
+        ("curl -H 'Authorization:' -u a:b {}", "Authorization out"),
+        ("curl -H 'X-A;' {}", "empty header"),
+        ("curl --json '{{}}' -d a=1 {}", "beside other data"),
+        ("curl -G --json '{{}}' {}", "-G"),
+        ("curl -I -d a=1 {}", "-I beside data"),
+        ("curl ftp.internal/x", "another protocol"),
+        ("curl -d @- {} && curl -d @- {}%a=1", "twice"),
+        ("curl -d @- -d @- {}%a=1", "twice"),
+        ("curl {} && curl https://hc-ping.com/$USER", "$HOME"),
+        ("curl {} && curl https://hc-ping.com/$(date +\\%F)", "the day"),
+        ("curl {} || curl https://hc-ping.com/a", '"curl" when'),
+        ("echo a | tee /run/flag && curl {}", "writes a file"),
+        ("curl 'https://u\\%FF:password@a/'", "UTF-8"),
+        ("curl 'https://a/?token=\\%FF'", "UTF-8"),
     ],
 )
 def test_what_a_job_can_t_say_is_left_alone_with_its_reason(command, told):
@@ -213,29 +255,6 @@ def test_calls_come_one_after_another():
     assert "request" not in tables
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "curl -f {u} && curl -fsS {p}",
-        "curl -f {u} && curl -m 10 --retry 5 {p} >/dev/null",
-        "curl {p}/start && curl -f {u} && curl {p}",
-        "curl -f {u} && curl {p} || curl {p}/fail",
-    ],
-)
-@pytest.mark.parametrize(
-    "ping",
-    [
-        "https://hc-ping.com/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
-        "https://hc.internal/ping/0f3b9a52-6d0c-4c1e-9a3f-2b7d5e8c4a10",
-    ],
-)
-def test_a_ping_after_success_is_a_dead_man_service(command, ping):
-    tables = job(command.format(u=URL, p=ping))
-    assert tables["ping_url"] == {"credential": "run-ping"}
-    assert tables["request"]["url"] == URL
-    assert job(f"curl -f {ping}")["request"]["url"] == ping  # alone it is the call
-
-
 def test_wget():
     assert request(f"wget -q -O - {URL}") == {"url": URL, "redirects": 10}
     assert request(f"wget -nv --spider --max-redirect=0 {URL}") == {"url": URL, "method": "HEAD"}
@@ -294,14 +313,6 @@ def test_variables_of_the_crontab_are_put_in_as_a_shell_would():
     assert request("curl -f 'https://api.internal/$x'", before)["url"] == "https://api.internal/$x"
 
 
-@pytest.mark.parametrize("to", ["> /srv/x.json", ">/srv/x 2>/dev/null", "-o x.json", "-O"])
-def test_an_answer_that_a_file_keeps_is_told_of(to):
-    (found,) = imported(f"0 1 * * * curl -f {URL} {to}\n").jobs
-    assert found.remarks == ("curl keeps the answer in a file, syncd its beginning in the records",)
-    (found,) = imported(f"0 1 * * * curl -f {URL} >> /var/log/x 2>&1\n").jobs
-    assert found.remarks == ()
-
-
 @pytest.mark.parametrize("mail", ["mail -s failed root", "echo failed | mail -s failed root"])
 def test_a_failure_that_was_mailed_is_told_of(mail):
     (found,) = imported(f"0 1 * * * curl -f {URL} || {mail}\n").jobs
@@ -326,8 +337,14 @@ def test_a_proxy_of_the_environment_counts():
     before = "https_proxy=http://proxy.internal:3128\n"
     assert request(f"curl {URL}", before)["proxy"] == "http://proxy.internal:3128"
     assert "proxy" not in request("curl http://api.internal/", before)
-    assert "proxy" not in request(f"curl --noproxy '*' {URL}", before)
+    for options in ("--noproxy '*'", "--noproxy '*' -x p:1", "-x p:1 --noproxy '*'", "-x ''"):
+        assert "proxy" not in request(f"curl {options} {URL}", before)
     assert request(f"http_proxy=p:1 curl {URL.replace('https', 'http')}")["proxy"] == "http://p:1"
+    both = "http_proxy=p:1\nall_proxy=a:1\nHTTP_PROXY=x:1\n"
+    assert request("curl http://a/", both)["proxy"] == "http://p:1"
+    assert request("curl https://a/", both)["proxy"] == "http://a:1"
+    assert "proxy" not in request("wget -qO- https://a/", both)
+    assert "some of the URLs" in reason("curl http://a/ https://a/", both)
     assert "no_proxy" in reason(f"curl {URL}", f"{before}no_proxy=internal\n")
     assert "password" in reason(f"curl -x http://a:b@proxy:1 {URL}")
 

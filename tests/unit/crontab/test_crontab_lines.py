@@ -49,7 +49,9 @@ def test_a_setting_counts_for_the_lines_below_it():
         ("* * * * * a%b%c", "a", "b\nc\n"),
         (r"* * * * * a \%%b\%", "a %", "b%\n"),
         (r"* * * * * a \\% b", "a \\% b", None),
-        ("* * * * * a%", "a", "\n"),
+        ("* * * * * a%", "a", ""),
+        ("* * * * * a%b%", "a", "b\n"),
+        ("* * * * * a%%", "a", "\n"),
     ],
 )
 def test_commands_and_what_they_read(line, command, stdin):
@@ -111,6 +113,12 @@ def test_comments_above_a_line_are_kept_and_a_short_one_names_it():
         ("run", ("This one is here since the winter of 2019,", "ask Ada before you change it")),
     ]
     assert "# Line 4: Warm caches\n[jobs.warm-caches]\n" in found.toml
+
+
+def test_which_cron_knows_a_zone_is_told():
+    found = imported(f"CRON_TZ=Asia/Tokyo\n0 1 * * * {CURL}\n")
+    assert found.jobs[0].tables["timezone"] == "Asia/Tokyo"
+    assert any("Debian" in each for each in found.remarks)
 
 
 def test_names_are_valid_and_not_taken_twice():

@@ -130,6 +130,43 @@ def test_variables_that_are_secrets_are_shown_nowhere(command):
     assert SECRET not in texts(found)
 
 
+def test_what_is_long_and_mixed_is_never_shown():
+    key = "a8f3kQ92mZx71LpW04Rt"
+    found = imported(
+        f"# Key {key}\n0 1 * * * curl -f {URL}\n#0 1 * * * run {key}\n0 2 * * * x {key}\n"
+    )
+    assert key not in texts(found)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl {u} | PASSCODE=hunter2 psql",
+        "curl {u} | CRED=hunter2 psql",
+        "curl {u} || CRED=hunter2 ./repair",
+        "curl {u} && CRED=hunter2 ./next",
+        "CRED=hunter2 ./call {u}",
+    ],
+)
+def test_no_reason_tells_a_variable(command):
+    (odd,) = imported(f"0 1 * * * {command.format(u=URL)}\n").left
+    assert "hunter2" not in odd.reason
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        '--json \'{"sign": "hunter2", "n": [{"sk": "hunter2"}]}\'',
+        "-d sign=hunter2",
+        "-d 'pin=hunter2&db_pw=hunter2'",
+        "-H 'X-Master-Key: hunter2'",
+        "-x http://a:hunter2@proxy:1",
+    ],
+)
+def test_short_secrets_by_their_names(options):
+    assert "hunter2" not in texts(imported(f"0 1 * * * curl -f {options} {URL}\n"))
+
+
 def test_one_secret_of_many_lines_is_one_credential():
     text = "".join(
         f"0 {n} * * * curl -H 'Authorization: Bearer {SECRET}' {URL}/{n}x\n" for n in range(5)
@@ -139,6 +176,19 @@ def test_one_secret_of_many_lines_is_one_credential():
     assert (kept.name, kept.value, kept.line) == ("run-0x-token", SECRET, 1)
     references = {each.tables["request"]["bearer"]["file"] for each in found.jobs}
     assert references == {"/etc/syncd/secrets/run-0x-token"}
+
+
+def test_a_setting_of_a_secret_is_shown_nowhere():
+    text = f"DB_PW=hunter2abc\n0 1 * * * curl -f {URL}/$DB_PW\n0 2 * * * x hunter2abc\n"
+    found = imported(text)
+    assert "hunter2abc" not in texts(found)
+    assert [odd.number for odd in found.left] == [2, 3]
+
+
+def test_one_secret_of_two_calls_is_one_credential():
+    call = f"curl -f -u svc:{SECRET} {URL}"
+    (kept,) = imported(f"0 1 * * * {call} && {call}/b\n").secrets
+    assert kept.value == SECRET
 
 
 def test_basic_credentials_are_read():

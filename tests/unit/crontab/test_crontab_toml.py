@@ -7,7 +7,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.crontab import toml_text as toml
-from syncd.crontab.tables import job_lines
 
 TEXT = st.text()
 VALUES = st.recursive(
@@ -39,7 +38,7 @@ def test_a_job_is_read_back(name, values, several, remarks):
     request = {"url": "https://a", "idempotency_key": False, **values}
     job = {"kind": "http", "schedule": "@daily"}
     job |= {"calls": [{"request": request}] * 2} if several else {"request": request}
-    text = "\n".join(job_lines(name, job, remarks))
+    text = "\n".join(toml.job_lines(name, job, remarks))
     assert tomllib.loads(text) == {"jobs": {name: job}}
 
 

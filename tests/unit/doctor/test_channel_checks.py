@@ -66,6 +66,13 @@ def test_a_host_that_does_not_answer_has_failed():
     assert encrypted.found == "it does not leave this machine"
 
 
+def test_a_slow_answer_is_warned_of(monkeypatch):
+    monkeypatch.setattr(channels, "_SLOW", 0.0)
+    with receiving(lambda _: (404, {}, b""), "/x") as receiver:
+        reachable, _ = told({"channel": "slack", "url": receiver.url})
+    assert reachable.state == "warning"
+
+
 def test_what_goes_over_the_network_unencrypted_is_warned_of():
     channel = {"channel": "slack", "url": "http://hooks.example.invalid/x"}
     _, encrypted = told(channel)

@@ -26,6 +26,7 @@ ODD = "p\"ä\\s +/%'\n密钥"
         quote(ODD).lower(),
         quote_plus(ODD),
         urlencode({"Signature": ODD}),
+        json.dumps(ODD.encode().decode("latin-1")),
     ],
 )
 def test_a_secret_is_masked_in_every_way_it_may_be_written(quoted):
@@ -33,6 +34,7 @@ def test_a_secret_is_masked_in_every_way_it_may_be_written(quoted):
     assert MASK in text
     assert "密钥" not in text
     assert "\\u5bc6" not in text
+    assert "\\u00c3" not in text
     assert "%E5%AF%86" not in text.upper()
     assert text.startswith("before ")
     assert text.endswith(" after")

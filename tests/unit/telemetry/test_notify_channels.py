@@ -1,6 +1,7 @@
 """Each channel over HTTP, against a receiver that checks and answers as the real one."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from notify_receivers import (
@@ -10,6 +11,7 @@ from notify_receivers import (
     SIGNED,
     TOKEN,
     as_json,
+    channel,
     hostile,
     notice,
     receiving,
@@ -19,6 +21,7 @@ from notify_receivers import (
 )
 
 from syncd.config import secrets
+from syncd.config.notify import parse_channel
 from syncd.errors import (
     Authentication,
     BadData,
@@ -28,6 +31,8 @@ from syncd.errors import (
     Throttled,
     Unexpected,
 )
+from syncd.telemetry.notify import trial
+from syncd.telemetry.notify.registry import build
 
 KINDS = list(SERVICES)
 
@@ -170,6 +175,7 @@ def test_an_old_robot_of_feishu_answers_otherwise():
         (404, b"no_service", Authentication),
         (400, b"invalid_payload", Unexpected),
         (500, b"rollup_error", Network),
+        (503, b"no_service", Network),  # of something in between
         (200, b"<html>please log in to the proxy</html>", BadData),
         (200, b"", BadData),
     ],
@@ -226,6 +232,20 @@ def test_a_webhook_has_all_fields_and_headers_of_ones_own(monkeypatch):
         "title": "job hosts failed 3 times", "look": "syncd show 0195", "severity": "critical",
         "at": "2026-03-01T12:05:00Z", "facts": None, "text": None,
     }  # fmt: skip
+
+
+def test_a_webhook_without_a_secret_has_no_signature_at_all():
+    with receiving(lambda _: (204, {}, b"")) as receiver:
+        keys = {"channel": "webhook", "url": receiver.url, "headers": {"x-syncd-signature": "v1=0"}}
+        send(build("events", parse_channel(keys)))
+    assert "x-syncd-signature" not in receiver.last.headers
+
+
+def test_a_test_tells_when_a_channel_takes_messages_again():
+    with receiving(lambda _: (429, {"Retry-After": "7"}, b"")) as receiver:
+        channels = {"oncall": channel("slack", receiver.url, enabled=False)}
+        came = trial.send(channels, "oncall", "ada", datetime.now(UTC))
+    assert (came["sent"], came["error_class"], came["retry_after"]) == (False, "throttled", 7.0)
 
 
 def test_a_delivery_has_the_same_id_each_time_it_is_tried():

@@ -80,6 +80,17 @@ def test_mail_goes_over_tls_with_a_log_in(authority, tls, implicit):
     assert {"error: no connection: Connection refused", "look: syncd show 0195"} <= set(told)
 
 
+@pytest.mark.parametrize(
+    ("ours", "greeting"),
+    [("db1.example.org", "ehlo db1.example.org"), ("a b\r\nQUIT", "ehlo localhost")],
+)
+def test_a_machine_s_name_makes_no_command(monkeypatch, ours, greeting):
+    monkeypatch.setattr("socket.gethostname", lambda: ours)
+    with mail_server() as server:
+        send(mail(server))
+    assert server.commands[0] == greeting
+
+
 def test_a_server_without_plain_takes_another_way_to_log_in(authority, tls):
     with mail_server(tls=tls, offers=("STARTTLS", "AUTH LOGIN")) as server:
         send(encrypted(server, authority))
