@@ -30,7 +30,7 @@ class Patience:
         was set back; it is no older for it.
         """
         first = self.refused if is_refusal(error) else self.first
-        wait = min(first * 2 ** min(attempts - 1, 20), max(self.most, first))
+        wait = min(first * 2 ** min(attempts - 1, 20), self.most)
         if isinstance(error, Throttled) and error.retry_after is not None:
             wait = max(wait, timedelta(seconds=min(error.retry_after, _LONGEST.total_seconds())))
         return None if now + wait - created > self.age else now + wait

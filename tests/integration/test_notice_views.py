@@ -47,6 +47,8 @@ def test_the_list_tells_what_waits_and_why(site, receivers):
     reads = StoreReads(site.bench.store.transaction)
     assert reads.notifications() == {"channels": [], "lasting": []}
     waiting_and_failing(site, receivers)
+    site.look()
+    assert site.engine.pending() == {"good": 0, "bad": 1}
     found = reads.notifications()
     bad, good = found["channels"]
     assert (bad["channel"], bad["waiting"], bad["last_sent_at"]) == ("bad", 1, None)
