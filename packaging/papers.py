@@ -22,11 +22,12 @@ Recommends: tzdata
 Section: admin
 Priority: optional
 Description: daemon that keeps an inventory of clouds true in PostgreSQL
- syncd lists the hosts of Alibaba Cloud and Tencent Cloud accounts on a
- schedule, compares them with what it knows, and records what was added,
- changed and deleted. It needs one configuration file, brings its own
- PostgreSQL or uses yours, and is looked at with a few commands, SQL and
- Prometheus.
+ syncd lists the hosts of Alibaba Cloud and Tencent Cloud accounts, and the
+ accounts and sizes of PostgreSQL and MySQL servers, on a schedule, compares
+ them with what it knows, and records what was added, changed and deleted.
+ It calls HTTP endpoints in place of cron and curl, and tells people of what
+ fails. It needs one configuration file, brings its own PostgreSQL or uses
+ yours, and is looked at with a few commands, SQL and Prometheus.
  .
  It is installed as a systemd service, with its Python packages in an
  environment of their own under /opt/syncd.

@@ -60,10 +60,15 @@ class _Assembly:
     """What the daemon asks of a configuration, for one store."""
 
     def __init__(
-        self, file: Path, store: Store, accounts: assembly.Accounts, tokens: Tokens
+        self,
+        file: Path,
+        store: Store,
+        accounts: assembly.Accounts,
+        tokens: Tokens,
+        observe: assembly.ApiObserver,
     ) -> None:
         self._file, self._store = file, store
-        self._accounts, self._tokens = accounts, tokens
+        self._accounts, self._tokens, self._observe = accounts, tokens, observe
 
     def load(self) -> Config:
         """Read the configuration files; raises ConfigInvalid."""
@@ -73,7 +78,9 @@ class _Assembly:
         """Return what is to be run."""
         self._tokens.keep_only(config.tokens)
         return Wanted(
-            specs=assembly.job_specs(config, self._store, self._accounts, self._tokens),
+            specs=assembly.job_specs(
+                config, self._store, self._accounts, self._tokens, self._observe
+            ),
             managed=assembly.managed(config),
             limits=assembly.limits(config),
         )
@@ -184,7 +191,7 @@ def local_session(config: Config) -> Iterator[LocalSession]:
             store=store,
             recorder=Recorder(store, outbox, log),
             observer=metrics,
-            specs=assembly.job_specs(config, store, accounts, tokens),
+            specs=assembly.job_specs(config, store, accounts, tokens, metrics.observe_api),
             instance=instance,
             clock=Clock(),
             log=log,
@@ -338,7 +345,7 @@ def _daemon(  # noqa: PLR0913 - the parts that `run` holds
 
     return Daemon(
         config=config,
-        assembly=_Assembly(file, store, accounts, tokens),
+        assembly=_Assembly(file, store, accounts, tokens, metrics.observe_api),
         store=store,
         server=server,
         make_notices=make_notices,

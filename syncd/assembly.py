@@ -13,7 +13,6 @@ from typing import Any
 from syncd.calls.clients import Clients
 from syncd.calls.login import Login
 from syncd.calls.tokens import JobTokens, Tokens
-from syncd.config import job as config_job
 from syncd.config import jobs as config_jobs
 from syncd.config import secrets
 from syncd.config.configuration import Config, digest
@@ -43,6 +42,10 @@ from syncd.telemetry.run_logs import RunLogs
 
 ApiObserver = Callable[[str, str, str, float], None]
 """Hears of each call: provider, API, outcome, seconds."""
+
+
+def unobserved(provider: str, api: str, outcome: str, seconds: float) -> None:
+    """Hear of a call and keep it to oneself."""
 
 
 class Accounts:
@@ -156,21 +159,26 @@ def open_tokens(state_dir: Path | None, fingerprint_key: bytes, observe: ApiObse
 
 
 def job_specs(
-    config: Config, store: Store, accounts: Accounts, tokens: Tokens
+    config: Config,
+    store: Store,
+    accounts: Accounts,
+    tokens: Tokens,
+    observe: ApiObserver = unobserved,
 ) -> dict[str, JobSpec]:
-    """Return the enabled jobs of a configuration."""
+    """Return the enabled jobs of a configuration; `observe` hears of the HTTP calls of jobs."""
     clients = Clients()
     return {
-        name: _spec(config, name, job, store, accounts, tokens, clients)
-        for name, job in config.enabled_jobs().items()
+        name: _spec(config, name, store, accounts, tokens, clients, observe)
+        for name in config.enabled_jobs()
     }
 
 
 def _spec(
-    config: Config, name: str, job: config_job.Job, store: Store, accounts: Accounts,
-    tokens: Tokens, clients: Clients,
+    config: Config, name: str, store: Store, accounts: Accounts, tokens: Tokens, clients: Clients,
+    observe: ApiObserver,
 ) -> JobSpec:  # fmt: skip
     """Return one job; it is built from this configuration at each attempt."""
+    job = config.jobs[name]
     services = registry.Services(
         store,
         Sources(config.accounts, config.servers, config.tokens),
@@ -184,6 +192,7 @@ def _spec(
             tokens, config.tokens, config.http.allow_hosts, job.api_timeout.total_seconds()
         ),
         clients=clients,
+        called=partial(observe, "http", name),
     )
     used = {each: config.account(each) for each in job.enabled_accounts(config.accounts)}
     carried = {each: config.token(each) for each in job.enabled_tokens()}

@@ -82,7 +82,8 @@ def main() -> None:
     key = state_dir.fingerprint_key(directory)
     accounts = assembly.Accounts(store, parent.observe_api, key)
     tokens = assembly.open_tokens(directory, key, parent.observe_api)
-    parent.work(assembly.job_specs(config, store, accounts, tokens)[job], store, get_logger())
+    specs = assembly.job_specs(config, store, accounts, tokens, parent.observe_api)
+    parent.work(specs[job], store, get_logger())
     store.close()
     os._exit(0)  # no thread of a library holds it up
 

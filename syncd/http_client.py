@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -94,6 +94,23 @@ def normal(url: str) -> str:
         raise ValueError("is no URL") from None
 
 
+def resolved(base: str, reference: str) -> str:
+    """Return the URL to which an answer refers (RFC 9110, 10.2.2), as the client sends it.
+
+    Raises ValueError for what is no URL of HTTP, or names no host where it should: it would lead
+    back to where it came from.
+    """
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if not parts.netloc and (parts.scheme in _PORTS or reference.startswith("//")):
+        raise ValueError("names no host")
+    url = normal(urljoin(base, reference))
+    origin(url)
+    return url
+
+
 class HttpClient:
     """Sends requests over kept connections; any number of threads may use it.
 
@@ -124,8 +141,8 @@ class HttpClient:
         """Send a request and return the answer, whatever its status.
 
         A body of more than `limit` bytes is cut, and its connection closed. A `fresh` connection
-        is not one that was kept: the server may have closed that, which would look as if the
-        answer were lost.
+        is not one that was kept, and is not kept: the server may have closed that, which would
+        look as if the answer were lost.
 
         Raises TimedOut at the deadline, the token's error when cancelled, Network when the
         connection fails or breaks, and, without a limit, BadData for a body of more than 64 MiB.
@@ -244,13 +261,13 @@ class _HttpPool(urllib3.HTTPConnectionPool):
         """Return a connection, which was closed if the call wants a fresh one."""
         return _freshened(super()._get_conn(timeout))
 
+    def _put_conn(self, conn: Any) -> None:  # noqa: ANN401 - urllib3's protocol
+        """Take a connection back; nobody waits for a further use of a fresh one, nor the server."""
+        super()._put_conn(conn and _freshened(conn))
 
-class _HttpsPool(urllib3.HTTPSConnectionPool):
+
+class _HttpsPool(_HttpPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _TimedTls
-
-    def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - urllib3's protocol
-        """Return a connection, which was closed if the call wants a fresh one."""
-        return _freshened(super()._get_conn(timeout))
 
     def _validate_conn(self, conn: Any) -> None:  # noqa: ANN401 - urllib3's protocol
         """Connect; urllib3 would also warn at each call that nothing is verified."""

@@ -19,7 +19,8 @@ AT_ONCE = timedelta(milliseconds=1)
 class HttpRuns(JobRuns):
     """A server, a store, and jobs that call the one and record in the other.
 
-    The one job is `call`; without other keys it sends a POST to /effect.
+    The one job is `call`; without other keys it sends a POST to /effect. `counted` are requests as
+    the metrics hear of them.
     """
 
     main = "call"
@@ -29,6 +30,7 @@ class HttpRuns(JobRuns):
         self.api = api
         self.accounts = assembly.Accounts(self.store, lambda *_: None, b"key")
         self.tokens = assembly.open_tokens(None, b"key", lambda *_: None)
+        self.counted: list[tuple[str, str, str]] = []
         self.configure()
 
     def configure(
@@ -51,7 +53,10 @@ class HttpRuns(JobRuns):
             "http": dict(http or {}),
         }
         self.config = Config.of(Tables.model_validate(tables))
-        self.specs = assembly.job_specs(self.config, self.store, self.accounts, self.tokens)
+        self.specs = assembly.job_specs(
+            self.config, self.store, self.accounts, self.tokens,
+            lambda *told: self.counted.append(told[:3]),
+        )  # fmt: skip
 
     def sends(self, url: str = "/effect", method: str = "POST", **keys: Any) -> Row:
         """Return a request of this server."""

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from syncd.config.http import Connection
+from syncd.config.http import Connection, Hmac
 from syncd.http_client import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How a request is signed: where, with which key, and as of when."""
+
+    how: Hmac
+    secret: str = field(repr=False)
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Composed:
     home: Origin
     credentials: frozenset[str]
     secret_body: bool
+    signing: Signing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,9 @@ class Times:
 class Answer:
     """What came back: of a body that is longer than the limit only its beginning (`cut`).
 
-    `url` is where it came from, after redirects. The body is decoded as Content-Encoding says; if
-    it could not be, `flaw` says why.
+    `url` is where it came from, after redirects; `elsewhere` tells that it answers another request
+    than the one composed: of another method, or one without credentials. The body is decoded as
+    Content-Encoding says; if it could not be, `flaw` says why.
     """
 
     status: int
@@ -75,3 +87,4 @@ class Answer:
     url: str = field(repr=False)
     times: Times
     flaw: str = ""
+    elsewhere: bool = False

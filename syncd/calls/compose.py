@@ -1,22 +1,20 @@
 """What is sent: a request of the configuration, its names filled in, its secrets in place."""
 
-import hashlib
-import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, quote_plus, urlsplit
 
-from syncd.calls.base import Composed
+from syncd.calls.base import Composed, Signing
 from syncd.calls.filling import Filler
 from syncd.calls.masked import names_secret
-from syncd.config.http import ClientCredentials, Hmac, Login, Message, Request
+from syncd.calls.signing import signed
+from syncd.config.http import ClientCredentials, Login, Message, Request
 from syncd.config.secrets import Secret
 from syncd.config.sizes import parse_size
 from syncd.errors import Unexpected
 from syncd.http_client import normal, origin
-from syncd.telemetry.masking import MASK
 
 LOGIN_ANSWER: Final = parse_size("1MiB")
 """Bytes of an answer that holds a token, at most."""
@@ -35,21 +33,20 @@ def compose(
 
     `masked` puts asterisks in place of secrets, none of which is read then. Raises
     ConfigurationError for a secret that can't be read or that its place can't hold, Unexpected for
-    a value that its place can't hold, KeyError for a name that has no value.
+    a value that its place can't hold, Guarded for a name that has no value.
     """
     filler = Filler(values, masked=masked)
     if isinstance(request, ClientCredentials):
         return _grant(request, filler)
     url = filler.url(request.url, request.query)
-    made = _message(request, request.method, url, filler)
+    made = _message(request, request.method, url, filler, now)
     body, kind = filler.body(request)
     headers = dict(made.headers)
     if kind:
         _add(headers, "Content-Type", kind)
-    if name := _key_header(request):
-        _add(headers, name, key)
-    made = replace(made, headers=headers, body=body, secret_body=_secret_body(request))
-    return _signed(made, request, filler, now)
+    if isinstance(request, Request) and request.key_header:
+        _add(headers, request.key_header, key)
+    return signed(replace(made, headers=headers, body=body, secret_body=_secret_body(request)))
 
 
 def compose_poll(
@@ -68,9 +65,9 @@ def compose_poll(
             url = _identified(url, request, filler)
     except ValueError as error:
         raise Unexpected(f"the status URL {error}") from error
-    made = _message(request, "GET", url, filler)
+    made = _message(request, "GET", url, filler, now)
     headers = {n: each for n, each in made.headers.items() if not n.lower().startswith("content-")}
-    return _signed(replace(made, headers=headers), request, filler, now)
+    return signed(replace(made, headers=headers))
 
 
 def filled_url(template: str, values: Mapping[str, str]) -> str:
@@ -78,22 +75,23 @@ def filled_url(template: str, values: Mapping[str, str]) -> str:
     return Filler(values, masked=False).url(template)
 
 
-def following(composed: Composed, method: str, url: str) -> Composed:
+def redirected(composed: Composed, method: str, url: str) -> Composed:
     """Return what is sent where a redirect leads; with another method it loses its body."""
     if method == composed.method:
-        return replace(composed, url=url)
+        return signed(replace(composed, url=url))
     headers = {
         name: each
         for name, each in composed.headers.items()
         if not name.lower().startswith("content-")
     }
-    return replace(
-        composed, method=method, url=url, headers=headers, body=None, safe=True, secret_body=False
-    )
+    got = replace(composed, method=method, url=url, headers=headers, body=None)
+    return signed(replace(got, safe=True, secret_body=False))
 
 
-def _message(request: Request | Login, method: str, url: str, filler: Filler) -> Composed:
-    """Return a request without its body."""
+def _message(
+    request: Request | Login, method: str, url: str, filler: Filler, now: datetime
+) -> Composed:
+    """Return a request without its body, to be signed yet."""
     headers = filler.headers(request.headers)
     if request.basic is not None:
         headers["Authorization"] = filler.basic(request.basic)
@@ -112,9 +110,11 @@ def _message(request: Request | Login, method: str, url: str, filler: Filler) ->
     )  # fmt: skip
     if not isinstance(request, Request):
         return made
+    how = request.hmac
     return replace(
         made, safe=request.safe_to_repeat or method == "GET", token=request.token,
         redirects=request.redirects, max_answer=request.max_answer,
+        signing=Signing(how, filler.reveal(how.secret), now) if how else None,
     )  # fmt: skip
 
 
@@ -139,34 +139,6 @@ def _grant(grant: ClientCredentials, filler: Filler) -> Composed:
         connection=grant, home=origin(grant.url), credentials=frozenset({"authorization"}),
         secret_body=True,
     )  # fmt: skip
-
-
-def _signed(made: Composed, request: Request | Login, filler: Filler, now: datetime) -> Composed:
-    """Add the signature, if the request has one.
-
-    Signed are four lines: the method, path and query as sent, the time as in its header, and the
-    SHA-256 of the body in hexadecimal.
-    """
-    if not isinstance(request, Request) or request.hmac is None:
-        return made
-    how: Hmac = request.hmac
-    time = str(int(now.timestamp()))
-    parts = urlsplit(made.url)
-    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    digest = hashlib.sha256(made.body or b"").hexdigest()
-    text = f"{made.method}\n{target}\n{time}\n{digest}".encode()
-    secret = filler.reveal(how.secret)
-    signature = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
-    headers = {how.time_header: time, how.header: MASK if filler.masked else signature}
-    if how.key_id:
-        headers["X-Key-Id"] = how.key_id
-    names = frozenset(name.lower() for name in headers)
-    return replace(
-        made,
-        headers={**{n: v for n, v in made.headers.items() if n.lower() not in names}, **headers},
-        masked=made.masked | {how.header.lower()},
-        credentials=made.credentials | names,
-    )
 
 
 def _identified(url: str, request: Request, filler: Filler) -> str:
@@ -212,13 +184,6 @@ def _fields(value: object, name: str = "") -> Iterator[tuple[str, object]]:
                 yield from _fields(each, name)
         case _:
             yield name, value
-
-
-def _key_header(request: Request | Login) -> str | None:
-    """Return the header that carries the idempotency key, if one does."""
-    if not isinstance(request, Request) or request.method not in ("POST", "PATCH"):
-        return None
-    return request.idempotency_key if isinstance(request.idempotency_key, str) else None
 
 
 def _add(headers: dict[str, str], name: str, value: str) -> None:

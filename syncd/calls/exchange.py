@@ -6,18 +6,17 @@ What identifies the caller goes to the origin that the configuration names, and 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urljoin
 
 from syncd.calls import hosts
 from syncd.calls.base import Answer, Composed, Credential, Times
 from syncd.calls.clients import Clients
-from syncd.calls.compose import following
+from syncd.calls.compose import redirected
 from syncd.calls.decoding import decoded
 from syncd.calls.masked import public_url, safe_text
 from syncd.context import CancelToken, Deadline
 from syncd.errors import Network, TimedOut, Unexpected
 from syncd.http_call import Trace
-from syncd.http_client import Response, normal, origin
+from syncd.http_client import Response, origin, resolved
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -54,17 +53,17 @@ def exchange(
     Raises Permission for a host that may not be called, ConfigurationError for files of TLS,
     Unexpected for a redirect that is not followed, TimedOut, Network, or the token's error.
     """
-    deadline, seen = limits.of(composed), set[tuple[str, str]]()
+    deadline, seen, method = limits.of(composed), set[tuple[str, str]](), composed.method
     while True:
         hosts.check(composed.url, allow_hosts)
         seen.add((composed.method, composed.url))
         response = _send(clients, composed, credential, limits, deadline, trace, fresh=fresh)
         target = _target(response, composed)
         if target is None:
-            return _answer(response, composed, trace)
+            return _answer(response, composed, trace, method)
         if target in seen or len(seen) > composed.redirects:
             raise Unexpected(f"{_public(composed)}: more than {composed.redirects} redirects")
-        composed = following(composed, *target)
+        composed = redirected(composed, *target)
 
 
 def _send(
@@ -132,11 +131,9 @@ def _target(response: Response, composed: Composed) -> tuple[str, str] | None:
 
 def _resolved(composed: Composed, location: str) -> str:
     try:
-        url = normal(urljoin(composed.url, location))
-        origin(url)
+        return resolved(composed.url, location)
     except ValueError as error:
         raise Unexpected(f"{_public(composed)}: redirected to what {error}") from error
-    return url
 
 
 def _refused(composed: Composed, url: str, what: str) -> Unexpected:
@@ -144,10 +141,14 @@ def _refused(composed: Composed, url: str, what: str) -> Unexpected:
     return Unexpected(f"{_public(composed)}: a redirect {what} is not followed: {to}")
 
 
-def _answer(response: Response, composed: Composed, trace: Trace) -> Answer:
+def _answer(response: Response, composed: Composed, trace: Trace, method: str) -> Answer:
+    """Return the answer at the end of what was begun with a method."""
     body, cut, flaw = decoded(response, composed.max_answer)
     times = Times(trace.connect, trace.first_byte, trace.total)
-    return Answer(response.status, response.headers, body, cut, composed.url, times, flaw)
+    elsewhere = composed.method != method or origin(composed.url) != composed.home
+    return Answer(
+        response.status, response.headers, body, cut, composed.url, times, flaw, elsewhere
+    )
 
 
 def _public(composed: Composed) -> str:

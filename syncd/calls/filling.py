@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus, urlencode
 from syncd.config import secrets, templates
 from syncd.config.http import Basic, Message
 from syncd.config.secrets import Secret
-from syncd.errors import ConfigurationError, Unexpected, storable
+from syncd.errors import ConfigurationError, Guarded, Unexpected, storable
 from syncd.http_client import normal
 from syncd.telemetry.masking import MASK
 
@@ -43,7 +43,18 @@ class Filler:
         """Return a secret's value, or a text with its names filled in."""
         if isinstance(value, Secret):
             return self.reveal(value)
-        return templates.fill(value, self._values, quoted)
+        return self._filled(value, quoted)
+
+    def _filled(self, template: str, quoted: Callable[[str], str] = str) -> str:
+        """Return a text with its names filled in.
+
+        Raises Guarded for a name without a value, which the configuration does not let pass: an
+        earlier attempt saved it under another name.
+        """
+        try:
+            return templates.fill(template, self._values, quoted)
+        except KeyError as error:
+            raise Guarded(f"no value of {error}: the job was changed under its run") from error
 
     def url(self, template: str, query: Mapping[str, str | Secret] | None = None) -> str:
         """Return a URL as it is sent, with further parameters.
@@ -52,12 +63,12 @@ class Filler:
         """
         head, mark, tail = template.partition("?")
         for segment in head.split("/")[3:]:
-            filled = templates.fill(segment, self._values)
+            filled = self._filled(segment)
             if templates.names(segment) and (not filled or _DOTS.fullmatch(filled)):
                 named = " and ".join(templates.names(segment))
                 raise Unexpected(f"the value of {named} would lead to another path than it should")
-        url = templates.fill(head, self._values, _segment) + mark
-        url += templates.fill(tail, self._values, quote_plus)
+        url = self._filled(head, _segment) + mark
+        url += self._filled(tail, quote_plus)
         added = self.pairs(query or {})
         return normal(url + ("&" if mark else "?") + added if added else url)
 
@@ -131,10 +142,10 @@ class Filler:
             return text
         if "json" in kind.lower():
             _check_strings(text)
-            return templates.fill(text, self._values, lambda each: json.dumps(each)[1:-1])
+            return self._filled(text, lambda each: json.dumps(each)[1:-1])
         if "urlencoded" in kind.lower():
-            return templates.fill(text, self._values, quote_plus)
-        return templates.fill(text, self._values, html.escape if "xml" in kind.lower() else str)
+            return self._filled(text, quote_plus)
+        return self._filled(text, html.escape if "xml" in kind.lower() else str)
 
 
 def _segment(value: str) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from syncd.calls.base import Answer
 from syncd.calls.expectations import judge, saved
 from syncd.calls.journal import Journal
-from syncd.calls.polling import Follower, end_of
+from syncd.calls.polling import Poller, end_of
 from syncd.calls.sending import Line, Means
 from syncd.config.http import Call, Poll
 from syncd.errors import (
@@ -42,43 +42,49 @@ class Following:
         journal, call = self.journal, self.journal.call
         poll, ctx = call.poll or Poll(), journal.ctx
         if poll.timeout is not None:
-            ctx = replace(ctx, deadline=ctx.deadline.sooner(self._time_left(poll.timeout)))
+            left = self._time_left(poll.timeout, poll.every)
+            ctx = replace(ctx, deadline=ctx.deadline.sooner(left))
         line = Line(ctx, self.means, fresh=False)
         polls = journal.found.polls
-        follower = Follower(line, call, url, self.values, journal.clock, journal.masked, polls)
+        poller = Poller(line, call, url, self.values, journal.clock, journal.masked, polls)
         try:
-            answer = follower.done()
+            answer = poller.done()
             if poll.until is None:
                 judge(end_of(call), answer, journal.clock.now(), journal.masked)
             values = all_saved(call, answer, journal.found.saved)
         except SyncdError as error:
-            raise self._lost_sight(follower, error) from error
-        journal.tell(polls=follower.polls)
+            raise self._lost_sight(poller, error) from error
+        journal.tell(polls=poller.polls)
         journal.succeeded(answer, values)
         return values
 
-    def _time_left(self, limit: timedelta) -> float:
-        """Return the seconds left of the wait; a clock that was set back makes it no longer."""
-        now = self.journal.clock.now()
-        waited = max(now - (self.journal.found.answered_at or now), timedelta(0))
-        return (limit - waited).total_seconds()
+    def _time_left(self, limit: timedelta, every: timedelta) -> float:
+        """Return the seconds left of the wait; a clock that was set back makes it no longer.
 
-    def _lost_sight(self, follower: Follower, error: SyncdError) -> SyncdError:
+        A later attempt has time for a look at least: while nobody asked it may have been done.
+        """
+        journal, now = self.journal, self.journal.clock.now()
+        waited = max(now - (journal.found.answered_at or now), timedelta(0))
+        look = every.total_seconds() + self.means.timeout
+        least = look if journal.attempt < journal.ctx.attempt else 0.0
+        return max((limit - waited).total_seconds(), least)
+
+    def _lost_sight(self, poller: Poller, error: SyncdError) -> SyncdError:
         """Record why it is not followed further, and return what to raise.
 
         It goes on elsewhere: as long as its end may still be seen, a later attempt follows it.
         """
         journal, over = self.journal, isinstance(error, Unexpected)
         if isinstance(error, TimedOut):
-            over = follower.line.ctx.deadline.at < journal.ctx.deadline.at
+            over = poller.line.ctx.deadline.at < journal.ctx.deadline.at
             text = "accepted, and not done in time" if over else "accepted, and not done yet"
-            error = TimedOut(f"{text}{follower.state}")
+            error = TimedOut(f"{text}{poller.state}")
         if not journal.call.request.safe_to_repeat:
             if over:
                 error = final(error)
             elif journal.found.poll_url is None and not isinstance(error, Cancelled):
                 error = unknown(error)
-        journal.tell(polls=follower.polls)
+        journal.tell(polls=poller.polls)
         journal.failed(error, over=over)
         return error
 

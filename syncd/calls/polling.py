@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urljoin
 
 from syncd.calls import expectations
 from syncd.calls.base import Answer
@@ -11,9 +10,10 @@ from syncd.calls.compose import compose_poll, filled_url
 from syncd.calls.expectations import judge, met, saved
 from syncd.calls.sending import TRANSIENT, Line
 from syncd.config.http import Call, Expect, Poll
+from syncd.config.templates import names
 from syncd.context import Clock
 from syncd.errors import SyncdError, Unexpected, describe, retry_after
-from syncd.http_client import origin
+from syncd.http_client import resolved
 
 _ANY: Final = Expect()
 
@@ -41,23 +41,23 @@ def status_url(call: Call, answer: Answer, values: Mapping[str, str]) -> str:
     """Return where the status of what was accepted is asked for; raises Unexpected for nowhere."""
     poll = call.poll or Poll()
     if poll.url is not None:
-        return filled_url(poll.url, values)
+        missing = set(names(poll.url)) - values.keys()
+        own = {name: path for name, path in call.save.items() if name in missing}
+        return filled_url(poll.url, {**values, **saved(own, answer)})
     if poll.path is not None:
         where = saved({"status": poll.path}, answer)["status"]
     else:
         where = answer.headers.get("Location") or ""
     if not where:
         raise Unexpected("status 202 came without the URL of a status (Location)")
-    url = urljoin(answer.url, where)
     try:
-        origin(url)
-    except ValueError:
-        raise Unexpected("status 202 came with a status URL that is none") from None
-    return url
+        return resolved(answer.url, where)
+    except ValueError as error:
+        raise Unexpected(f"status 202 came with a status URL that {error}") from error
 
 
 @dataclass(slots=True)
-class Follower:
+class Poller:
     """Asks for a status until it says that what was accepted is done, or has failed."""
 
     line: Line
@@ -80,18 +80,19 @@ class Follower:
         while True:
             self.line.ctx.pause(pause)
             try:
-                answer = self._ask()
-                if self._is_over(answer):
+                answer, over = self._ask()
+                if over:
                     return answer
                 pause = expectations.retry_after(answer, self.clock.now()) or every
             except TRANSIENT as error:
                 self._bear(error)
                 pause = max(every, retry_after(error))
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> tuple[Answer, bool]:
+        """Return a status, and whether it tells of the end."""
         self.polls += 1
-        now = self.clock.now()
-        return self.line.send(compose_poll(self.call.request, self.url, self.values, now=now))
+        look = compose_poll(self.call.request, self.url, self.values, now=self.clock.now())
+        return self.line.send(look, lambda answer: (answer, self._is_over(answer)))
 
     def _is_over(self, answer: Answer) -> bool:
         """Tell whether it is done; raises Unexpected when it failed, and what a status means."""

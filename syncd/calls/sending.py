@@ -1,15 +1,19 @@
 """Sends a request with its token, as often as that does no harm, and knows whether it has left."""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from syncd.calls.base import Answer, Composed, Credential
 from syncd.calls.clients import Clients
 from syncd.calls.exchange import Limits, exchange
+from syncd.calls.signing import signed_at
 from syncd.calls.tokens import JobTokens
-from syncd.context import RunContext
+from syncd.context import Clock, RunContext
 from syncd.errors import (
+    Authentication,
     ConfigurationError,
     Network,
     Permission,
@@ -37,12 +41,20 @@ _OF_AN_ANSWER: Final = (Unexpected, Permission, ConfigurationError)
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the calls of a job are made with; `timeout` is in seconds, for one request."""
+    """What the calls of a job are made with; `timeout` is in seconds, for one request.
+
+    `observe` hears of each request: its outcome, `ok` or an error class, and its seconds.
+    """
 
     clients: Clients
     tokens: JobTokens
     allow_hosts: Sequence[str]
     timeout: float
+    observe: Callable[[str, float], None]
+
+
+class _TokenRefused(Authentication):
+    """A request was answered 401, and there may be a better token."""
 
 
 @dataclass(slots=True)
@@ -70,22 +82,52 @@ class Line:
 
         One whose token was refused (401) does not count: the request was not looked at.
         """
-        refused = self.answer is not None and self.answer.status == 401
-        return self.trace.sent and not self.left and not refused
+        return self.trace.sent and not self.left and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether the request itself was answered 401.
+
+        A POST that is redirected to its result has taken effect, whatever is said there.
+        """
+        return self.answer is not None and self.answer.status == 401 and not self.answer.elsewhere
 
     def log_in(self, composed: Composed) -> None:
         """Have the token that a request carries, if it carries one; raises as `JobTokens.get`."""
         if composed.token is not None:
             self.credential = self.means.tokens.get(composed.token, self.ctx)
 
-    def send(self, composed: Composed) -> Answer:
-        """Send a request once; where its token is refused (401), once more with another one."""
+    def send(self, composed: Composed, read: Callable[[Answer], T]) -> T:
+        """Send a request once; where its token is refused (401), once more with another one.
+
+        Returns, and raises, what `read` makes of the answer; raises as `exchange` does.
+        """
         self.log_in(composed)
-        answer = self._exchange(composed)
-        if answer.status != 401 or self.credential is None or composed.token is None:
-            return answer
+        if composed.token is None or self.credential is None:
+            return self._observed(composed, read)
+
+        def unless_refused(answer: Answer) -> T:
+            if self.refused:
+                raise _TokenRefused
+            return read(answer)
+
+        with suppress(_TokenRefused):
+            return self._observed(composed, unless_refused)
         self.credential = self.means.tokens.renew(composed.token, self.credential, self.ctx)
-        return self._exchange(composed)
+        return self._observed(composed, read)
+
+    def _observed(self, composed: Composed, read: Callable[[Answer], T]) -> T:
+        """Send a request, read its answer, and count that."""
+        began, outcome = time.monotonic(), "internal"
+        try:
+            found = read(self._exchange(composed))
+            outcome = "ok"
+        except SyncdError as error:
+            outcome = error.error_class
+            raise
+        finally:
+            self.means.observe(outcome, time.monotonic() - began)
+        return found
 
     def _exchange(self, composed: Composed) -> Answer:
         ctx, means = self.ctx, self.means
@@ -112,6 +154,7 @@ class Sender:
     line: Line
     name: str
     composed: Composed
+    clock: Clock
     tries: int = 0
 
     def log_in(self) -> None:
@@ -125,11 +168,13 @@ class Sender:
         may have left. Raises what the last try ended with.
         """
 
-        def once() -> Answer:
-            self.tries += 1
-            answer = self.line.send(self.composed)
+        def judged(answer: Answer) -> Answer:
             judge(answer)
             return answer
+
+        def once() -> Answer:
+            self.tries += 1
+            return self.line.send(signed_at(self.composed, self.clock.now()), judged)
 
         return self._patiently(once)
 

@@ -20,7 +20,6 @@ from syncd.config.http import Call, Poll
 from syncd.context import Clock, RunContext
 from syncd.errors import (
     Cancelled,
-    Guarded,
     Interrupted,
     OutcomeUnknown,
     SyncdError,
@@ -80,7 +79,7 @@ class Step:
 
     def _send(self) -> Values:
         composed, journal = self._composed(), self.journal
-        sender = Sender(self.line, journal.name, composed)
+        sender = Sender(self.line, journal.name, composed, self.clock)
         sender.log_in()  # what fails before the record has not been sent for sure
         shown = public_url(composed.url, composed.masked)
         journal.begin(composed.method, shown, safe=composed.safe)
@@ -99,10 +98,7 @@ class Step:
 
     def _composed(self) -> Composed:
         key = call_key(self.ctx, self.position)
-        try:
-            return compose(self.call.request, self.values, key=key, now=self.clock.now())
-        except KeyError as error:  # an attempt before saved it under another name
-            raise Guarded(f"no value of {error}: the job was changed under its run") from error
+        return compose(self.call.request, self.values, key=key, now=self.clock.now())
 
     def _judge(self, answer: Answer) -> None:
         """Raise for an answer that is not what must come back, or that says it is not yet over."""

@@ -1,15 +1,17 @@
 """What is valid, but can't do what it says: told as warnings."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
 from typing import Final
 
 from syncd.config.durations import format_duration
 from syncd.config.job import Job, Sources
-from syncd.triggers.base import Memory
+from syncd.triggers.base import Memory, Trigger
 
-_LOOK_AHEAD: Final = 30  # due times
+_LOOK_AHEAD: Final = 30  # due times whose gaps are looked at
+_WINDOWS_AHEAD: Final = timedelta(days=8)  # windows repeat each week
+_MOST: Final = 12_000  # due times: each minute of eight days
 
 
 def warnings(
@@ -50,19 +52,27 @@ def _of_times(name: str, job: Job, keys: set[str], now: datetime) -> Iterator[st
         return
     if job.calendar and not any(day >= now.date() for day in job.calendar.dates):
         yield f"its calendar {job.calendar.name} has no date from today on"
-    dues = _next_dues(name, job, now)
-    gaps = [late - early for early, late in pairwise(dues)]
+    trigger = job.trigger(name, Memory(), now) if job.spread or job.windows.spans else None
+    if trigger is None:
+        return
+    gaps = [late - early for early, late in pairwise(islice(_dues(trigger, now), _LOOK_AHEAD))]
     if job.spread > min(gaps, default=job.spread):
         yield f"its spread is longer than the {format_duration(min(gaps))} between due times"
-    if gaps and all(job.is_given_up(due, following) for due, following in pairwise(dues)):
+    if gaps and all(job.is_given_up(due, next_) for due, next_ in _for_windows(trigger, now)):
         yield "each of its next due times falls into a window that outlasts its start_deadline"
 
 
-def _next_dues(name: str, job: Job, now: datetime) -> list[datetime]:
-    """Return the next due times, as far as there is something to be compared with them."""
-    trigger = job.trigger(name, Memory(), now) if job.spread or job.windows.spans else None
-    dues: list[datetime] = []
-    while trigger and len(dues) < _LOOK_AHEAD and (due := trigger.next_after(now)):
-        dues.append(due)
+def _for_windows(trigger: Trigger, now: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield due times, each with the following one, until all windows were passed."""
+    dues = pairwise(islice(_dues(trigger, now), _MOST))
+    for number, (due, following) in enumerate(dues):
+        if number >= _LOOK_AHEAD and due > now + _WINDOWS_AHEAD:
+            return
+        yield due, following
+
+
+def _dues(trigger: Trigger, now: datetime) -> Iterator[datetime]:
+    """Yield the due times after a moment."""
+    while due := trigger.next_after(now):
+        yield due
         now = due
-    return dues

@@ -35,6 +35,9 @@ _MOST_ANSWER: Final = parse_size("64MiB")
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
+_NOT_IDEMPOTENT: Final = ("POST", "PATCH")
+"""Methods by which doing it twice is not doing it once (RFC 9110, 9.2.2; RFC 5789, 2)."""
+
 
 class Http(Table):
     """Where the HTTP calls of jobs and tokens may go."""
@@ -194,6 +197,20 @@ class Request(Message):
             raise ValueError(f"{ways[0]} and {ways[1]} exclude each other: both are Authorization")
         return self
 
+    @model_validator(mode="after")
+    def _key_is_of_the_run(self) -> Self:
+        """Refuse a key that all runs share: a server would take the second for the first."""
+        values = {name.lower(): value for name, value in self.headers.items()}
+        value = values.get((self.key_header or "").lower())
+        told = names(value) if isinstance(value, str) else ()
+        if value is not None and not {"run.id", "run.scheduled_for"} & set(told):
+            raise ValueError(
+                f"headers.{self.key_header} is the same in all runs, and a server that knows it"
+                " would do the first alone: leave it out, put {{ run.id }} into it, or set"
+                " idempotency_key = false"
+            )
+        return self
+
     def header_of(self, name: str) -> str | None:
         """Return the key that already gives a header, as a token that comes in it does."""
         if name.lower() == "authorization" and (self.basic or self.bearer):
@@ -203,9 +220,15 @@ class Request(Message):
         )
 
     @property
+    def key_header(self) -> str | None:
+        """Return the header that carries the idempotency key, if one does."""
+        key = self.idempotency_key
+        return key if self.method in _NOT_IDEMPOTENT and isinstance(key, str) else None
+
+    @property
     def safe_to_repeat(self) -> bool:
-        """Tell whether sending it twice has the effect of sending it once (RFC 9110, 9.2.2)."""
-        return self.method not in ("POST", "PATCH") or self.idempotency_key is not False
+        """Tell whether sending it twice has the effect of sending it once."""
+        return self.method not in _NOT_IDEMPOTENT or self.key_header is not None
 
 
 class Expect(Table):

@@ -25,7 +25,8 @@ _SCRIPT_WORDS: Final = frozenset({
     "!", "[", "[[", "{", "}", "case", "do", "done", "else", "eval", "fi", "for", "function", "if",
     "source", ".", "test", "then", "until", "while", "export", "set", "trap", "unset",
 })  # fmt: skip
-_BRACES: Final = re.compile(r"\{[^\s;&|]*(?:,|\.\.)[^\s;&|]*\}")
+_UNBROKEN: Final = re.compile(r"[^\s;&|]*")
+_SEPARATOR: Final = re.compile(r",|\.\.")
 """What bash, as which some systems run /bin/sh, makes several words of, and dash does not."""
 
 ASSIGNMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
@@ -79,6 +80,7 @@ class _Reader:
         self._quoted = False
         self._found = [Step("")]
         self._redirects = False
+        self._braceless = 0  # until there no braces begin
 
     def steps(self) -> list[Step]:
         while self._at < len(self._text):
@@ -114,11 +116,23 @@ class _Reader:
             self._at += 2
         elif char in "$`":
             self._split(self._expansion())
-        elif char == "{" and _BRACES.match(self._text, self._at):
+        elif char == "{" and self._begins_braces():
             raise NotUnderstood("holds braces that shells read differently: quote them")
         else:
             self._add(char, quoted=False)
             self._at += 1
+
+    def _begins_braces(self) -> bool:
+        """Tell whether a list or a range in braces begins here, or might to some shell."""
+        if self._at < self._braceless:  # else each of many braces would look through them all
+            return False
+        rest = _UNBROKEN.match(self._text, self._at)
+        word = rest[0] if rest else ""
+        separator = _SEPARATOR.search(word)
+        if separator and "}" in word[separator.end() :]:
+            return True
+        self._braceless = self._at + len(word)
+        return False
 
     def _add(self, text: str, *, quoted: bool = False) -> None:
         if self._word is None:

@@ -34,7 +34,8 @@ class Services:
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
     its secrets can't be read. `engine` gives an enabled server's, which reads its secret when it
-    connects. `tokens` logs in where a call needs a token, `clients` are those of HTTP calls.
+    connects. `tokens` logs in where a call needs a token, `clients` are those of HTTP calls, and
+    `called` hears of each: its outcome and its seconds.
     """
 
     store: Store
@@ -45,6 +46,7 @@ class Services:
     backup: BackupSettings
     tokens: JobTokens
     clients: Clients
+    called: Callable[[str, float], None]
 
 
 def build(job: config_job.Job, services: Services) -> Job[Any]:
@@ -115,7 +117,9 @@ def _size_rollups(job: config_job.Job, services: Services) -> SizeRollupsJob:
 def _http(job: config_job.Job, services: Services) -> HttpJob:
     """Build a `http` job."""
     of_job, tokens = cast(config.HttpJob, job), services.tokens
-    means = Means(services.clients, tokens, tokens.allow_hosts, tokens.request_timeout)
+    means = Means(
+        services.clients, tokens, tokens.allow_hosts, tokens.request_timeout, services.called
+    )
     settings = HttpSettings(of_job.steps, means, ZoneInfo(of_job.timezone))
     return HttpJob(services.store, settings, Clock())
 

@@ -34,8 +34,8 @@ class Found:
     """What became of a call that was sent, so far; all times in seconds.
 
     Without `finished_at` nobody knows, or it is under way (`accepted`, and followed at `poll_url`).
-    Finished without `answered_at` it never had an answer: if it must not be repeated, not a byte of
-    it has left.
+    Finished without `answered_at` it never had an answer that counts: if it must not be repeated,
+    not a byte of it has left, or it was refused for its token (401).
     """
 
     tries: int = 1

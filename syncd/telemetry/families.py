@@ -52,7 +52,7 @@ class Families:
         self.changes = count("resource_changes", "Changes recorded.", "job_name", "change")
         self.api = count(
             "api_requests",
-            "Requests to clouds; of provider token: logins.",
+            "Requests to clouds; of provider token: logins, of http: calls of jobs.",
             "provider",
             "api",
             "outcome",

@@ -159,7 +159,7 @@ class Metrics:
             self._databases = frozenset(sizes)
 
     def observe_api(self, provider: str, api: str, outcome: str, seconds: float) -> None:
-        """Count a request to a cloud; `outcome` is `ok` or an error class."""
+        """Count a request to others; `outcome` is `ok` or an error class."""
         self._families.api.labels(provider, api, outcome).inc()
         self._families.api_seconds.labels(provider, api).observe(seconds)
         throttled = self._families.throttled.labels(provider, api)  # known as soon as the api is

@@ -91,6 +91,9 @@ def test_jobs_in_threads_and_processes_share_one_login_over_reload_and_restart(
     assert process.metric(
         "syncd_api_requests_total", provider="token", api="iam", outcome="ok"
     ) == 1  # fmt: skip
+    for name in jobs:
+        counted = {"provider": "http", "api": name, "outcome": "ok"}
+        assert process.metric("syncd_api_requests_total", **counted) == 1
     configure(place, api, jobs | {"more": calling(api)}, max_concurrent_runs=11)
     assert place.client.reload("me") == []
     assert run(place, "more", "process0") == ["success"] * 2

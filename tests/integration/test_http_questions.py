@@ -18,12 +18,13 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 def store(migrated_dsn):
-    """Give a store with a run that ended well, one that was refused, and one that nobody knows."""
+    """Give a store with a run that ended well, one that was refused, and two that nobody knows."""
     with psycopg.connect(migrated_dsn, autocommit=True, row_factory=dict_row) as made:
         call(made, run(made, "good", "success"), "success", 200, 0.5)
         call(made, run(made, "good", "success"), "success", 200, 1.5)
         call(made, run(made, "refused", "failed"), "failed", 422, 0.1)
         call(made, run(made, "unknown", "failed"), None, None, None)
+        call(made, run(made, "stopped", "cancelled"), None, None, None)
         yield made
 
 
@@ -40,9 +41,10 @@ def run(store, job, status):
 
 def call(store, run_id, outcome, status, seconds):
     store.execute(
-        "insert into syncd.http_call (run_id, position, attempt, name, method, url,"
+        "insert into syncd.http_call (run_id, position, attempt, name, method, url, safe,"
         " request_sent_at, finished_at, outcome, status, total_seconds, answer, error)"
-        " values (%s, 1, 1, 'call-1', 'POST', 'https://a/', %s, %s, %s, %s, %s, 'body', 'why')",
+        " values (%s, 1, 1, 'call-1', 'POST', 'https://a/', false, %s, %s, %s, %s, %s, 'body',"
+        " 'why')",
         (run_id, NOW - timedelta(minutes=1), outcome and NOW, outcome, status, seconds),
     )
 
@@ -51,8 +53,8 @@ def test_each_question_has_its_answer(store):
     answers = {name: store.execute(text).fetchall() for name, text in QUESTIONS.items()}
     shown = {name: [row["job"] for row in rows] for name, rows in answers.items()}
     assert shown == {
-        "Calls whose outcome nobody knows": ["unknown"],
-        "What endpoints answered in the last day": ["good", "refused", "unknown"],
+        "Calls whose outcome nobody knows": ["unknown", "stopped"],
+        "What endpoints answered in the last day": ["good", "refused", "stopped", "unknown"],
         "What was wrong with the answers that were refused": ["refused"],
         "Which calls are getting slower": ["good"],
     }

@@ -20,8 +20,12 @@ AUTHORITY = "/usr/local/share/ca-certificates/clouds.crt"
 class Clouds:
     """The emulator as the tests see it."""
 
-    def __init__(self, port: int, hosts: int, program: subprocess.Popen[str]) -> None:
+    def __init__(
+        self, port: int, hosts: int, program: subprocess.Popen[str], certificate: Path
+    ) -> None:
         self.port, self._hosts, self._program = port, hosts, program
+        self.certificate = certificate
+        """Of the loopback address, with its key; the machine trusts it."""
 
     @property
     def hosts(self) -> int:
@@ -70,7 +74,7 @@ def clouds(machine: Machine, folder: Path, hosts: int) -> Iterator[Clouds]:
     )
     talk_in, talk_out = _pipes(program)
     try:
-        yield Clouds(int(talk_out.readline()), hosts, program)
+        yield Clouds(int(talk_out.readline()), hosts, program, certificate)
     finally:
         talk_in.close()
         program.wait(30)
@@ -88,7 +92,7 @@ def _certificate(folder: Path) -> Path:
     file = folder / "clouds.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
          "-keyout", str(file), "-out", str(folder / "clouds.crt")],
         check=True, capture_output=True,
     )  # fmt: skip

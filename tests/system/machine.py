@@ -1,13 +1,17 @@
 """A booted Debian: systemd-nspawn runs it, commands enter its first process's namespaces."""
 
+import ctypes
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from daemon_helpers import until
+
+T = TypeVar("T")
 
 BOOT_SECONDS = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -95,6 +99,22 @@ class Machine:
     def beside(self, *command: str) -> list[str]:
         """Return what runs a program of the host in the machine's network."""
         return ["nsenter", f"--target={self.leader}", "--net", "--", *command]
+
+    def in_network(self, work: Callable[[], T]) -> T:
+        """Do something of the tests' own, such as opening a port, in the machine's network.
+
+        A thread goes there for it, and the threads that it starts stay; sockets do anyway.
+        """
+
+        def there() -> T:
+            libc = ctypes.CDLL(None, use_errno=True)  # os.setns is not in Python 3.11
+            with Path(f"/proc/{self.leader}/ns/net").open() as network:
+                if libc.setns(network.fileno(), 0):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return work()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(there).result()
 
     def run(
         self, *command: str, check: bool = True, seconds: float = 120.0, given: str | None = None

@@ -54,14 +54,16 @@ class Service:
         fresh.chmod(0o640)
         fresh.replace(file)
 
-    def drop_in(self, **settings: str) -> None:
-        """Add settings to the unit, besides the clouds' secrets as its credentials."""
-        for provider, (_, secret, _) in KEYS.items():
-            file = self.machine.path(f"/etc/syncd/{provider}-secret")
+    def drop_in(self, credentials: Mapping[str, str] | None = None, **settings: str) -> None:
+        """Add settings to the unit, besides the clouds' secrets and others as its credentials."""
+        secrets = {f"{provider}-secret": secret for provider, (_, secret, _) in KEYS.items()}
+        secrets |= credentials or {}
+        for name, secret in secrets.items():
+            file = self.machine.path(f"/etc/syncd/{name}")
             file.write_text(secret)
             file.chmod(0o600)
-        credentials = [f"LoadCredential={p}-secret:/etc/syncd/{p}-secret" for p in KEYS]
-        lines = ["[Service]", *credentials, *(f"{k}={v}" for k, v in settings.items())]
+        loaded = [f"LoadCredential={name}:/etc/syncd/{name}" for name in secrets]
+        lines = ["[Service]", *loaded, *(f"{k}={v}" for k, v in settings.items())]
         file = self.machine.path(DROP_IN)
         file.parent.mkdir(exist_ok=True)
         file.write_text("\n".join(lines) + "\n")

@@ -197,17 +197,22 @@ def test_nothing_was_sent_through_a_tunnel_that_was_not_made(answer) -> None:
     assert (trace.sent, trace.connect, trace.first_byte) == (False, None, None)
 
 
-def test_a_fresh_connection_is_none_that_was_kept(client) -> None:
+def test_a_fresh_connection_is_none_that_was_kept_and_is_not_kept(client) -> None:
+    ended = threading.Semaphore(0)
+
     def script(peer: Peer) -> None:
         while peer.request():
             peer.send(HEAD % 0)
+        ended.release()
 
     with serving(script) as server:
         for count in (1, 2, 3):
             send(client, server.url, Trace(), fresh=True)
             assert server.connections == count
-        send(client, server.url, Trace())
-        assert server.connections == 3
+            assert ended.acquire(timeout=10)
+        for _ in range(2):
+            send(client, server.url, Trace())
+            assert server.connections == 4
         client.close()
 
 

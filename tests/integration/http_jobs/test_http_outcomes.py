@@ -30,6 +30,23 @@ def once(jobs: HttpRuns) -> HttpRuns:
     return jobs
 
 
+def test_a_token_that_is_refused_at_the_result_does_not_send_it_again(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    """What answers 401 there is not what was sent: that has taken effect."""
+    jobs.configure(
+        {**ONCE, "url": "/api/effect", "token": "t", "redirects": 1},
+        tokens={"t": jobs.login()}, retries=LADDER,
+    )  # fmt: skip
+    api.fault("/api/effect", redirect("/api/result", 303))
+    api.fault("/api/result", answers(Answer(401)))
+    result = jobs.run()
+    assert jobs.ended(result) == ("failed", "authentication")
+    assert len(api.requests("/api/effect")) == 1
+    (call,) = jobs.calls(result)
+    assert call["answered_at"] is not None
+
+
 def broken_off(
     jobs: HttpRuns, api: ApiServer, error: SyncdError, fault: Fault | None = None
 ) -> Result:

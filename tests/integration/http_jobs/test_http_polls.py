@@ -105,7 +105,20 @@ def test_what_the_first_answer_tells_may_name_the_place(api: ApiServer, jobs: Ht
     assert len(api.requests("/next/5/r")) == 1
 
 
-@pytest.mark.parametrize("location", [None, "", "ftp://h/x"])
+def test_a_place_whose_name_the_answer_does_not_tell_is_an_error(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    call = {"request": {}, "save": {"id": "id"}, "poll": {"url": api.url + "/status/{{ id }}"}}
+    jobs.configure(calls=[call], retries=LADDER)
+    api.fault("/effect", answers(Answer(202, {"ids": 5})))
+    result = jobs.run()
+    assert jobs.ended(result) == ("failed", "bad_data")
+    assert "id can't be saved: nothing stands at id" in result.run["error"]
+    (call,) = jobs.calls(result)
+    assert call["finished_at"] is not None
+
+
+@pytest.mark.parametrize("location", [None, "", "ftp://h/x", "http://", "//"])
 def test_202_without_a_place_to_ask_is_an_error(api: ApiServer, jobs: HttpRuns, location) -> None:
     jobs.configure(poll=EVERY, retries=LADDER)
     api.fault("/effect", answers(Answer(202, {}, {"Location": location})))
@@ -255,6 +268,18 @@ def test_the_time_of_the_wait_ends(api: ApiServer, jobs: HttpRuns, key, status) 
     assert (call["outcome"], call["error_class"]) == ("failed", "timeout")
     assert "not done in time" in call["error"]
     assert len(api.requests("/effect")) == 1
+
+
+def test_what_was_done_while_nobody_asked_is_not_too_late(api: ApiServer, jobs: HttpRuns) -> None:
+    limit = {"timeout": timedelta(minutes=5)}
+    jobs.configure({"idempotency_key": False}, poll=EVERY | limit, retries=LADDER)
+    api.fault("/effect", accepted("/status"))
+    api.on("/status", Answer(202))
+    first = followed(jobs, api, Interrupted("the daemon stops"))
+    with jobs.store.transaction() as tx:
+        tx.execute("update syncd.http_call set answered_at = answered_at - interval '1 hour'")
+    api.on("/status", Answer(200))
+    assert jobs.ended(jobs.attempt(first.run["id"])) == ("success", None)
 
 
 @pytest.mark.parametrize("key", ["Idempotency-Key", False])

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from api_faults import answers, busy, cut, drip, hang, hold, reset_read
+from api_faults import accepted, answers, busy, cut, drip, hang, hold, reset_read
 from api_server import ApiServer
 from api_wire import Answer
 from daemon_helpers import until
-from http_runs import HttpRuns
+from http_runs import AT_ONCE, HttpRuns
 from proxy import Proxy, to_socket
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -41,6 +41,25 @@ def test_each_try_has_a_connection_of_its_own(api: ApiServer, jobs: HttpRuns) ->
     jobs.run()
     jobs.run()
     assert len({record.connection for record in api.log}) == 2
+
+
+def test_each_request_is_counted_by_how_it_ended(api: ApiServer, jobs: HttpRuns) -> None:
+    jobs.configure(
+        {"url": "/api/effect", "token": "t"}, tokens={"t": jobs.login()},
+        expect={"json": {"key": "?"}}, poll={"every": AT_ONCE, "until": {"status": [200]}},
+    )  # fmt: skip
+    for fault in (cut(0), busy(503, 0), answers(Answer(401))):
+        api.fault("/api/effect", fault, times=1)
+    assert jobs.ended(jobs.run()) == ("failed", "bad_data")
+    outcomes = ["network", "throttled", "authentication", "bad_data"]
+    assert jobs.counted == [("http", "call", each) for each in outcomes]
+    jobs.counted.clear()
+    jobs.configure(poll={"every": AT_ONCE})
+    api.heal()
+    api.fault("/effect", accepted("/status"))
+    api.fault("/status", cut(0), times=1)
+    assert jobs.ended(jobs.run()) == ("success", None)
+    assert jobs.counted == [("http", "call", each) for each in ("ok", "network", "ok")]
 
 
 def test_three_failures_are_for_the_next_attempt(api: ApiServer, jobs: HttpRuns) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.calls.base import Credential
-from syncd.calls.compose import compose, filled_url, following
+from syncd.calls.compose import compose, filled_url, redirected
 from syncd.calls.masked import show
 from syncd.config import secrets
 from syncd.config.http import ClientCredentials, Login, Request
-from syncd.errors import ConfigurationError, Unexpected
+from syncd.errors import ConfigurationError, Guarded, Unexpected
 
 URL = "https://api.example/v1"
 VALUES = {"run.id": "r-1", "run.scheduled_for": "2026-03-01T12:00:00+00:00", "date": "2026-03-01"}
@@ -38,7 +38,7 @@ def test_names_are_filled_in_everywhere() -> None:
 
 
 def test_a_name_without_a_value_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(Guarded):
         composed(VALUES, url=URL + "/{{ plan }}")
 
 
@@ -311,9 +311,9 @@ def test_inline_secrets_are_known_by_the_names_of_their_places() -> None:
 
 def test_a_redirect_by_another_method_loses_the_body_alone() -> None:
     made = composed(url=URL, method="POST", body={"password": "x"}, headers={"X-A": "b"})
-    then = following(made, "GET", URL + "/2")
+    then = redirected(made, "GET", URL + "/2")
     assert (then.method, then.body, then.secret_body, then.safe) == ("GET", None, False, True)
     assert "X-A" in then.headers
     assert "Content-Type" not in then.headers
     assert then.home == made.home
-    assert following(made, "POST", URL + "/2").body == made.body
+    assert redirected(made, "POST", URL + "/2").body == made.body

@@ -1,5 +1,7 @@
 """Redirects: which are followed, and what may not go along."""
 
+import hashlib
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,13 +184,22 @@ def test_a_circle_is_noticed(servers, send, location) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["ftp://x/", "http://[x/", "javascript:1", "http://a:99999/", "mailto:x"],
+    ["ftp://x/", "http://[x/", "javascript:1", "http://a:99999/", "mailto:x", "http:/x", "http:x"],
 )
 def test_a_redirect_to_nowhere_is_refused(servers, send, location) -> None:
     one, _ = servers
     one.on("/from", Answer(302, b"", {"Location": location}))
     with pytest.raises(Unexpected):
         send(one.url + "/from", redirects=3)
+
+
+@pytest.mark.parametrize("location", ["http://", "https://", "//", "///x", "http:", "http:?a"])
+def test_a_redirect_to_no_host_is_told(servers, send, location) -> None:
+    one, _ = servers
+    one.on("/from", Answer(302, b"", {"Location": location}))
+    with pytest.raises(Unexpected, match="redirected to what names no host"):
+        send(one.url + "/from", redirects=3)
+    assert len(one.log) == 1
 
 
 def test_every_hop_must_be_allowed(servers) -> None:
@@ -222,6 +233,20 @@ def test_a_refusal_names_no_secret(servers, send) -> None:
     with pytest.raises(Unexpected) as caught:
         send(one.url + "/from?api_key=hush-3", method="POST", redirects=1, idempotency_key=False)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "then"), [(307, "POST"), (303, "GET")])
+def test_what_is_signed_is_signed_anew_for_where_it_is_sent(servers, send, status, then) -> None:
+    one, other = servers
+    one.fault("/from", redirect(other.url + "/by", 307))
+    other.fault("/by", redirect(one.url + "/to?x=1", status))
+    keys = {"body": {"a": 1}, "hmac": {"secret": "shared"}}
+    send(one.url + "/from", method="POST", redirects=2, **keys)
+    (there,) = one.requests("/to")
+    assert there.method == then
+    text = f"{then}\n/to?x=1\n{int(NOW.timestamp())}\n{hashlib.sha256(there.body).hexdigest()}"
+    assert there.headers["x-signature"] == hmac.digest(b"shared", text.encode(), "sha256").hex()
+    assert "x-signature" not in other.log[0].headers
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -10,4 +10,5 @@ from syncd.config import secrets
 def folder(tmp_path, monkeypatch):
     """Give a folder; the secrets that its files hold are masked in no other test."""
     monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(secrets, "_lent", {})
     return Folder(tmp_path)

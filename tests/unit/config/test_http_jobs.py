@@ -102,6 +102,12 @@ def test_what_is_no_url_is_told(folder, url, told):
         ('headers = { A = "ä" }', 'jobs.x.request.headers: "A" must be of ASCII'),
         ('headers = { A = 5 }', 'jobs.x.request.headers: "A" must be a string, { credential'),
         ('headers = { a = "x", A = "y" }', "jobs.x.request.headers: names a header twice"),
+        ('method = "POST", headers = { idempotency-key = "x" }',
+         "jobs.x.request: headers.Idempotency-Key is the same in all runs"),
+        ('method = "PATCH", headers = { K = "{{ date }}" }, idempotency_key = "k"',
+         "jobs.x.request: headers.k is the same in all runs"),
+        ('method = "POST", headers = { Idempotency-Key = { env = "X" } }',
+         "jobs.x.request: headers.Idempotency-Key is the same in all runs"),
         ('body = "x", form = { a = "b" }', "jobs.x.request: body and form exclude each other"),
         ('body = "{{ run.id }}", content_type = "application/json"', "jobs.x.request: body: {{"),
         ("body = 5", "jobs.x.request.body: must be a table, a list or a string"),
@@ -127,6 +133,21 @@ def test_each_odd_key_of_a_request_has_one_clear_complaint(folder, more, told):
     lines = folder.told()
     assert len(lines) == 1
     assert lines[0].startswith(f"syncd.toml:5: {told}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'method = "POST", headers = { Idempotency-Key = "a-{{run.id}}" }',
+        'method = "POST", headers = { Idempotency-Key = "{{ run.scheduled_for }}" }',
+        'method = "POST", headers = { Idempotency-Key = "x" }, idempotency_key = false',
+        'method = "POST", headers = { Idempotency-Key = "x" }, idempotency_key = "X-Key"',
+        'method = "PUT", headers = { Idempotency-Key = "x" }',
+    ],
+)  # fmt: skip
+def test_a_key_of_ones_own_may_be_sent_that_differs_with_the_run(folder, more):
+    folder.write(request(more))
+    folder.load()
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_the_environment_wins_over_the_files(folder):
 
 def test_the_word_embedded_is_no_secret_to_be_masked(folder, monkeypatch):
     monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(secrets, "_lent", {})
     folder.write(ACCOUNT)
     folder.load({"SECRET": "hunter2"}, check_secrets=True)
     assert secrets.known() == {"id", "hunter2"}

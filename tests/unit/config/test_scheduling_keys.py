@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from config_folder import ACCOUNT, JOB
 
+from syncd.config.advice import warnings
+from syncd.config.job import Sources
 from syncd.config.reload_diff import difference
 from syncd.triggers.base import Memory
 from syncd.triggers.calendars import Except
@@ -226,6 +228,15 @@ def test_limits_may_come_from_the_environment(folder):
 def test_what_cannot_do_what_it_says_is_warned_of(folder, job, keys, warning):
     folder.write(ACCOUNT + job + keys + "\n")
     assert folder.load().warnings == (f'job "hosts": {warning}',)
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_what_is_warned_of_does_not_depend_on_the_hour(folder, hour):
+    minutely = BY_HAND + 'schedule = "* * * * *"\nstart_deadline = "1m"\n'
+    folder.write(ACCOUNT + minutely + 'windows = ["00:10-23:50"]\n')
+    config, now = folder.load(), datetime(2026, 11, 26, hour, 30, tzinfo=UTC)
+    sources = Sources(config.accounts, config.servers, config.tokens)
+    assert list(warnings(config.jobs, config.jobs, sources, now)) == []
 
 
 @pytest.mark.parametrize(
