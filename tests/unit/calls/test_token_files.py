@@ -1,5 +1,6 @@
 """Files of tokens: private, whole or void, and never in the way of a login."""
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -189,6 +190,19 @@ def test_what_another_process_renewed_long_ago_does_not_stand_in_for_a_refused_t
     bench.clock.pass_(0.85 * 3600)  # type: ignore[attr-defined]
     assert bench.renew(token, first) not in (first, second)
     assert api.logins == 3
+
+
+def test_a_failure_of_before_the_machine_was_started_anew_is_nobody_elses(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    api.password = "other"
+    with pytest.raises(Authentication):
+        bench.get(token_of(api.url))
+    lock = bench.file.with_suffix(".lock")
+    left = json.loads(lock.read_bytes())
+    lock.write_text(json.dumps(left | {"at": left["at"] + 1e9}))
+    api.password = "right"
+    assert bench.get(token_of(api.url))
 
 
 def test_a_link_in_place_of_a_file_is_not_followed(
