@@ -4,6 +4,7 @@ What becomes known is told in the log too, a line for each call.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -11,7 +12,16 @@ from syncd.calls.base import Answer
 from syncd.calls.masked import KEPT, recorded, request_id
 from syncd.config.http import Call
 from syncd.context import Clock, Deadline, RunContext
-from syncd.errors import BadData, Fenced, StoreError, SyncdError, TimedOut, describe, error_class
+from syncd.errors import (
+    BadData,
+    Conflict,
+    Fenced,
+    StoreError,
+    SyncdError,
+    TimedOut,
+    describe,
+    error_class,
+)
 from syncd.http_call import Trace
 from syncd.model.http_call import Before, Found, Sending, storable_found
 from syncd.store import http_calls
@@ -63,9 +73,27 @@ class Journal:
     def begin(self, method: str, url: str, *, safe: bool) -> None:
         """Record that a call is about to be sent; raises Fenced, and what else keeps it back."""
         self.url = url
-        sending = Sending(self.position, self.name, method, url, safe)
-        with self.store.transaction(self.ctx.deadline, self.ctx.cancel, operation="record") as tx:
-            http_calls.begin(tx, self.ctx.claim, sending, self.clock.now())
+        sending, ctx = Sending(self.position, self.name, method, url, safe), self.ctx
+        try:
+            with self.store.transaction(ctx.deadline, ctx.cancel, operation="record") as tx:
+                http_calls.begin(tx, ctx.claim, sending, self.clock.now())
+        except Conflict:  # fenced, or a record that is there is another's
+            raise
+        except SyncdError as error:
+            self._withdraw(error)
+            raise
+
+    def _withdraw(self, error: SyncdError) -> None:
+        """Record that nothing was sent: a commit that nobody confirmed may have come about."""
+        found = replace(
+            self.found, outcome="failed", finished_at=self.clock.now(),
+            error_class=error_class(error), error=describe(error),
+        )  # fmt: skip
+        with (
+            suppress(SyncdError),
+            self.store.transaction(limit=_LIMIT, operation="record") as tx,
+        ):
+            http_calls.note(tx, self.ctx.claim, self.position, self.attempt, found)
 
     def accepted(self, answer: Answer, poll_url: str | None, saved: Mapping[str, str]) -> None:
         """Record that it is under way elsewhere, and where its status is told."""

@@ -1,7 +1,8 @@
 """What must be sent once: it is never sent twice, and the records say what is known of it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -15,9 +16,10 @@ from http_runs import HttpRuns
 from job_runs import Result
 
 from syncd.context import CancelSource
-from syncd.errors import Cancelled, Fenced, Interrupted, SyncdError
+from syncd.errors import Cancelled, Fenced, Interrupted, StoreError, SyncdError
 from syncd.model.run import RunId
 from syncd.store import recovery
+from syncd.store.database import Transaction
 
 LADDER = [timedelta(minutes=1)] * 3
 ONCE = {"idempotency_key": False}
@@ -45,6 +47,28 @@ def test_a_token_that_is_refused_at_the_result_does_not_send_it_again(
     assert len(api.requests("/api/effect")) == 1
     (call,) = jobs.calls(result)
     assert call["answered_at"] is not None
+
+
+def test_a_record_whose_commit_was_not_confirmed_is_no_call_that_was_sent(
+    api: ApiServer, once: HttpRuns, monkeypatch
+) -> None:
+    real, failures = once.store.transaction, iter([StoreError("the connection was lost")])
+
+    @contextmanager
+    def transaction(*arguments: Any, **keys: Any) -> Iterator[Transaction]:
+        with real(*arguments, **keys) as tx:
+            yield tx
+        for error in failures if keys.get("operation") == "record" else ():
+            raise error
+
+    monkeypatch.setattr(once.store, "transaction", transaction)
+    first = once.run()
+    assert once.ended(first) == ("pending", "store")
+    assert api.requests("/effect") == []
+    (call,) = once.calls(first)
+    assert (call["outcome"], call["answered_at"]) == ("failed", None)
+    assert once.ended(once.attempt(first.run["id"])) == ("success", None)
+    assert len(api.requests("/effect")) == 1
 
 
 def broken_off(
