@@ -36,13 +36,17 @@ def test_a_location_is_asked_until_it_says_something_else(api: ApiServer, jobs: 
     assert api.effects("/effect") == 1
 
 
-def test_the_last_status_says_what_is_saved(api: ApiServer, jobs: HttpRuns) -> None:
+def test_the_last_status_says_what_is_saved_and_the_first_answer_when_it_was_taken(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
     api.fault("/effect", answers(Answer(202, {"id": "asked"}, {"Location": "/status/1"})))
     api.fault("/status/1", answers(Answer(200, {"id": "made"})))
     jobs.configure(calls=[{"request": {}, "poll": EVERY, "save": {"v": "id"}}])
     result = jobs.run()
     assert jobs.ended(result) == ("success", None)
-    assert [call["saved"] for call in jobs.calls(result)] == [{"v": "made"}]
+    (call,) = jobs.calls(result)
+    assert call["saved"] == {"v": "made"}
+    assert call["answered_at"] < call["finished_at"]  # it was accepted before it was done
 
 
 def test_without_poll_a_location_is_followed_unless_202_is_expected(
