@@ -3,7 +3,7 @@
 import json
 from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from syncd.config.durations import parse_duration
 from syncd.config.fields import AbsolutePath, PositiveDuration, PositiveSize, Proxy, SecretValue
@@ -30,6 +30,8 @@ from syncd.config.http_fields import (
 from syncd.config.schema import Table, TableName
 from syncd.config.sizes import parse_size
 from syncd.config.templates import names
+
+_MOST_ANSWER: Final = parse_size("64MiB")
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -171,14 +173,21 @@ class Request(Message):
     )
     max_answer: PositiveSize = Field(
         default=parse_size("1MiB"),
-        description="Of a longer answer no more than 64KiB is read, and what must be looked for "
-        "inside fails.",
+        description="No more of an answer is read, 64MiB at most; what must be looked for inside "
+        "a longer one fails.",
     )
     mask: FieldNames = Field(
         default=(),
         description="Names of fields, of query parameters and of headers whose values are never "
         "recorded, beside those that are known to be secrets.",
     )
+
+    @field_validator("max_answer")
+    @classmethod
+    def _fits_memory(cls, size: int) -> int:
+        if size > _MOST_ANSWER:  # it is held more than once: packed, unpacked, as text, as JSON
+            raise ValueError("must be at most 64MiB")
+        return size
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:

@@ -72,7 +72,7 @@ class HttpJob:
             try:
                 values |= step.do(before.get(position))
             except SyncdError as error:
-                if of > 1 and not isinstance(error, Interrupted):  # that is told to others too
+                if of > 1 and not _concerns_others(error):
                     error.args = (f"{step.journal.name}: {error}",)
                 raise
         ctx.report.progress(of, of)
@@ -123,6 +123,11 @@ class HttpJob:
             "run.scheduled_for": f"{due:%Y-%m-%dT%H:%M:%SZ}",
             "date": due.astimezone(self._settings.zone).date().isoformat(),
         }
+
+
+def _concerns_others(error: SyncdError) -> bool:
+    """Tell whether an error is told to other jobs too: a stop, or that a login was refused."""
+    return isinstance(error, Interrupted) or getattr(error, "holder", None) is not None
 
 
 def _readable(shown: Shown, values: Mapping[str, str]) -> Shown:

@@ -6,7 +6,7 @@ import pytest
 from dispatch_helpers import NOON, Bench
 
 from syncd.errors import Conflict, Fenced
-from syncd.model.http_call import Found, Sending
+from syncd.model.http_call import Found, Sending, storable_found
 from syncd.model.run import Claim, Outcome
 from syncd.store import http_calls, runs
 from syncd.store.runs import RunEnd
@@ -47,6 +47,17 @@ def test_what_is_found_is_kept_and_found_again(bench: Bench) -> None:
         (before,) = http_calls.before(tx, claim.run_id).values()
     assert before.found == found
     assert (before.position, before.attempt, before.name, before.safe) == (1, 1, "call-1", False)
+
+
+def test_what_no_text_can_hold_is_kept_as_well_as_can_be(bench: Bench) -> None:
+    claim, odd = bench.begun(), "a\0b\udc80"
+    begin(bench, claim)
+    found = Found(request_id=odd, answer=odd, poll_url=odd, saved={"id": odd}, error=odd)
+    note(bench, claim, storable_found(found))
+    with bench.store.transaction() as tx:
+        kept = http_calls.before(tx, claim.run_id)[1].found
+    texts = (kept.request_id, kept.answer, kept.poll_url, kept.saved["id"], kept.error)
+    assert all(text and text.startswith("a") and "\0" not in text for text in texts)
 
 
 def test_of_several_attempts_the_last_one_counts(bench: Bench) -> None:

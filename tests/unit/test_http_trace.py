@@ -39,6 +39,19 @@ def send(client: HttpClient, url: str, trace: Trace, **options) -> Response:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_certificate_that_is_refused_after_an_answer_has_begun_was_sent_along(
+    *, answered
+) -> None:
+    trace = Trace()
+    trace.begin()
+    trace.sending()
+    if answered:
+        trace.receiving()
+    trace.not_taken()
+    assert trace.sent is answered
+
+
 @pytest.mark.parametrize("answer", [LENGTH, CHUNKS, INTERIM, NO_BODY])
 @pytest.mark.parametrize("how", ["reset", "end"])
 def test_an_answer_that_breaks_at_any_byte_is_an_error_after_sending(client, answer, how) -> None:

@@ -36,6 +36,19 @@ def test_a_location_is_asked_until_it_says_something_else(api: ApiServer, jobs: 
     assert api.effects("/effect") == 1
 
 
+def test_the_last_status_says_what_is_saved_and_the_first_answer_when_it_was_taken(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    api.fault("/effect", answers(Answer(202, {"id": "asked"}, {"Location": "/status/1"})))
+    api.fault("/status/1", answers(Answer(200, {"id": "made"})))
+    jobs.configure(calls=[{"request": {}, "poll": EVERY, "save": {"v": "id"}}])
+    result = jobs.run()
+    assert jobs.ended(result) == ("success", None)
+    (call,) = jobs.calls(result)
+    assert call["saved"] == {"v": "made"}
+    assert call["answered_at"] < call["finished_at"]  # it was accepted before it was done
+
+
 def test_without_poll_a_location_is_followed_unless_202_is_expected(
     api: ApiServer, jobs: HttpRuns
 ) -> None:
@@ -61,6 +74,7 @@ def test_the_state_inside_decides_where_it_is_told_how(
     api: ApiServer, jobs: HttpRuns, states, end
 ) -> None:
     jobs.configure(
+        expect={"status": [200]},  # of the end: 202 is good all the same
         poll={**EVERY, "url": api.url + "/status/{{ date }}",
               "until": DONE, "failed": FAILED}
     )  # fmt: skip

@@ -99,6 +99,19 @@ def test_a_server_that_asks_for_long_is_waited_for_by_the_next_attempt(
     assert timedelta(seconds=580) < wait <= timedelta(seconds=602)
 
 
+def test_a_worker_is_not_held_for_what_the_next_attempt_can_wait_for(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    jobs.configure(retries=LADDER)
+    api.fault("/effect", busy(429, retry_after=61))
+    source = CancelSource()
+    patience = threading.Timer(5, source.cancel, [Interrupted("it waits for the server")])
+    patience.start()
+    result = jobs.run(seconds=1000, source=source)
+    patience.cancel()
+    assert jobs.ended(result) == ("pending", "throttled")
+
+
 def test_there_is_no_wait_beyond_the_end_of_the_run(api: ApiServer, jobs: HttpRuns) -> None:
     jobs.configure(retries=LADDER)
     api.fault("/effect", busy(429, retry_after=30))

@@ -107,6 +107,21 @@ def test_calls_go_on_with_what_the_ones_before_were_told(api: ApiServer, jobs: H
     assert (start["name"], start["position"], start["saved"]) == ("call-2", 2, {})
 
 
+def test_a_refused_login_is_told_without_the_call_that_happened_to_need_it(
+    api: ApiServer, jobs: HttpRuns
+) -> None:
+    request = {"url": "/api/plans", "token": "iam"}
+    jobs.configure(
+        calls=[{"name": "make", "request": request}, {"name": "apply", "request": request}],
+        tokens={"iam": jobs.login()},
+    )
+    api.password = "other"
+    result = jobs.run()
+    assert jobs.ended(result) == ("failed", "authentication")
+    assert "make" not in result.run["error"]
+    assert "token iam: the login was answered 401" in result.run["error"]
+
+
 def test_what_can_not_be_saved_fails_its_call(api: ApiServer, jobs: HttpRuns) -> None:
     jobs.configure(calls=[{"request": {}, "save": {"plan_id": "data.id"}}, {"request": {}}])
     result = jobs.run()

@@ -271,6 +271,12 @@ def test_a_status_is_asked_for_with_what_identifies_the_caller(servers, send, el
     assert "plain" not in record.target
 
 
+def test_a_status_url_that_names_the_caller_already_is_left_as_it_is() -> None:
+    request = Request(url="http://a.example/", query={"api_key": "hush-2", "sig": {"env": "HOME"}})
+    poll = compose_poll(request, "http://a.example/s?api_key=of-the-server&sig=", {}, now=NOW)
+    assert poll.url == "http://a.example/s?api_key=of-the-server&sig="
+
+
 @pytest.mark.parametrize("url", ["", "/relative", "ftp://x/", "http://[", "http://a:b/"])
 def test_a_status_url_that_is_none_is_refused(url) -> None:
     with pytest.raises(Unexpected, match="the status URL"):

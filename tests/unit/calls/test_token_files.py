@@ -1,5 +1,6 @@
 """Files of tokens: private, whole or void, and never in the way of a login."""
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -178,6 +179,42 @@ def test_an_old_file_that_cannot_be_replaced_is_not_taken_for_a_newer_token(
     bench.clock.pass_(0.9 * 3600)  # type: ignore[attr-defined]
     assert bench.get(token) not in (first, second, third)
     assert api.logins == 4
+
+
+def test_what_another_process_renewed_long_ago_does_not_stand_in_for_a_refused_token(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    token, other = token_of(api.url), TokenBench(bench.directory, bench.clock)
+    first = bench.get(token)
+    second = other.renew(token, first)
+    bench.clock.pass_(0.85 * 3600)  # type: ignore[attr-defined]
+    assert bench.renew(token, first) not in (first, second)
+    assert api.logins == 3
+
+
+def test_a_failure_of_before_the_machine_was_started_anew_is_nobody_elses(
+    bench: TokenBench, api: ApiServer
+) -> None:
+    api.password = "other"
+    with pytest.raises(Authentication):
+        bench.get(token_of(api.url))
+    lock = bench.file.with_suffix(".lock")
+    left = json.loads(lock.read_bytes())
+    lock.write_text(json.dumps(left | {"at": left["at"] + 1e9}))
+    api.password = "right"
+    assert bench.get(token_of(api.url))
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(
+    bench: TokenBench, api: ApiServer, tmp_path: Path
+) -> None:
+    first = bench.get(token_of(api.url))
+    elsewhere = bench.file.rename(tmp_path / "elsewhere.json")
+    content = elsewhere.read_bytes()
+    bench.file.symlink_to(elsewhere)
+    assert bench.again().get(token_of(api.url)) != first
+    assert not bench.file.is_symlink()
+    assert elsewhere.read_bytes() == content
 
 
 def test_a_token_that_another_process_renewed_is_taken_from_the_file(

@@ -121,6 +121,7 @@ def test_what_is_no_url_is_told(folder, url, told):
         ('basic = { user = "a:b", password = "c" }', "jobs.x.request.basic.user: must hold no"),
         ("idempotency_key = true", "jobs.x.request.idempotency_key: must be the name of a header"),
         ("redirects = 11", "jobs.x.request.redirects: must be at most 10"),
+        ('max_answer = "65MiB"', "jobs.x.request.max_answer: must be at most 64MiB"),
         ('tls_cert = "/a"', "jobs.x.request: tls_cert and tls_key go together"),
         ('tls_ca = "/a", tls_verify = false', "jobs.x.request: tls_ca is of no use with"),
         ('proxy = "http://u:p@x"', "jobs.x.request.proxy: must hold no user"),
