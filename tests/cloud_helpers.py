@@ -76,7 +76,11 @@ class Clouds(JobRuns):
         } | changed
         named = {"hosts": job, **(jobs or {})}
         common = {"kind": "cloud", "accounts": list(tables), "retries": []}
-        config = {"accounts": tables, "jobs": {n: common | dict(j) for n, j in named.items()}}
+        config = {
+            "daemon": {"state_dir": str(self.directory)},
+            "accounts": tables,
+            "jobs": {n: common | dict(j) for n, j in named.items()},
+        }
         self.config = Config.of(Tables.model_validate(config))
         self.specs = assembly.job_specs(self.config, self.store, self.accounts, no_tokens())
 
