@@ -26,7 +26,9 @@ REQUEST_IDS: Final = (
 )  # fmt: skip
 """Headers by which servers name a request in their own logs."""
 
+_WORD: Final = re.compile(r"[\w.-]*")
 _BY_VALUE: Final = Masker(secrets.known)
+_LONGER_THAN_NAMES: Final = Masker(lambda: (s for s in secrets.known() if not _WORD.fullmatch(s)))
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 _KEY: Final = re.compile(r'(\\{0,7})"((?:[^"\\]|\\[^"]){1,256})\1"\s{0,64}:\s{0,64}')
 _SCALAR: Final = re.compile(r"[^\s,\]}]*")
@@ -56,10 +58,12 @@ def safe_text(text: str, masked: frozenset[str] = frozenset()) -> str:
 
     `masked` are further names, in lower case. Its time grows with the length alone.
     """
-    text = _json_fields(_BY_VALUE(text), masked)
+    # A secret that is a word may be a part of a name, by which another one is found; one that is
+    # more than a word may hold a name, and would be taken apart there.
+    text = _json_fields(_LONGER_THAN_NAMES(text), masked)
     text = _pairs(text, masked)
     text = _ELEMENT.sub(lambda found: _element(found, masked), text)
-    return storable(_CREDENTIALS.sub(MASK, text))
+    return storable(_BY_VALUE(_CREDENTIALS.sub(MASK, text)))
 
 
 def recorded(answer: Answer, masked: frozenset[str]) -> str:

@@ -24,7 +24,7 @@ _USER: Final = re.compile(r"://[^/\s@]*@")
 _MAYBE_USER: Final = re.compile(r"://[^\s\"']*@")
 _OPTION: Final = re.compile(
     r"(?<![\w-])-[A-Za-z#0-9]*[uUbE]"  # curl, wget: users, cookies, certificates
-    r"|(?<![\w-])-p(?=\S)|\bsshpass\s+-p|\bredis-cli\s.*-a"
+    r"|(?<![\w-])-p(?=\S)|\bsshpass\s+-p|\bredis-cli\s(?:.*?\s)?-a"
     r"|--(?:user|proxy-user|cert|http-user)\b|(?i:[?&](?:key|sig|sign|auth|ak|sk)=|\bbasic\s|\bbearer\s)"
 )
 _LONG: Final = re.compile(r"(?=[A-Za-z_+=-]*[0-9])(?=[0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}")

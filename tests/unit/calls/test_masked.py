@@ -158,3 +158,18 @@ def test_no_text_takes_long_to_mask(piece) -> None:
 @given(text=st.text('"\\:{}[],=&<>abtoken ', max_size=60) | st.text(max_size=60))
 def test_any_text_can_be_masked(text) -> None:
     safe_text(text, NAMES)
+
+
+@pytest.mark.parametrize("name", ["password", "kennwort", "x-token"])
+def test_a_secret_that_is_a_part_of_a_name_hides_nothing_of_what_the_name_tells(name) -> None:
+    for each in ("word", "wort", "token", "password"):
+        secrets.remember(each)
+    for text in ('{{"{n}": "{s}"}}', "{n}={s}&b=2", "{n}: {s}", "<{n}>{s}</{n}>"):
+        assert SECRET not in safe_text(text.format(n=name, s=SECRET), NAMES)
+
+
+def test_a_secret_that_holds_the_name_of_a_field_is_masked_as_a_whole() -> None:
+    secrets.remember("user=bob;password=hidden")
+    assert safe_text("it said user=bob;password=hidden, then ended") == (
+        "it said ******, then ended"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from crontab_helpers import imported, job
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from thorough import times
 
@@ -207,6 +207,7 @@ def test_a_key_in_a_path_is_told_of():
     st.sampled_from(UNDERSTOOD + LEFT),
     st.text("abXYZ019-_./+=", min_size=12, max_size=40).filter(lambda each: len(set(each)) > 5),
 )
+@example("redis-cli -h x -a $ ping", "000000019=-a")
 def test_no_random_secret_is_printed(template, secret):
     found = imported(f"0 1 * * * {line(template, secret)}\n")
     assert secret not in texts(found)
