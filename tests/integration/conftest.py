@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from dispatch_desk import Desk, Open
 from dispatch_helpers import SECONDS, Bench
+from notice_engine import Announcing, Receivers
 
 from syncd.dispatch.spec import JobSpec
 
@@ -37,3 +38,18 @@ def desk(bench: Bench) -> Iterator[Open]:
             one.close()
         else:
             one.pool.stop(SECONDS)
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    """Give what makes receivers of notifications, which end with the test."""
+    with Receivers() as made:
+        yield made
+
+
+@pytest.fixture
+def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
+    """Give an engine of notifications on the bench."""
+    made = Announcing(bench, tmp_path)
+    yield made
+    made.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from daemon_helpers import Site, job, neighbour, site, until
 from databases import reachable_directory
-from notice_engine import Receivers, told
+from notice_engine import told
 from notify_receivers import Receiver
 from store_proxy import StoreProxy
 from thorough import times
@@ -19,12 +19,6 @@ from syncd.errors import ConfigurationError
 from syncd.model.run import Selection
 
 SECONDS = 20.0
-
-
-@pytest.fixture
-def receivers() -> Iterator[Receivers]:
-    with Receivers() as made:
-        yield made
 
 
 @pytest.fixture

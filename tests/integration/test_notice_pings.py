@@ -1,27 +1,9 @@
 """The pings of a job's dead-man service: in order, in time, and without telling the URL."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from daemon_helpers import until
-from dispatch_helpers import Bench
-from notice_engine import WAIT, Announcing, Receivers
+from notice_engine import WAIT
 
 SECRET = "/ping/0ff1ce-5ec4e7"
-
-
-@pytest.fixture
-def receivers() -> Iterator[Receivers]:
-    with Receivers() as made:
-        yield made
-
-
-@pytest.fixture
-def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
-    made = Announcing(bench, tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_run_is_pinged_when_it_starts_and_when_it_ends(site, receivers):

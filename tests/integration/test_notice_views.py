@@ -1,14 +1,12 @@
 """What is read of notifications: by `syncd notify list`, and by the SQL of the page."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
-import pytest
 from daemon_helpers import until
-from dispatch_helpers import Bench, FakeJob, fail, spec
+from dispatch_helpers import FakeJob, fail, spec
 from notice_engine import WAIT, Announcing, Receivers
 
 from syncd.control.store_reads import StoreReads
@@ -18,19 +16,6 @@ from syncd.store import notice_queue, retention
 from syncd.store.bounded import select_all
 
 PAGE = Path(__file__).parents[2].joinpath("docs/notifications.md").read_text()
-
-
-@pytest.fixture
-def receivers() -> Iterator[Receivers]:
-    with Receivers() as made:
-        yield made
-
-
-@pytest.fixture
-def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
-    made = Announcing(bench, tmp_path)
-    yield made
-    made.close()
 
 
 def waiting_and_failing(site: Announcing, receivers: Receivers) -> None:

@@ -1,31 +1,13 @@
 """From the end of a run to the receiver: in order, once, and none lost."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from daemon_helpers import until
-from dispatch_helpers import Bench
-from notice_engine import WAIT, Announcing, Receivers, told
+from notice_engine import WAIT, Announcing, told
 
 from syncd.errors import StoreError
 from syncd.store import leader, notice_queue
 from syncd.store.notice_queue import NewMessage, Sent
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def receivers() -> Iterator[Receivers]:
-    with Receivers() as made:
-        yield made
-
-
-@pytest.fixture
-def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
-    made = Announcing(bench, tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_failure_and_its_recovery_are_sent_in_order(site, receivers):

@@ -1,13 +1,9 @@
 """What time, a machine or an outage brings about is told, and that it is over."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
 from daemon_helpers import until
-from dispatch_helpers import Bench
-from notice_engine import WAIT, Announcing, Receivers, told
+from notice_engine import WAIT, Announcing, told
 from notify_receivers import Answer, Received, receiving
 
 from syncd.errors import StoreError
@@ -19,19 +15,6 @@ from syncd.store.runs import RunEnd
 HOUR, DAY = 3600.0, 86_400.0
 STORE_AWAY = ("resource", "web-1:abc store resource")
 BAD = Look(bad=True, detail={"short": "disk", "thing": "1 MiB of disk is free"})
-
-
-@pytest.fixture
-def receivers() -> Iterator[Receivers]:
-    with Receivers() as made:
-        yield made
-
-
-@pytest.fixture
-def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
-    made = Announcing(bench, tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_run_that_goes_on_for_too_long_is_told_while_it_does(site, receivers):
