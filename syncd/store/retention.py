@@ -170,13 +170,14 @@ _OLD_NOTIFICATIONS: Final = """syncd.notification
 where created_at < %(before)s and (sent_at is not null or given_up_at is not null)"""
 
 # A run takes its items and errors along (on delete cascade): they count for the size of a batch,
-# of which one run of very many alone may be more than the limit.
+# of which one run of very many alone may be more than the limit. They are named by id: a run that
+# is marked as told meanwhile has another ctid, and would stay.
 _RUNS_BATCH: Final = f"""
 with gone as (
-    delete from syncd.run where ctid = any (array(
-        select ctid
-        from (select ctid, sum(weight) over (order by created_at, id) - weight as ahead
-              from (select ctid, created_at, id, 1 + items_total + errors as weight
+    delete from syncd.run where id = any (array(
+        select id
+        from (select id, sum(weight) over (order by created_at, id) - weight as ahead
+              from (select created_at, id, 1 + items_total + errors as weight
                     from {_OLD_RUNS} and created_at >= %(start)s
                     order by created_at limit least(%(rows)s, 1000)) old) weighed
         where ahead < %(rows)s))

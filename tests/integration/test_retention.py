@@ -223,6 +223,27 @@ def test_others_read_and_write_while_a_batch_is_under_way(bench, migrated_dsn):
         other.execute("update syncd.resource set name = 'x' where deleted_at is null")
 
 
+def test_runs_that_are_marked_as_told_while_a_batch_looks_at_them_go_all_the_same(
+    bench, migrated_dsn
+):
+    """The daemon marks runs that were told of; such a run is the same one as before."""
+    add_runs(bench, 20, 100)
+    with bench.store.transaction() as tx:
+        expired = store_retention.old_runs(tx, ago(90), ())
+    with (
+        psycopg.connect(migrated_dsn) as other,
+        psycopg.connect(migrated_dsn, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        other.execute("update syncd.run set told_at = now()")
+        removing = beside.submit(batches, bench, expired, 1_000)
+        while not watcher.execute("select 1 from pg_locks where not granted").fetchone():
+            assert not removing.done()
+        other.commit()
+        assert removing.result() == [20]
+    assert bench.one("select count(*) from syncd.run where job = 'many'") == 0
+
+
 def test_two_at_once_remove_everything_once(bench):
     add_runs(bench, 3_000, 100)
     add_changes(bench, 3_000, 500)
