@@ -25,7 +25,8 @@ run: .venv/run.stamp
 
 # What the tests run servers of their own from. These packages bring programs and no service, so
 # nothing of the machine is started or changed; who is not root, or has no apt, skips those tests.
-TEST_TOOLS := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
+TEST_TOOLS := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
+	redis-check-rdb:redis-tools
 test: .venv/dev.stamp
 	@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { missing=; \
 		for each in $(TEST_TOOLS); do \

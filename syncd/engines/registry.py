@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final, cast
 
 from syncd.engines.base import Engine, ServerAccess
+from syncd.engines.tables import Tables
 from syncd.errors import ConfigurationError
 
 ENGINES: Final = {
@@ -15,6 +16,12 @@ ENGINES: Final = {
     "mysql": ("syncd.engines.mysql.engine", "MySQL"),
 }
 """Name in the configuration → module and class."""
+
+TABLES: Final = {
+    "postgresql": ("syncd.engines.postgresql.tables", "PostgreSQLTables"),
+    "mysql": ("syncd.engines.mysql.tables", "MySQLTables"),
+}
+"""Of those whose tables can be copied."""
 
 
 def build(access: ServerAccess) -> Engine:
@@ -26,3 +33,14 @@ def build(access: ServerAccess) -> Engine:
         raise ConfigurationError(f"server {access.name}: no engine {access.engine!r}")
     module, name = ENGINES[access.engine]
     return cast(Callable[[ServerAccess], Engine], getattr(import_module(module), name))(access)
+
+
+def tables(access: ServerAccess) -> Tables:
+    """Return the tables of a server, for any number of threads.
+
+    Raises ConfigurationError for an engine that has none.
+    """
+    if access.engine not in TABLES:
+        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
+    module, name = TABLES[access.engine]
+    return cast(Callable[[ServerAccess], Tables], getattr(import_module(module), name))(access)

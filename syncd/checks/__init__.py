@@ -1,0 +1,1 @@
+"""Compares two sides, row by row but without moving them: what a `consistency_check` job does."""

@@ -1,0 +1,1 @@
+"""Copies tables between servers: what a `table_copy` job does, whatever the engines."""

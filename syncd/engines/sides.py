@@ -1,0 +1,1 @@
+"""What an engine offers those who compare its tables with others'; all of it only reads."""
