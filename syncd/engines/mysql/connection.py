@@ -10,7 +10,7 @@ from syncd.context import CancelToken, Deadline, RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
 from syncd.engines.mysql.driver import Connection, unconnected
 from syncd.engines.mysql.failures import errors_mapped
-from syncd.engines.mysql.wire import Limit, dialled
+from syncd.engines.wire import Limit, dialled
 from syncd.errors import (
     BadData,
     ConfigurationError,

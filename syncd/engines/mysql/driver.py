@@ -5,8 +5,8 @@ from typing import Any
 import pymysql
 
 from syncd.engines.base import ServerAccess
-from syncd.engines.mysql.tls import tls_context
-from syncd.engines.mysql.wire import Limit, limit_tls
+from syncd.engines.tls import tls_context
+from syncd.engines.wire import Limit, limit_tls
 from syncd.errors import Authentication
 
 Connection = Any

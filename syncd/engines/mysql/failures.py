@@ -13,7 +13,7 @@ from typing import Final
 
 import pymysql
 
-from syncd.engines.mysql.wire import Limit
+from syncd.engines.wire import Limit
 from syncd.errors import (
     Authentication,
     BadData,

@@ -1,7 +1,8 @@
 """Sockets whose every step ends: with an answer, at the deadline, or when the run is cancelled.
 
-PyMySQL's own limits are those of one read, so a server that drips keeps it for ever. Here each
-step is given what is left of the time; the driver is handed a socket that is connected already.
+The limits of PyMySQL and of Redis's client are those of one read, so a server that drips keeps
+them for ever. Here each step is given what is left of the time; the driver is handed a socket that
+is connected already.
 """
 
 import socket
@@ -45,6 +46,11 @@ class TimedSocket(socket.socket):
     """A socket whose steps share one limit; with TLS, too."""
 
     limit: Limit
+
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - handed through
+        """Receive, within the time that is left."""
+        self.settimeout(self.limit.left())
+        return super().recv(*args, **kwargs)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed through
         """Receive, within the time that is left."""

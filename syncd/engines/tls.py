@@ -1,4 +1,4 @@
-"""How a connection to MySQL is encrypted, and whom it trusts."""
+"""How a connection over a socket of ours is encrypted, and whom it trusts."""
 
 import ssl
 
