@@ -222,6 +222,7 @@ def _spec(
         fingerprints=lambda: accounts.fingerprints(used) | tokens.fingerprints(carried),
         upkeep=job.upkeep,
         tokens=tuple(map(token_holder, carried)),
+        tables=job.items,
         logged_in=partial(tokens.logged_in, tuple(carried)),
     )
 
