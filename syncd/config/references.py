@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from syncd.config import http_references
+from syncd.config import copy_references, http_references
 from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.problems import MOST, KeyPath, Places, Problem
@@ -30,15 +30,20 @@ def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
     known = {name: _table(tables.get(name)) for name in ("accounts", "servers", "tokens")}
     jobs = (_of_job(*each, known, places) for each in _tables(tables.get("jobs")))
+    copies = (
+        copy_references.of_job(*each, known["servers"], _table(tables.get("jobs")), places)
+        for each in _tables(tables.get("jobs"))
+    )
     tokens = (http_references.of_token(*each, places) for each in _tables(known["tokens"]))
-    return list(islice(chain.from_iterable((*jobs, *tokens)), MOST))
+    return list(islice(chain.from_iterable((*jobs, *copies, *tokens)), MOST))
 
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
     forbidden = http_references.forbidden_hosts(tables, places)
     twice = http_references.headers_twice(tables, places)
-    return [*_of_store(tables, places), *islice(chain(forbidden, twice), MOST)]
+    copies = copy_references.cross_checks(tables, places)
+    return [*_of_store(tables, places), *islice(chain(forbidden, twice, copies), MOST)]
 
 
 def _of_store(tables: Tables, places: Places) -> list[Problem]:

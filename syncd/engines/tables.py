@@ -61,7 +61,10 @@ class Source(Protocol):
         """Count the rows: of a span, or those with NULL in a column."""
 
     def existing(self, columns: Sequence[str], keys: Collection[Key]) -> set[Key]:
-        """Return those keys of which there is a row now, whatever a snapshot shows."""
+        """Return those keys, as they are given, of which there is a row now.
+
+        Whatever a snapshot shows.
+        """
 
     def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:
         """Return the formats in which blocks can be had, each with the native types of columns.
@@ -89,7 +92,8 @@ class Into:
 
     `key` tells rows apart. `newer` is the column that decides with that conflict. Of rows of one
     page with the same key the last one counts. `revive`: a column that is set to NULL in each row
-    that comes (soft deletion).
+    that comes (soft deletion). `fresh`: the table was empty when the pass began, so that rows may
+    be written directly.
     """
 
     columns: tuple[str, ...]
@@ -97,6 +101,7 @@ class Into:
     conflict: Conflict
     newer: str = ""
     revive: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,10 @@ class Page(Protocol):
     """
 
     def put(self, rows: Sequence[Row]) -> Written:
-        """Write rows. Raises Refused when one is refused; nothing of these rows stands then."""
+        """Write rows. Raises Refused when one is refused; nothing of these rows stands then.
+
+        With conflict = error, Conflict for another row of the same key that stands already.
+        """
 
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused."""
@@ -156,10 +164,10 @@ class Target(Protocol):
         """Return the formats that `Page.forward` takes, as `Source.formats` does."""
 
     def claim(self, state: CopyState) -> CopyState | None:
-        """Take the copy over for the state's attempt; return what was kept before, if anything.
+        """Take the copy over: keep this state, all of it; return what was kept before, if anything.
 
         The table of states is made where it is missing. From here on `Page.save` of an earlier
-        attempt raises Fenced; this waits for a page of one that is under way.
+        claim raises Fenced; this waits for a page of one that is under way.
         """
 
     def peek(self, job: str, item: str) -> CopyState | None:
