@@ -239,9 +239,7 @@ def _blind(target: Shape) -> bool:
 def _doubles(names: Iterable[str], *, blind: bool) -> list[str]:
     """Tell of names that several columns would have."""
     counted = Counter(name.casefold() if blind else name for name in names)
-    return [
-        f"several columns go to {name} of the target" for name, n in counted.items() if n > 1
-    ]
+    return [f"several columns go to {name} of the target" for name, n in counted.items() if n > 1]
 
 
 def _raise(problems: Iterable[str]) -> None:

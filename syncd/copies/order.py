@@ -50,7 +50,9 @@ def present(kind: Kind, watermark: Watermark, now: datetime) -> bytes | None:
     here = now.astimezone(ZoneInfo(watermark.zone)) if watermark.zone else now.astimezone(UTC)
     if kind != "instant" and not watermark.zone:
         here += _FARTHEST_EAST
-    return f"{here:%Y-%m-%d}".encode() if kind == "date" else f"{here:%Y-%m-%d %H:%M:%S.%f}".encode()
+    return (
+        f"{here:%Y-%m-%d}".encode() if kind == "date" else f"{here:%Y-%m-%d %H:%M:%S.%f}".encode()
+    )
 
 
 def _endless(value: bytes) -> bool:

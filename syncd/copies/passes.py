@@ -20,7 +20,13 @@ _LOOKBACK: Final = timedelta(minutes=10)
 
 
 def begin(
-    rules: CopyRules, before: CopyState | None, job: str, claim: Claim, now: datetime, *, empty: bool
+    rules: CopyRules,
+    before: CopyState | None,
+    job: str,
+    claim: Claim,
+    now: datetime,
+    *,
+    empty: bool,
 ) -> CopyState:
     """Return the state that an attempt begins with; `before` is what the target keeps.
 
@@ -61,6 +67,16 @@ def bounded(state: CopyState, bound: bytes | None) -> CopyState:
     return replace(state, bound=bound, details={**state.details, "bounded": bound is not None})
 
 
+def like(state: CopyState, other: CopyState) -> CopyState:
+    """Return a state with the bound that another one has."""
+    return bounded(state, other.bound if is_bounded(other) else None)
+
+
+def is_time(column: Column) -> bool:
+    """Tell whether a column holds times, of which a safe bound may be known."""
+    return column.type.kind in TIMES
+
+
 def is_bounded(state: CopyState) -> bool:
     """Tell whether the bound of a pass was known when it began; else it grows with the rows."""
     return bool(state.details.get("bounded"))
@@ -96,6 +112,13 @@ def start(kind: Column, state: CopyState) -> bytes | None:
     if is_bounded(state) and state.bound is not None:
         return first(kind.type.kind, state.watermark, state.bound)
     return state.watermark
+
+
+def beyond(columns: tuple[str, ...], state: CopyState) -> Span | None:
+    """Return the rows that an incremental pass left for a later one, once it is over."""
+    if state.mode == "full" or not is_bounded(state) or state.watermark is None:
+        return None
+    return Span(columns, Edge((state.watermark,), inclusive=True))
 
 
 def grown(
@@ -135,7 +158,7 @@ def watermark_column(source: Shape, watermark: Watermark) -> Column:
 
 
 def lookback(column: Column, watermark: Watermark) -> str:
-    """Return how far behind the watermark reading begins: seconds or a number, "" for not at all."""
+    """Return how far behind the watermark reading begins: seconds, or a number; "" for none."""
     wanted = watermark.lookback
     if wanted is None:
         wanted = _LOOKBACK if column.type.kind in TIMES else 0

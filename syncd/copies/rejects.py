@@ -10,6 +10,7 @@ from syncd.copies.layout import Layout
 from syncd.copies.values import masked
 from syncd.engines.tables import Page, Refused, Written
 from syncd.errors import BadData, describe, storable
+from syncd.model.copy import RejectedRow
 from syncd.model.table import Key, Row, Value
 
 _KEY_LIMIT: Final = 1_000
@@ -23,15 +24,6 @@ class TooManyRefused(BadData):
     retryable = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that the target refused: key and row as JSON, both cut."""
-
-    key: str
-    error: str
-    row: str
-
-
 @dataclass(slots=True)
 class Rejects:
     """What was refused of one page; `before` of the pages before it."""
@@ -39,14 +31,14 @@ class Rejects:
     layout: Layout
     limit: int
     before: int
-    rows: list[Rejected] = field(default_factory=list)
+    rows: list[RejectedRow] = field(default_factory=list)
 
     def add(self, row: Row, why: str) -> None:
         """Put a row aside, as the target would have got it; raises TooManyRefused."""
         columns = [pair.source.name for pair in self.layout.pairs]
         values = dict(zip(columns, row, strict=False))
         key = tuple(values[name] or b"" for name in self.layout.key)
-        self.rows.append(Rejected(key_json(key), storable(why)[:2_000], _row_json(values)))
+        self.rows.append(RejectedRow(key_json(key), storable(why)[:2_000], _row_json(values)))
         if self.before + len(self.rows) > self.limit:
             told = f"{self.before + len(self.rows)} rows were refused"
             if self.limit == 0:
