@@ -76,7 +76,7 @@ class CloudJob(Job):
 
 
 class ServersJob(Job):
-    """Look at database servers."""
+    """Look at database servers; a Redis is none of them, which has no accounts and databases."""
 
     servers: Servers = Field(
         default="all", description='"all", names of [servers.NAME], or { tags = ["..."] }: any of.'
@@ -88,7 +88,9 @@ class ServersJob(Job):
     def enabled_servers(self, servers: Mapping[str, Server]) -> tuple[str, ...]:
         """Return the names of the job's servers that are enabled."""
         return tuple(
-            name for name, server in servers.items() if server.enabled and self._wants(name, server)
+            name
+            for name, server in servers.items()
+            if server.enabled and server.has_accounts and self._wants(name, server)
         )
 
     def _wants(self, name: str, server: Server) -> bool:

@@ -23,6 +23,8 @@ EMBEDDED_CONNECTIONS: Final = 120
 PROCESS_CONNECTIONS: Final = 60
 """What it leaves to attempts in processes of their own."""
 
+_READ: Final = {"db_accounts": "accounts", "db_sizes": "sizes"}
+
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
@@ -172,6 +174,9 @@ def _of_job(
         for index, each in enumerate(named if isinstance(named, list) else ()):
             if isinstance(each, str) and each not in defined:
                 text = f"no table [{key}.NAME] defines{hint(each, defined)}"
+                yield places.problem(("jobs", name, key, index), text)
+            elif key == "servers" and _table(defined.get(str(each))).get("engine") == "redis":
+                text = f"a redis has no {_READ.get(str(job.get('kind')), 'such things')} to read"
                 yield places.problem(("jobs", name, key, index), text)
     yield from http_references.of_job(name, job, known["tokens"], places)
     if kind is None or "servers" in kind.model_fields:
