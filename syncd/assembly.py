@@ -187,6 +187,7 @@ def _spec(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
         engine=lambda server: engines.build(server_access(server, config.server(server))),
+        tables=lambda server: engines.tables(server_access(server, config.server(server))),
         retention=retention_settings(config),
         backup=backup_settings(config),
         tokens=JobTokens(
@@ -223,6 +224,7 @@ def _spec(
         fingerprints=lambda: accounts.fingerprints(used) | tokens.fingerprints(carried),
         upkeep=job.upkeep,
         tokens=tuple(map(token_holder, carried)),
+        tables=job.items,
         logged_in=partial(tokens.logged_in, tuple(carried)),
     )
 
