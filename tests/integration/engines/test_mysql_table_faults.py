@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PT012
 """Copies into MariaDB among others that write, on servers that fail, and when they are stopped."""
 
 import threading
@@ -7,13 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pymysql
 import pytest
 from engine_run import context
 from mariadb_server import MariaDbServer, private_mariadb
-from mysql_helpers import access
+from mysql_helpers import access, fresh_user
 from mysql_tables import COPIER, Shop, fresh_shop, into, state
 
 from syncd.context import CancelSource
+from syncd.engines.mysql.failures import mapped
 from syncd.engines.mysql.tables import MySQLTables
 from syncd.engines.tables import Busy, Refused
 from syncd.errors import BadData, Cancelled, Fenced, Network, Permission, SyncdError
@@ -116,15 +119,11 @@ def test_a_state_is_kept_whole(shop: Shop) -> None:
 
 def test_who_was_given_up_can_not_write(shop: Shop) -> None:
     shop.execute("create table t (id int primary key)")
-    first = state()
-    later = [
-        replace(first, claim=replace(first.claim, attempt=2)),
-        replace(first, claim=replace(first.claim, epoch=2)),
-        replace(first, claim=replace(first.claim, owner="other")),
-        state(),
-    ]
+    changes: list[dict[str, Any]] = [{"attempt": 2}, {"epoch": 2}, {"owner": "other"}]
+    pairs = [(first, replace(first, claim=replace(first.claim, **changed)))
+             for changed in changes for first in [state()]]  # fmt: skip
     with shop.target("t") as mine, shop.target("t") as theirs:
-        for claim in later:
+        for first, claim in [*pairs, (state(), state())]:
             mine.claim(first)
             with pytest.raises(Fenced), mine.page(into("id")) as page:
                 page.put([(b"1",)])
@@ -177,8 +176,6 @@ def test_two_that_claim_at_once_both_do(shop: Shop) -> None:
 
 def test_who_may_not_write_is_told(shop: Shop) -> None:
     shop.execute("create table t (id int primary key)")
-    from mysql_helpers import fresh_user
-
     with fresh_user(shop.server, f"SELECT, CREATE TEMPORARY TABLES ON {shop.database}.*") as user:
         tables = MySQLTables(access(shop.server, user))
         with tables.target(context(), shop.relation("t"), shop.database) as target:
@@ -206,16 +203,18 @@ def test_a_server_that_only_reads_is_no_fault_of_rows() -> None:
 
 
 def test_a_server_that_dies_in_a_page() -> None:
-    with private_mariadb() as server:
-        with fresh_shop(server) as shop:
-            shop.execute("create table t (id int primary key)")
-            with shop.target("t") as target:
-                with pytest.raises(Network), target.page(into("id")) as page:
-                    page.put([(b"1",)])
-                    server.kill()
-                    page.put([(b"2",)])
-            server.start()
-            assert shop.read("t") == []
+    with private_mariadb() as server, fresh_shop(server) as shop:
+        shop.execute("create table t (id int primary key)")
+        with (
+            shop.target("t") as target,
+            pytest.raises(Network),
+            target.page(into("id")) as page,
+        ):
+            page.put([(b"1",)])
+            server.kill()
+            page.put([(b"2",)])
+        server.start()
+        assert shop.read("t") == []
 
 
 def test_a_session_that_is_killed_is_network(shop: Shop) -> None:
@@ -258,10 +257,6 @@ def test_a_cancel_ends_a_long_insert_at_once_and_on_the_server_too(shop: Shop, f
 
 
 def test_a_full_disk_is_the_servers(mariadb: MariaDbServer) -> None:
-    import pymysql
-
-    from syncd.engines.mysql.failures import mapped
-
     for number, text in [(1114, "The table 't' is full"), (3, "Error writing file (Errcode: 28)"),
                          (1030, 'Got error 28 "No space left on device" from storage engine InnoDB'),
                          (1021, "Disk full (/tmp)"), (1026, "Error writing file")]:  # fmt: skip

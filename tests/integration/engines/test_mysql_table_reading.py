@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Tables of MariaDB are read by pages, exactly, and with a bounded effort."""
 
 import threading

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What a table of MariaDB looks like to those who copy it."""
 
 import pytest
