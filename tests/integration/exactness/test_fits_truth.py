@@ -114,7 +114,7 @@ MARIA_COLUMNS = [
     (_column("int(10) unsigned", "integer", 4, unsigned=True), _INTEGERS),
     (_column("bigint(20)", "integer", 8), _INTEGERS),
     (_column("bigint(20) unsigned", "integer", 8, unsigned=True), _INTEGERS),
-    (_column("year(4)", "integer", 2, unsigned=True), ["0", "1901", "2155", "2024"]),
+    (_column("year(4)", "integer", 2), ["0", "1901", "2155", "2024"]),
     (_column("decimal(10,2)", "decimal", 10, 2), _DECIMALS),
     (_column("decimal(10,2) unsigned", "decimal", 10, 2, unsigned=True), _DECIMALS),
     (_column("decimal(20,0)", "decimal", 20, 0), _INTEGERS),

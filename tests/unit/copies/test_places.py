@@ -98,7 +98,8 @@ FREE = [
     (column("interval", "interval"), column("interval", "interval"), (PG, PG)),
     (column("duration", "time"), column("interval", "interval"), (MY, PG)),
     (column("json", "jsonb"), column("json", "jsonb"), (PG, PG)),
-    (column("json", "json"), column("json", "json"), (PG, MARIA)),
+    (column("json", "jsonb"), column("json", "json"), (PG, MARIA)),
+    (column("json", "json"), column("json", "json"), (MARIA, MARIA)),
     (column("bytes", "binary(3)", 3), column("bytes", "binary(3)", 3), (MY, MY)),
     (SET, SET, (MY, MY)),
     (column("text", "char(3)", 3), column("text", "character(3)", 3), (MY, PG)),
@@ -131,6 +132,19 @@ def test_the_fast_look_misses_nothing(data: st.DataObject) -> None:
         column_values = [value and value.encode() for value in values]
         if any(value is not None and kind.lacks(value) for value in column_values):
             assert kind.some(column_values)
+
+
+BACKSLASH, NUL, HALF, PAIR = r"\\", r"\u0000", r"\ud83d", r"\ud83d\ude00"
+
+
+@pytest.mark.parametrize(("target", "engine", "nul"), [("jsonb", PG, ""), ("json", MARIA, NUL)])
+def test_halves_of_characters_are_mended_and_whole_ones_are_not(
+    target: str, engine: str, nul: str
+) -> None:
+    kinds = unplaced(column("json", "json"), column("json", target), (PG, engine))
+    [mend] = [each.mended for each in kinds if each.mended]
+    value = f'"a{NUL}{BACKSLASH}u0000b{HALF}c{PAIR}"'
+    assert mend(value.encode()).decode() == rf'"a{nul}{BACKSLASH}u0000b\ufffdc{PAIR}"'
 
 
 @given(st.lists(TEXTS, max_size=5))
