@@ -127,7 +127,7 @@ def server_access(name: str, server: Server) -> ServerAccess:
         engine=server.engine,
         host=server.host,
         port=server.port_number,
-        user=server.user,
+        user=server.user or "",
         password=lambda: secrets.resolve(password).get_secret_value() if password else None,
         database=server.database,
         tls=Tls(server.tls, server.tls_ca, server.tls_cert, server.tls_key),
@@ -135,6 +135,7 @@ def server_access(name: str, server: Server) -> ServerAccess:
         statement_timeout=server.statement_timeout.total_seconds(),
         options=server.options,
         excluded=frozenset(server.exclude_databases),
+        commands_per_second=server.commands_per_second,
     )
 
 
@@ -222,6 +223,7 @@ def _spec(
         fingerprints=lambda: accounts.fingerprints(used) | tokens.fingerprints(carried),
         upkeep=job.upkeep,
         tokens=tuple(map(token_holder, carried)),
+        tables=job.items,
         logged_in=partial(tokens.logged_in, tuple(carried)),
     )
 

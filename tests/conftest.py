@@ -8,6 +8,7 @@ import pytest
 from databases import Databases, reachable_directory
 from debian_postgres import VERSIONS, PrivateServer, PrivateServers
 from mariadb_server import MariaDbServer, private_mariadb
+from redis_server import RedisServer, private_redis
 
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
@@ -77,6 +78,13 @@ def server(request: pytest.FixtureRequest, private_servers: PrivateServers) -> P
 def mariadb() -> Iterator[MariaDbServer]:
     """Give the MariaDB of this test process, with binary logs; skips where there is none."""
     with private_mariadb({"log-bin": "binlog", "server-id": "1"}) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Give the Redis of this test process; skips where there is none."""
+    with private_redis() as started:
         yield started
 
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from syncd.config import fields, http_fields, schema
+from syncd.config import fields, http_fields, schema, table_fields
 from syncd.config.configuration import Tables
 from syncd.config.durations import format_duration
 from syncd.config.files import NAMED
@@ -70,12 +70,31 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (http_fields.StatusCodes, "list of status codes"),
     (http_fields.FieldNames, "list of strings"),
     (http_fields.HostPatterns, "list of hosts"),
+    (table_fields.SchemaName, "name of a schema"),
+    (table_fields.TableInDatabase, "name of a table"),
+    (table_fields.TablesInDatabase, "list of names of tables"),
+    (table_fields.DatabaseOrNumber, "name of a database, or a number"),
+    (table_fields.ColumnName, "name of a column"),
+    (table_fields.ColumnNames, "list of names of columns"),
+    (table_fields.Renames, "table of names by name"),
+    (table_fields.Masks, 'table of `"hash"` or `"null"` by column'),
+    (table_fields.Values, 'table of `"error"`, `"null"` or `"text"` by column'),
+    (table_fields.Query, "SELECT statement"),
+    (table_fields.Lookback, "duration, or a number"),
+    (table_fields.OnConflict, '`"update"`, `"skip"`, `"error"` or `"newer(COLUMN)"`'),
+    (table_fields.Tolerances, "table of numbers or shares by column"),
+    (table_fields.KeyPattern, "pattern of keys"),
+    (table_fields.RedisField, "name of a field"),
+    (table_fields.Comparisons, 'list of `"count"`, `"aggregate"` and `"checksum"`'),
+    (fields.DatabaseName, "name of a database"),
 )
 """What a key may hold, in words, by the type that checks it."""
 
 _PLAIN: Final[Mapping[Any, str]] = {
     bool: "`true` or `false`", str: "string", int: "integer", float: "number",
 }  # fmt: skip
+
+_MANY: Final[Mapping[Any, str]] = {tuple: "list", dict: "table"}
 
 _SIZES: Final = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
 
@@ -197,9 +216,9 @@ def _table(hint: object) -> type[BaseModel] | None:
 
 
 def _table_inside(hint: object) -> type[BaseModel] | None:
-    """Return the table that a key holds, one or a list of them."""
-    inside = get_args(hint)[0] if get_origin(hint) is tuple else hint
-    return _table(inside)
+    """Return the table that a key holds, one, a list of them or a table of them."""
+    inside = [each for each in get_args(hint) if _table(each)] if get_origin(hint) in _MANY else []
+    return _table(inside[0] if inside else hint)
 
 
 def _without_none(hint: object) -> object:
@@ -215,8 +234,8 @@ def _words(hint: object, info: FieldInfo) -> str:
     for known, words in _WORDS:
         if checks and checks[0] == get_args(known)[1]:
             return words
-    if get_origin(base) is tuple and _table_inside(base):
-        return "list of tables"
+    if get_origin(base) in _MANY and _table_inside(base):
+        return f"{_MANY[get_origin(base)]} of tables"
     if get_origin(base) is tuple:
         return f"list of {_either(get_args(get_args(base)[0]))}"
     if get_origin(base) is Literal:
@@ -262,7 +281,7 @@ def _written(value: object, info: FieldInfo) -> str:  # noqa: PLR0911 - a table 
             return _quoted(_size(value))
         case int() | float():
             return str(value)
-        case str() | Path():
+        case str() | Path() | table_fields.ConflictRule():
             return _quoted(str(value))
         case timedelta():
             return _quoted(format_duration(value))

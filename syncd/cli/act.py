@@ -8,9 +8,10 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import cell
-from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, RUN, SERVER
+from syncd.cli.names import JOB, LEVEL, RUN
 from syncd.cli.records import print_items, summary
 from syncd.cli.screen import print_json, print_line, tell
+from syncd.cli.selecting import selecting
 from syncd.cli.session import Session, me
 from syncd.cli.settings import Settings
 from syncd.cli.watch import ended_well, reasons, tell_failure, watch
@@ -25,26 +26,16 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.command
 @click.argument("job", type=JOB)
 @click.option("--wait", "until_end", is_flag=True, help="Wait for the end of the run.")
-@click.option(
-    "--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account; may be repeated."
-)
-@click.option(
-    "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
-)
-@click.option(
-    "--server", "servers", type=SERVER, multiple=True, help="Only this server; may be repeated."
-)
+@selecting
 @click.option("--priority", type=LEVEL, help="Of the run; else the job's.")
 @_JSON
 @click.pass_context
-def trigger(  # noqa: PLR0913 - the options
+def trigger(
     ctx: click.Context,
     job: str,
     *,
     until_end: bool,
-    accounts: tuple[str, ...],
-    regions: tuple[str, ...],
-    servers: tuple[str, ...],
+    selection: Selection,
     priority: Priority | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +44,6 @@ def trigger(  # noqa: PLR0913 - the options
     Where it does not start at once, standard error tells why.
     """
     client = Client(ctx.obj.socket)
-    selection = Selection(frozenset(accounts), frozenset(regions), frozenset(servers))
     run_id = client.trigger(job, selection, me(), priority)
     if not until_end:
         if as_json:

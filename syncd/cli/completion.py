@@ -65,6 +65,15 @@ def servers(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, server.engine
 
 
+def tables(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the tables of the enabled jobs that copy or check some, each once."""
+    found: dict[str, str] = {}
+    for name, job in settings.config.enabled_jobs().items():
+        for table in job.items:
+            found[table] = f"{found[table]}, {name}" if table in found else name
+    yield from found.items()
+
+
 def channels(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the channels of notifications, those that are taken out, too."""
     for name, channel in settings.config.notify.items():

@@ -8,11 +8,12 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, cell, mark
-from syncd.cli.names import ACCOUNT, JOB, LEVEL, REGION, SERVER
+from syncd.cli.names import JOB, LEVEL
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
 from syncd.cli.records import count_cells, error_text, print_calls, print_items, summary
 from syncd.cli.requests import are_requests, print_requests
 from syncd.cli.screen import complain, print_json, print_line, print_lines
+from syncd.cli.selecting import selecting
 from syncd.cli.session import Session, working
 from syncd.cli.settings import Settings
 from syncd.cli.watch import ended_well, tell_failure, watch
@@ -25,33 +26,22 @@ Json = dict[str, Any]
 @click.command
 @click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
 @click.option("--plan", "only_plan", is_flag=True, help="Change nothing; tell what would change.")
-@click.option(
-    "--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account; may be repeated."
-)
-@click.option(
-    "--region", "regions", type=REGION, multiple=True, help="Only this region; may be repeated."
-)
-@click.option(
-    "--server", "servers", type=SERVER, multiple=True, help="Only this server; may be repeated."
-)
+@selecting
 @click.option("--priority", type=LEVEL, help="Of the runs, in a daemon; else the job's.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of a run without daemon.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def sync(  # noqa: PLR0913 - the options
+def sync(
     ctx: click.Context,
     jobs: tuple[str, ...],
     *,
     only_plan: bool,
-    accounts: tuple[str, ...],
-    regions: tuple[str, ...],
-    servers: tuple[str, ...],
+    selection: Selection,
     priority: Priority | None,
     verbose: bool,
     as_json: bool,
 ) -> None:
     """Run jobs now and wait: in the daemon when one answers, else in this process."""
-    selection = Selection(frozenset(accounts), frozenset(regions), frozenset(servers))
     distinct = list(dict.fromkeys(jobs))
     if only_plan and priority:
         raise click.UsageError("--priority is of no use with --plan, which queues no run")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, PlainValidator, field_validator
 
 from syncd.config import http_advice
 from syncd.config.advice import warnings
+from syncd.config.consistency_check import ConsistencyCheckJob
 from syncd.config.durations import format_duration
 from syncd.config.fields import Zone
 from syncd.config.http import Http, Token
@@ -106,6 +107,11 @@ class Config:
         """Freeze valid tables, whose references exist; the warnings are those at `now`."""
         written = tables.jobs | built_in(tables.jobs, embedded=tables.store.embedded)
         jobs = {name: _complete(job, tables) for name, job in written.items()}
+        jobs |= {
+            name: job.beside(jobs.get(job.copy_ or ""))
+            for name, job in jobs.items()
+            if isinstance(job, ConsistencyCheckJob)
+        }
         looked_at = Sources(tables.accounts, tables.servers, tables.tokens)
         return cls(
             timezone=tables.timezone,

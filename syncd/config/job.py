@@ -168,6 +168,11 @@ class Job(Defaults):
         return ()
 
     @property
+    def items(self) -> tuple[str, ...]:
+        """Return the names of the tables that the job copies or checks."""
+        return ()
+
+    @property
     def calls_made(self) -> tuple[tuple[str, str], ...]:
         """Return method and URL of each HTTP call of a run, as they may be shown."""
         return ()

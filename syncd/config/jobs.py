@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from syncd.config.consistency_check import ConsistencyCheckJob
 from syncd.config.durations import parse_duration
 from syncd.config.fields import ByTags, Duration, Label, Names, Servers, one_of
 from syncd.config.http import Call, Expect, Poll, Request
@@ -15,6 +16,7 @@ from syncd.config.job import Job, Sources
 from syncd.config.schema import Account
 from syncd.config.servers import Server
 from syncd.config.spelling import hint, quoted
+from syncd.config.table_copy import TableCopyJob
 
 MOST_CALLS: Final = 50
 
@@ -74,7 +76,7 @@ class CloudJob(Job):
 
 
 class ServersJob(Job):
-    """Look at database servers."""
+    """Look at database servers; a Redis is none of them, which has no accounts and databases."""
 
     servers: Servers = Field(
         default="all", description='"all", names of [servers.NAME], or { tags = ["..."] }: any of.'
@@ -86,7 +88,9 @@ class ServersJob(Job):
     def enabled_servers(self, servers: Mapping[str, Server]) -> tuple[str, ...]:
         """Return the names of the job's servers that are enabled."""
         return tuple(
-            name for name, server in servers.items() if server.enabled and self._wants(name, server)
+            name
+            for name, server in servers.items()
+            if server.enabled and server.has_accounts and self._wants(name, server)
         )
 
     def _wants(self, name: str, server: Server) -> bool:
@@ -242,6 +246,8 @@ KINDS: Final[dict[str, type[Job]]] = {
     "db_sizes": DbSizesJob,
     "size_rollups": SizeRollupsJob,
     "http": HttpJob,
+    "table_copy": TableCopyJob,
+    "consistency_check": ConsistencyCheckJob,
     "retention": RetentionJob,
     "backup": BackupJob,
 }

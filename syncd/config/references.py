@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from syncd.config import http_references
+from syncd.config import copy_references, http_references
 from syncd.config.configuration import Config, Tables
 from syncd.config.jobs import KINDS, UPKEEP
 from syncd.config.problems import MOST, KeyPath, Places, Problem
@@ -23,20 +23,27 @@ EMBEDDED_CONNECTIONS: Final = 120
 PROCESS_CONNECTIONS: Final = 60
 """What it leaves to attempts in processes of their own."""
 
+_READ: Final = {"db_accounts": "accounts", "db_sizes": "sizes"}
+
 
 def broken_references(tables: Mapping[str, Any], places: Places) -> list[Problem]:
     """Check tables that nobody validated yet, so that one wrong key does not hide the next."""
     known = {name: _table(tables.get(name)) for name in ("accounts", "servers", "tokens")}
     jobs = (_of_job(*each, known, places) for each in _tables(tables.get("jobs")))
+    copies = (
+        copy_references.of_job(*each, known["servers"], _table(tables.get("jobs")), places)
+        for each in _tables(tables.get("jobs"))
+    )
     tokens = (http_references.of_token(*each, places) for each in _tables(known["tokens"]))
-    return list(islice(chain.from_iterable((*jobs, *tokens)), MOST))
+    return list(islice(chain.from_iterable((*jobs, *copies, *tokens)), MOST))
 
 
 def cross_checks(tables: Tables, places: Places) -> list[Problem]:
     """Check what can be compared only when every key is valid."""
     forbidden = http_references.forbidden_hosts(tables, places)
     twice = http_references.headers_twice(tables, places)
-    return [*_of_store(tables, places), *islice(chain(forbidden, twice), MOST)]
+    copies = copy_references.cross_checks(tables, places)
+    return [*_of_store(tables, places), *islice(chain(forbidden, twice, copies), MOST)]
 
 
 def _of_store(tables: Tables, places: Places) -> list[Problem]:
@@ -167,6 +174,9 @@ def _of_job(
         for index, each in enumerate(named if isinstance(named, list) else ()):
             if isinstance(each, str) and each not in defined:
                 text = f"no table [{key}.NAME] defines{hint(each, defined)}"
+                yield places.problem(("jobs", name, key, index), text)
+            elif key == "servers" and _table(defined.get(str(each))).get("engine") == "redis":
+                text = f"a redis has no {_READ.get(str(job.get('kind')), 'such things')} to read"
                 yield places.problem(("jobs", name, key, index), text)
     yield from http_references.of_job(name, job, known["tokens"], places)
     if kind is None or "servers" in kind.model_fields:

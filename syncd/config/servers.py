@@ -2,7 +2,8 @@
 
 from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from syncd.config.durations import parse_duration
 from syncd.config.fields import (
@@ -19,7 +20,7 @@ from syncd.config.fields import (
 )
 from syncd.config.schema import Table
 
-EngineName = Literal["postgresql", "mysql"]
+EngineName = Literal["postgresql", "mysql", "redis"]
 TlsMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 OURS: Final = {
@@ -37,19 +38,30 @@ OURS: Final = {
 }  # fmt: skip
 """Settings of a session that a reading depends on."""
 
+PORTS: Final = {"postgresql": 5432, "mysql": 3306, "redis": 6379}
+RATE: Final = 1000
+NOT_OF_REDIS: Final = ("database", "exclude_databases", "options", "capacity")
+
 
 class Server(Table):
     """A database server with its credentials."""
 
-    engine: EngineName = Field(description="postgresql, or mysql (MariaDB too).")
+    engine: EngineName = Field(
+        description="postgresql, mysql (MariaDB too), or redis (for consistency checks alone)."
+    )
     host: ServerHost = Field(
         description="Host name, IP address, or the absolute path of a Unix socket (of PostgreSQL: "
         "of its directory)."
     )
     port: int | None = Field(
-        default=None, ge=1, le=65_535, description="Unset: 5432, or 3306 of mysql."
+        default=None, ge=1, le=65_535, description="Unset: 5432, 3306 of mysql, 6379 of redis."
     )
-    user: UserName = Field(description="The database user that syncd logs in as.")
+    user: UserName | None = Field(
+        default=None,
+        validate_default=True,
+        description="The database user that syncd logs in as. Required, but of redis, whose "
+        "default user it is where none is given.",
+    )
     password: SecretValue | None = Field(
         default=None,
         description="Its password: { credential = ... }, { env = ... }, { file = ... }, or inline "
@@ -67,7 +79,8 @@ class Server(Table):
     tls: TlsMode = Field(
         default="prefer",
         description="disable, prefer (encrypt if the server can), require (encrypt), verify-ca "
-        "(its certificate too), verify-full (and its name).",
+        "(its certificate too), verify-full (and its name). Of redis, which has no prefer: disable "
+        "where nothing is said.",
     )
     tls_ca: AbsolutePath | None = Field(
         default=None,
@@ -84,7 +97,14 @@ class Server(Table):
         default=parse_duration("5s"), description="Time limit of a connect, the log-in included."
     )
     statement_timeout: PositiveDuration = Field(
-        default=parse_duration("300s"), description="Time limit of one statement."
+        default=parse_duration("300s"),
+        description="Time limit of one statement, or of a batch of redis's commands.",
+    )
+    commands_per_second: int = Field(
+        default=RATE,
+        ge=1,
+        le=1_000_000,
+        description="Of redis alone: how many commands each check may send.",
     )
     options: SessionOptions = Field(
         default={},
@@ -95,6 +115,13 @@ class Server(Table):
         default=None,
         description="Bytes that the server has room for: the statistics forecast when it is full.",
     )
+
+    @field_validator("user")
+    @classmethod
+    def _user_is_there(cls, user: str | None, info: ValidationInfo) -> str | None:
+        if user is None and info.data.get("engine") != "redis":
+            raise PydanticCustomError("missing", "is required")
+        return user
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Self:
@@ -113,12 +140,32 @@ class Server(Table):
 
     @model_validator(mode="after")
     def _engine_fits(self) -> Self:
+        if self.engine == "redis":
+            return self._redis_fits()
         if self.engine != "postgresql" and "database" in self.model_fields_set:
             raise ValueError('database is of engine = "postgresql" alone')
+        if self.commands_per_second != RATE:
+            raise ValueError('commands_per_second is of engine = "redis" alone')
         ours = OURS[self.engine]
         if taken := [name for name in self.options if name in ours]:
             raise ValueError(f"options.{taken[0]} is set by syncd itself")
         return self
+
+    def _redis_fits(self) -> Self:
+        if wrong := [name for name in NOT_OF_REDIS if name in self.model_fields_set]:
+            raise ValueError(f'{wrong[0]} is not of engine = "redis"')
+        if self.tls == "prefer" and "tls" in self.model_fields_set:
+            # a port of its either encrypts or does not; it can't be asked which
+            raise ValueError('tls = "prefer" is not of engine = "redis": disable, or require')
+        unencrypted = "tls" not in self.model_fields_set
+        if unencrypted and (self.tls_ca or self.tls_cert):
+            raise ValueError("tls_ca, tls_cert and tls_key are of no use without tls")
+        return self
+
+    @property
+    def has_accounts(self) -> bool:
+        """Tell whether jobs can read its accounts and the sizes of its databases."""
+        return self.engine != "redis"
 
     @property
     def local(self) -> bool:
@@ -128,4 +175,4 @@ class Server(Table):
     @property
     def port_number(self) -> int:
         """Return the port, the engine's own one where none is given."""
-        return self.port or {"postgresql": 5432, "mysql": 3306}[self.engine]
+        return self.port or PORTS[self.engine]

@@ -50,6 +50,7 @@ class Part:
     accounts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ class JobSpec:
     that runs by hand alone. `rhythm` is all that its due times depend on, as text. `build` makes
     the job anew for each attempt. `closed_until` returns, for a moment inside an exclusion window,
     when it ends. `accounts` and `servers` are what the runs use, `tokens` the tokens they need,
-    each by the name under which it is held; `fingerprints` tells the credentials of accounts and
-    tokens apart without giving them away. `logged_in` returns for which of the tokens a login
-    succeeded in this process since a moment of the monotonic clock. `upkeep`: the job looks after
-    syncd itself.
+    each by the name under which it is held; `tables` are those that are copied or checked.
+    `fingerprints` tells the credentials of accounts and tokens apart without giving them away.
+    `logged_in` returns for which of the tokens a login succeeded in this process since a moment of
+    the monotonic clock. `upkeep`: the job looks after syncd itself.
     """
 
     name: str
@@ -52,6 +52,7 @@ class JobSpec:
     fingerprints: Callable[[], Mapping[str, str]]
     upkeep: bool = False
     tokens: Sequence[str] = ()
+    tables: Sequence[str] = ()
     logged_in: Callable[[float], Collection[str]] = lambda _: ()
 
     @property

@@ -12,13 +12,14 @@ from syncd.model.run import Selection, Target
 def chosen(spec: JobSpec, job: Job[Any], ctx: RunContext) -> list[Target]:
     """Return the targets that were asked for.
 
-    Raises ConfigurationError when accounts or servers that the job does not have are among what was
-    asked for, or nothing fits it; besides what the finding of the targets raises.
+    Raises ConfigurationError when accounts, servers or tables that the job does not have are among
+    what was asked for, or nothing fits it; besides what the finding of the targets raises.
     """
     asked = ctx.selection
     unknown = Selection(
         accounts=asked.accounts.difference(spec.accounts),
         servers=asked.servers.difference(spec.servers),
+        tables=asked.tables.difference(spec.tables),
     )
     if unknown != Selection():
         raise _without_target(unknown)

@@ -46,7 +46,12 @@ LIMIT: Final = 35.0
 _OF_TLS: Final = ("certificate", "private key", "SSL", "TLS")
 """Words by which a refused log-in tells that encryption is what was wrong with it."""
 _SLOW: Final = 2.0  # seconds for a log-in
-_NAMES: Final = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
+_NAMES: Final = {
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+    "redis": "Redis",
+}
 
 OfServer = Callable[[ServerCase], Iterator[Finding]]
 
@@ -97,14 +102,14 @@ def refusal(error: SyncdError, name: str) -> Finding:
         case Authentication():
             advice = (
                 f"see user and password in {table}, and from where the server lets the user in"
-                " (pg_hba.conf, or the host of user@host)"
+                " (pg_hba.conf, the host of user@host, or the ACL of Redis)"
             )
         case Permission():
             advice = "let the user connect to it: fleet.md of the documentation has the statements"
         case BadData():
             advice = (
-                f"see engine in {table}; syncd reads PostgreSQL 12, MySQL 5.7, MariaDB 10.5 and"
-                " later ones"
+                f"see engine in {table}; syncd reads PostgreSQL 12, MySQL 5.7, MariaDB 10.5,"
+                " Redis 4 and later ones"
             )
         case Throttled():
             return warning(told, "it has no connection left: see its max_connections")
@@ -159,6 +164,9 @@ def sizes(server: ServerCase) -> Iterator[Finding]:
 
 def _read(server: ServerCase, kind: str, judge: Callable[[], Finding]) -> Iterator[Finding]:
     """Read what a kind of job reads, and judge that, or what kept us from it."""
+    if not server.server.has_accounts:
+        yield skipped("a redis is looked at by consistency checks alone")
+        return
     if kind not in server.kinds:
         yield skipped(f"no enabled job of kind {kind} looks at it")
         return

@@ -27,7 +27,8 @@ class ServerAccess:
     """How a server is reached. `password` is read at each connect; limits are in seconds.
 
     A `host` that begins with "/" is a Unix socket (of PostgreSQL: its directory). `excluded` are
-    databases that nobody looks into.
+    databases that nobody looks into. An empty `user` is Redis's default one, and with `prefer` it
+    is not encrypted. `commands_per_second` is of Redis alone.
     """
 
     name: str
@@ -42,11 +43,15 @@ class ServerAccess:
     statement_timeout: float = 300.0
     options: Mapping[str, str] = field(default_factory=dict)
     excluded: Collection[str] = frozenset()
+    commands_per_second: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Who answers: `engine` is postgresql, mysql or mariadb; `tls` the protocol, None without."""
+    """Who answers: `engine` is postgresql, mysql, mariadb, or redis, as which others answer, too.
+
+    `tls` is the protocol, None without.
+    """
 
     engine: str
     version: str
@@ -59,7 +64,8 @@ class Engine(Protocol):
 
     They raise the errors of `syncd.errors` alone: Network, Throttled (too many connections),
     Authentication, Permission, TimedOut, BadData, and what a run is stopped with. What can't be
-    read of a server that answers is no error: it is told in the reading's `unread`.
+    read of a server that answers is no error: it is told in the reading's `unread`. A Redis has
+    neither accounts nor sizes that are read: ConfigurationError.
     """
 
     def identify(self, ctx: RunContext) -> ServerIdentity:

@@ -14,6 +14,7 @@ from syncd.errors import ConfigurationError
 ENGINES: Final = {
     "postgresql": ("syncd.engines.postgresql.engine", "PostgreSQL"),
     "mysql": ("syncd.engines.mysql.engine", "MySQL"),
+    "redis": ("syncd.engines.redis.engine", "Redis"),
 }
 """Name in the configuration → module and class."""
 

@@ -9,21 +9,27 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any, Final
 
 from syncd import resolver
 from syncd.context import CancelToken, Deadline
+from syncd.errors import BadData
 from syncd.resolver import AddressInfo
 
 _LEAST: Final = 0.001  # a limit of 0 would not wait at all
 
 
 class Limit:
-    """How long the next steps may take together; moved on from one statement to the next."""
+    """How long the next steps may take together; moved on from one statement to the next.
+
+    `room` is how many bytes they may receive, of drivers that would put all into memory.
+    """
 
     def __init__(self, until: Deadline, cancel: CancelToken) -> None:
         self.until = until
         self.cancel = cancel
+        self.room: float = inf
 
     @property
     def over(self) -> bool:
@@ -41,6 +47,12 @@ class Limit:
         self.check()
         return max(self.until.remaining(), _LEAST)
 
+    def take(self, received: int) -> None:
+        """Note that so many bytes came; raise BadData when they have no room."""
+        self.room -= received
+        if self.room < 0:
+            raise BadData("the answer is too large to be taken into memory")
+
 
 class TimedSocket(socket.socket):
     """A socket whose steps share one limit; with TLS, too."""
@@ -50,7 +62,9 @@ class TimedSocket(socket.socket):
     def recv(self, *args: Any, **kwargs: Any) -> bytes:  # noqa: ANN401 - handed through
         """Receive, within the time that is left."""
         self.settimeout(self.limit.left())
-        return super().recv(*args, **kwargs)
+        received = super().recv(*args, **kwargs)
+        self.limit.take(len(received))
+        return received
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed through
         """Receive, within the time that is left."""

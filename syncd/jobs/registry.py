@@ -51,6 +51,8 @@ class Services:
 
 def build(job: config_job.Job, services: Services) -> Job[Any]:
     """Build what runs a job of the configuration."""
+    if job.kind not in _KINDS:
+        raise ConfigurationError(f"jobs of kind {job.kind} can't be run by this version")
     return _KINDS[job.kind](job, services)
 
 

@@ -46,7 +46,9 @@ class CheckRules:
     `key` tells rows apart, by names of the left side; empty: the primary key. `columns` are left
     columns, empty: all that both sides have; `rename` goes from left to right names. Rows whose
     `age_column` (of the left) is younger than `min_age` are left out. `masked` are columns whose
-    values are not told. `repair` names the item of the copy that mends differing rows.
+    values are not told. Rows of the right side whose `soft_column` is set are left out: a copy
+    has marked them as deleted; "" where there is none. `repair`: the copy whose item has the same
+    name mends differing rows.
     """
 
     name: str
@@ -63,6 +65,7 @@ class CheckRules:
     recheck: timedelta = timedelta(seconds=5)
     report_limit: int = 100
     masked: frozenset[str] = frozenset()
+    soft_column: str = ""
     on_difference: OnDifference = "fail"
     repair: bool = False
 

@@ -39,11 +39,12 @@ class Watermark:
     """The column by which an incremental copy finds what is new.
 
     `lookback` is how far behind the last watermark reading begins: a time for a column of times, a
-    number for one of numbers. `zone` is the zone of times that carry none, "" for the server's own.
+    number for one of numbers; None: 10 minutes, or 0. `zone` is the zone of times that carry none,
+    "" for the server's own.
     """
 
     column: str
-    lookback: timedelta | int = timedelta(0)
+    lookback: timedelta | int | None = None
     zone: str = ""
 
 

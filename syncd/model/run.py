@@ -100,6 +100,7 @@ class Target:
     region: str | None = None
     resource_type: str | None = None
     server: str | None = None
+    table: str | None = None
     problem: SyncdError | None = field(default=None, compare=False)
 
 
@@ -117,11 +118,12 @@ class Claim:
 class Selection:
     """Which part of a job's targets a run is for; an empty set means all."""
 
-    PARTS: ClassVar = ("accounts", "regions", "servers")
+    PARTS: ClassVar = ("accounts", "regions", "servers", "tables")
 
     accounts: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
     servers: frozenset[str] = frozenset()
+    tables: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         """Return what is selected: `regions cn-a; servers orders-db, stock-db`, or `all`."""
@@ -139,6 +141,7 @@ class Selection:
             (not self.accounts or target.account in self.accounts)
             and (not self.regions or everywhere or target.region in self.regions)
             and (not self.servers or target.server in self.servers)
+            and (not self.tables or target.table in self.tables)
         )
 
 

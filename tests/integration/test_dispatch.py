@@ -205,13 +205,13 @@ def test_a_selection_of_servers_runs_those_alone(bench: Bench) -> None:
     assert set(bench.items()) == {"b", "c"}
 
 
-@pytest.mark.parametrize("part", ["accounts", "servers"])
+@pytest.mark.parametrize("part", ["accounts", "servers", "tables"])
 def test_a_selection_of_which_a_part_is_unknown_fails_with_its_names(
     bench: Bench, part: str
 ) -> None:
-    made = {name: Target(name, account=name, server=name) for name in "ab"}
+    made = {name: Target(name, account=name, server=name, table=name) for name in "ab"}
     job = FakeJob({"a": succeed, "b": succeed}, made)
-    of = spec("j", job, accounts=("a", "b"), servers=("a", "b"))
+    of = spec("j", job, accounts=("a", "b"), servers=("a", "b"), tables=("a", "b"))
     asked = Selection(**{part: frozenset({"a", "z", "nope"})})
     end = bench.runner.run(bench.attempt(of, bench.begun(), selection=asked))
     text = f"the job has no target in what was asked for: {part} nope, z"

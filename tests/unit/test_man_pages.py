@@ -76,9 +76,9 @@ def keys():
     defaults = set(Tables.model_fields["defaults"].annotation.model_fields)
     found += [(".SS [jobs.NAME]", key) for key in sorted(common - defaults)]
     found += [
-        (f".SS Jobs of the kind {name}", key)
+        (f".SS Jobs of the kind {name}", info.alias or key)
         for name, kind in KINDS.items()
-        for key in kind.model_fields
+        for key, info in kind.model_fields.items()
         if key not in common
     ]
     return found

@@ -44,6 +44,14 @@ schedule = "0 3 * * *"
 kind = "cloud"
 accounts = ["prod-aliyun"]
 enabled = false
+[jobs.copied]
+kind = "table_copy"
+source = { server = "orders-db", schema = "shop", tables = ["orders", "order lines"] }
+target = { server = "orders-db", schema = "copy" }
+[jobs.compared]
+kind = "consistency_check"
+copy = "copied"
+tables = ["orders"]
 """
 
 
@@ -126,7 +134,9 @@ def shell(environ):
     [
         (["tri"], ["trigger"]),
         ([""], list(COMMANDS)),
-        (["trigger", ""], ["hosts", "retention", "backup"]),
+        (["trigger", ""], ["hosts", "copied", "compared", "retention", "backup"]),
+        (["sync", "copied", "--table", ""], ["orders", "order lines"]),
+        (["trigger", "compared", "--table", "ord"], ["orders", "order lines"]),
         (["trigger", "h"], ["hosts"]),
         (["pause", "h"], ["hosts"]),
         (["resume", "h"], ["hosts"]),
@@ -135,7 +145,7 @@ def shell(environ):
         (["runs", "--job", "h"], ["hosts"]),
         (["check", "--job", "h"], ["hosts"]),
         (["sync", "h"], ["hosts"]),
-        (["sync", "hosts", ""], ["retention", "backup"]),
+        (["sync", "hosts", ""], ["copied", "compared", "retention", "backup"]),
         (["sync", "hosts", "--account", ""], ["prod-aliyun"]),
         (["resources", "--account", "p"], ["prod-aliyun"]),
         (["sync", "hosts", "--server", ""], ["orders-db"]),

@@ -55,6 +55,16 @@ def test_runs_are_asked_for_by_server(served):
     assert [asked[:3] for asked in served.commands.asked] == [("trigger", "hosts", SERVERS)] * 2
 
 
+def test_runs_and_plans_are_asked_for_by_table(served):
+    served.commands.ended.set()
+    tables = Selection(tables=frozenset({"orders", "order lines"}))
+    both = ["--table", "orders", "--table", "order lines"]
+    assert syncd(served, "sync", "hosts", *both).exit_code == 0
+    assert syncd(served, "trigger", "hosts", *both).exit_code == 0
+    assert syncd(served, "sync", "hosts", "--plan", *both).exit_code == 0
+    assert [asked[2] for asked in served.commands.asked] == [tables] * 3
+
+
 def test_a_run_tells_which_servers_it_is_for(served):
     chosen = {"servers": ["orders-db", "stock-db"]}
     row = run_row(kind="db_accounts", selection=chosen)

@@ -74,8 +74,8 @@ def test_a_file_wrong_in_twenty_places_is_told_all_of_them(folder):
         "syncd.toml:26: jobs.i.every: stands beside schedule",
         'syncd.toml:27: jobs.i.catch_up: unknown value "lates"; did you mean "latest"?',
         'syncd.toml:28: jobs."x y": the name must be 1 to 64 letters',
-        'syncd.toml:28: jobs."x y".kind: is required; allowed: backup, cloud, db_accounts, '
-        "db_sizes, http, retention, size_rollups",
+        'syncd.toml:28: jobs."x y".kind: is required; allowed: backup, cloud, consistency_check, '
+        "db_accounts, db_sizes, http, retention, size_rollups, table_copy",
         "syncd.toml:30: jobs.j.accounts: is required",
         "syncd.toml:32: jobs.j.schedule: 6 fields; a schedule has five",
         'syncd.toml:33: jobs.j.resources: unknown word "hosts"; did you mean "host"?',
@@ -205,7 +205,8 @@ def test_secrets_are_looked_for_when_asked_but_not_those_of_disabled_accounts(fo
         ("store = 'x'", ["syncd.toml:1: store: must be a table"]),
         ("[jobs.x]\nkind = ['cloud']",
          ["syncd.toml:2: jobs.x.kind: unknown kind \"['cloud']\"; did you mean \"cloud\"?; "
-          "allowed: backup, cloud, db_accounts, db_sizes, http, retention, size_rollups"]),
+          "allowed: backup, cloud, consistency_check, db_accounts, db_sizes, http, retention, "
+          "size_rollups, table_copy"]),
         ("[store]\npool_min = 9\npool_max = 8",
          ["syncd.toml:1: store: pool_min must not be above pool_max"]),
         ("[daemon]\nmax_concurrent_runs = 19\n",

@@ -16,6 +16,11 @@ password = { env = "SECRET" }
 tags = ["prod", "orders"]
 """
 MYSQL = SERVER.replace("postgresql", "mysql").replace("orders", "shop")
+REDIS = """[servers.cache]
+engine = "redis"
+host = "10.0.0.7"
+tags = ["prod"]
+"""
 ACCOUNTS = """[jobs.accts]
 kind = "db_accounts"
 schedule = "*/30 * * * *"
@@ -34,9 +39,9 @@ def with_host(host):
     ("text", "told"),
     [
         (SERVER.replace("postgresql", "oracle"),
-         ['2: servers.orders.engine: unknown value "oracle"; allowed: mysql, postgresql']),
+         ['2: servers.orders.engine: unknown value "oracle"; allowed: mysql, postgresql, redis']),
         (SERVER.replace('"postgresql"', "5"),
-         ['2: servers.orders.engine: unknown value "5"; allowed: mysql, postgresql']),
+         ['2: servers.orders.engine: unknown value "5"; allowed: mysql, postgresql, redis']),
         ("[servers.x]\n", ["1: servers.x.engine: is required", "1: servers.x.host: is required",
                            "1: servers.x.user: is required"]),
         ("servers = 5", ["1: servers: must be a table"]),
@@ -46,9 +51,9 @@ def with_host(host):
          ["1: servers.\"x y\": the name must be 1 to 64 letters, digits, '.', '_' or '-', "
           "beginning with a letter or digit"]),
         (SERVER + "prot = 5", ['7: servers.orders.prot: unknown key "prot"; did you mean "port"?; '
-          "allowed: capacity, connect_timeout, database, enabled, engine, exclude_databases, "
-          "host, options, password, port, statement_timeout, tags, tls, tls_ca, tls_cert, "
-          "tls_key, user"]),
+          "allowed: capacity, commands_per_second, connect_timeout, database, enabled, engine, "
+          "exclude_databases, host, options, password, port, statement_timeout, tags, tls, "
+          "tls_ca, tls_cert, tls_key, user"]),
         (SERVER + "port = 0", ["7: servers.orders.port: must be at least 1"]),
         (SERVER + "port = 65536", ["7: servers.orders.port: must be at most 65535"]),
         (SERVER + "port = '5432'", ["7: servers.orders.port: must be a whole number"]),
@@ -91,6 +96,25 @@ def with_host(host):
          ["1: servers.orders: options.default_transaction_read_only is set by syncd itself"]),
         (MYSQL + "options = { sql_mode = 'ANSI_QUOTES' }",
          ["1: servers.shop: options.sql_mode is set by syncd itself"]),
+        (SERVER.replace('user = "syncd"\n', ""), ["1: servers.orders.user: is required"]),
+        (MYSQL.replace('user = "syncd"\n', ""), ["1: servers.shop.user: is required"]),
+        (SERVER + "commands_per_second = 5",
+         ['1: servers.orders: commands_per_second is of engine = "redis" alone']),
+        (REDIS + "commands_per_second = 0",
+         ["5: servers.cache.commands_per_second: must be at least 1"]),
+        (REDIS + "database = 'postgres'",
+         ['1: servers.cache: database is not of engine = "redis"']),
+        (REDIS + "exclude_databases = []",
+         ['1: servers.cache: exclude_databases is not of engine = "redis"']),
+        (REDIS + "options = {}", ['1: servers.cache: options is not of engine = "redis"']),
+        (REDIS + "capacity = '1GB'", ['1: servers.cache: capacity is not of engine = "redis"']),
+        (REDIS + "tls = 'prefer'",
+         ['1: servers.cache: tls = "prefer" is not of engine = "redis": disable, or require']),
+        (REDIS + "tls_cert = '/c'\ntls_key = '/k'",
+         ["1: servers.cache: tls_ca, tls_cert and tls_key are of no use without tls"]),
+        (REDIS + "user = ''", ["5: servers.cache.user: must be the name of a user"]),
+        (SERVER + REDIS + ACCOUNTS + "servers = ['orders', 'cache']",
+         ['14: jobs.accts.servers[1]: a redis has no accounts to read']),
     ],
 )  # fmt: skip
 def test_each_odd_value_of_a_server_has_one_clear_complaint(folder, text, told):
@@ -331,3 +355,18 @@ def test_a_diff_shows_no_secret_of_a_server(line):
 def test_jobs_and_servers_may_have_the_names_of_others(folder):
     folder.write(ACCOUNT + JOB + SERVER.replace("orders]", "a]") + ACCOUNTS.replace("accts", "a"))
     assert folder.load().jobs["a"].kind == "db_accounts"
+
+
+def test_a_redis_is_in_no_job_that_reads_accounts_or_sizes(folder):
+    folder.write(SERVER + REDIS + ACCOUNTS + "[jobs.sizes]\nkind = 'db_sizes'\n"
+                 "every = '1h'\nservers = { tags = ['prod'] }\n")  # fmt: skip
+    config = folder.load({"SECRET": "x"})
+    for name in ("accts", "sizes"):
+        assert config.jobs[name].enabled_servers(config.servers) == ("orders",)
+
+
+def test_a_redis_needs_only_a_host(folder):
+    folder.write('[servers.cache]\nengine = "redis"\nhost = "/run/redis/redis.sock"\n')
+    access = server_access("cache", folder.load({}).servers["cache"])
+    assert (access.user, access.password(), access.port) == ("", None, 6379)
+    assert access.commands_per_second == 1000

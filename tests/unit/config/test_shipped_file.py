@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncd.config.configuration import Tables
+from syncd.config.consistency_check import Side
 from syncd.config.http import (
     Basic,
     Call,
@@ -24,6 +25,7 @@ from syncd.config.load import load
 from syncd.config.notify import CHANNELS, Channel, Webhook
 from syncd.config.schema import Account, Defaults
 from syncd.config.servers import Server
+from syncd.config.table_copy import CopySource, CopyTarget, PerTable
 
 ETC = Path(__file__).parents[3] / "etc"
 TEXT = (ETC / "syncd.toml").read_text()
@@ -35,17 +37,22 @@ NAMED = {f"jobs.{name}": kind for name, kind in FLEET.items()} | {
     f"jobs.{kind}": kind for kind in UPKEEP
 }
 """The jobs whose tables show only what their kind adds, and their kinds."""
-CALL = "jobs.call"
+CALL, COPY, COMPARED = "jobs.call", "jobs.orders", "jobs.orders-check"
 INSIDE = {
     "tokens.example": Token, "tokens.example.login": Login, "notify.example": Webhook,
     "tokens.oauth.client_credentials": ClientCredentials, CALL: KINDS["http"],
     f"{CALL}.request": Request, f"{CALL}.request.basic": Basic, f"{CALL}.request.hmac": Hmac,
     f"{CALL}.expect": Expect, f"{CALL}.poll": Poll, "jobs.calls.calls.0": Call,
+    COPY: KINDS["table_copy"], f"{COPY}.source": CopySource, f"{COPY}.target": CopyTarget,
+    f"{COPY}.per_table.order_lines": PerTable, COMPARED: KINDS["consistency_check"],
+    f"{COMPARED}.left": Side, f"{COMPARED}.right": Side,
 }  # fmt: skip
 """Where the tables of calls and channels are shown, and their models."""
 INSIDE |= {f"notify.{name}": each for name, each in CHANNELS.items() if name != "webhook"}
 EXAMPLES = {
     ("jobs.calls.calls.0", "expect"), ("jobs.calls.calls.0", "save"), ("notify.email", "user"),
+    (f"{COMPARED}.left", "tables"), (COMPARED, "tables"),
+    (f"{COMPARED}.right", "as"), *((f"{COPY}.source", key) for key in ("tables", "key")),
 }  # fmt: skip
 """What is shown with a value that is not its default."""
 
@@ -80,10 +87,15 @@ def keys_inside():
         CALL: {*Job.model_fields, "request", "expect", "poll", "calls"} - {"kind", "schedule"},
         f"{CALL}.request": {"basic", "hmac"},
         "jobs.calls.calls.0": {"poll"},
+        COPY: {*Job.model_fields, "source", "target", "per_table"} - {"kind", "schedule"},
+        COMPARED: {*Job.model_fields, "left", "right"} - {"kind", "schedule"},
+        f"{COMPARED}.left": {"pattern", "field", "as"},
+        f"{COMPARED}.right": {"database", "schema", "table", "tables", "query"},
     }
     others = {key for key, _ in named(Channel)} | {"proxy", "tls_ca"}
     above |= {f"notify.{name}": others for name in CHANNELS}
-    own = {(f"notify.{name}", "channel") for name in CHANNELS} | {(CALL, "max_concurrent_items")}
+    own = {(f"notify.{name}", "channel") for name in CHANNELS}
+    own |= {(table, "max_concurrent_items") for table in (CALL, COPY, COMPARED)}
     return [
         (table, key, info)
         for table, key, info in sorted(found, key=lambda each: each[:2])
@@ -131,7 +143,7 @@ def test_each_key_has_its_line_its_default_and_its_description(table, key, info)
     required = {
         name: table_of(tomllib.loads(UNCOMMENTED), table)[name]
         for name, field in model.model_fields.items()
-        if field.is_required()
+        if field.is_required() or (model is Server and name == "user")
     }
     explicit = model.model_validate(required | {key: written[key]})
     implicit = model.model_validate(required)
@@ -155,6 +167,11 @@ def test_each_key_of_calls_and_channels_has_its_line_its_default_and_its_descrip
         for name, field in named(model)
         if field.is_required()
     }
+    base |= (
+        {"source": {"server": "a", "tables": ["a"]}, "target": {"server": "b"}}
+        if table == COPY
+        else {}
+    )
     base |= {"login": {"url": "https://a/"}} if model is Token else {}
     base |= {"request": {"url": "https://a/"}} if table == CALL else {}
     base |= {"password": {"env": "X"}, "user": "x"} if table == "notify.email" else {}
@@ -185,6 +202,11 @@ def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
     # A request has one body and one kind of authorization, and a status URL one place.
     everything = re.sub("\n(body = { run|bearer = |path = ).*", "", everything)
     everything = re.sub(r"\n\[jobs.call.request.basic](\n|.)*?(?=\n\[)", "", everything)
+    # A copy is of tables or of a query, and the name of a target of one of them; a check of a copy.
+    everything = re.sub('\n(query|table = "orders").*', "", everything)
+    everything = re.sub(r"\n\[jobs.orders-check.left](\n|.)*?(?=\n\[jobs.ret)", "", everything)
+    everything = everything.replace('mode = "full"', 'mode = "incremental"')
+    everything = everything.replace('min_age = "0s"', 'min_age = "1m"')
     # A server has tls_ca with verify-ca and verify-full alone.
     everything = everything.replace('tls = "prefer"', 'tls = "verify-full"')
     (tmp_path / "holidays").write_text("2100-01-01")
@@ -196,6 +218,8 @@ def test_the_file_with_every_line_uncommented_is_valid(tmp_path):
         *FLEET,
         "call",
         "calls",
+        "orders",
+        "orders-check",
         "retention",
         "backup",
     ]

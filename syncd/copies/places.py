@@ -1,0 +1,263 @@
+"""Values that have no place in a column whose type fits: what they look like, and how to find them.
+
+Where every value of the source has its place nothing is looked at. What the server refuses by
+itself and says so (a text that is too long, a number out of range) is left to it; here is what it
+would change silently, or what a column's policy may be asked about.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from syncd.model.table import Column, Value
+
+Some = Callable[[Sequence[Value]], bool]
+Lacks = Callable[[bytes], bool]
+
+_DATES: Final = ("date", "timestamp", "instant")
+_NUL_ESCAPE: Final = re.compile(rb"((?<!\\)(?:\\\\)*)\\u0000")
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..|0000)|.)", re.S
+)
+_ODD_DAY: Final = rb"-00|(?m:^0000)|-02-(29|3)|-(04|06|09|11)-31"
+_HOURS: Final = re.compile(rb"-?(\d+):[0-5]\d:[0-5]\d(\.\d+)?")
+_TIME_LIMIT: Final = 838
+"""The hours of MySQL's TIME."""
+_FIRST_INSTANT: Final = b"1970-01-01 00:00:01"
+_LAST_INSTANT: Final = b"2106-02-07 06:28:15.999999"
+"""What no TIMESTAMP of MySQL goes beyond; where one ends in 2038 the server refuses the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Values without a place.
+
+    `some` looks at a whole column, fast, and tells whether there may be one; `lacks` looks at one
+    value; `mended` makes a text of it that has its place.
+    """
+
+    lack: str
+    some: Some
+    lacks: Lacks
+    mended: Callable[[bytes], bytes] | None = None
+
+
+def unplaced(source: Column, target: Column, engines: tuple[str, str]) -> tuple[Unplaced, ...]:
+    """Return which values of a column have no place in another; `engines` are those of both."""
+    return tuple(_found(source, target, engines))
+
+
+def _found(source: Column, target: Column, engines: tuple[str, str]) -> Iterator[Unplaced]:
+    from_postgresql, to_postgresql = (each == "postgresql" for each in engines)
+    mine, theirs = source.type.kind, target.type.kind
+    if theirs == "boolean" and mine == "integer":
+        yield Unplaced("no boolean", _any(_is_no_boolean), _is_no_boolean)
+    if mine in ("decimal", "float") and from_postgresql:
+        yield from _numbers(source, target, to_postgresql=to_postgresql)
+    if mine in _DATES and theirs in _DATES:
+        yield from _dates(target, from_postgresql=from_postgresql, to_postgresql=to_postgresql)
+    if mine in ("duration", "interval") and theirs in ("time", "duration") and mine != theirs:
+        yield _times(theirs)
+    if theirs in ("text", "json", "other", "uuid") and to_postgresql:
+        yield from _texts(source, target, from_postgresql=from_postgresql)
+    if mine in ("text", "other") and theirs == "text":
+        yield from _blanks(source, target)
+    if target.native.lower().startswith("enum("):
+        yield _members(target.native)
+    elif not to_postgresql and source.native != target.native:
+        yield from _of_mysql(source, target, engines[1])
+
+
+def _numbers(source: Column, target: Column, *, to_postgresql: bool) -> Iterator[Unplaced]:
+    """Find NaN and the infinities: MySQL has none, a numeric with a limit has NaN alone."""
+    kind = target.type.kind
+    if kind == "integer" or (not to_postgresql and kind in ("decimal", "float")):
+        yield Unplaced("a number that the target does not have", _joined(rb"[NI]"), _is_special)
+    elif kind == "decimal" and target.type.size is not None and source.type.size is None:
+        yield Unplaced("without an end", _joined(rb"I"), lambda value: b"I" in value)
+
+
+def _dates(target: Column, *, from_postgresql: bool, to_postgresql: bool) -> Iterator[Unplaced]:
+    """Find days that only one of the engines knows; MySQL's own go to MySQL as they are."""
+    if from_postgresql and not to_postgresql:
+        if target.native.lower().startswith("timestamp"):
+            yield Unplaced("out of the range of a TIMESTAMP", _any(_is_no_instant), _is_no_instant)
+        else:
+            lack = "a time that the target does not have"
+            yield Unplaced(lack, _joined(rb"B|i|(?m:^\d{5})"), _is_far)
+    elif not from_postgresql and to_postgresql:
+        yield Unplaced("no day of the calendar", _joined(_ODD_DAY), _is_no_day)
+
+
+def _times(kind: str) -> Unplaced:
+    if kind == "time":
+        return Unplaced("no time of a day", _any(_is_no_time), _is_no_time)
+    return Unplaced("out of the range of a TIME", _any(_is_no_duration), _is_no_duration)
+
+
+def _texts(source: Column, target: Column, *, from_postgresql: bool) -> Iterator[Unplaced]:
+    """Find NUL, which no text of PostgreSQL has, and what jsonb does not take of JSON."""
+    if source.type.kind == "bytes" or (
+        not from_postgresql and source.type.kind in ("text", "other")
+    ):
+        yield Unplaced("a text with NUL", _containing(b"\0"), lambda v: b"\0" in v, _without_nul)
+    if target.native == "jsonb" and source.native != "jsonb":
+        some = _containing(b"\\u0000", b"\\ud", b"\\uD")
+        yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _without_nul_escape)
+
+
+def _blanks(source: Column, target: Column) -> Iterator[Unplaced]:
+    """Find texts whose last blanks would be cut off, without a word: SQL demands it."""
+    native, limit = target.native.lower(), target.type.size
+    lack, some = "a text whose last blanks would be lost", _any(_ends_blank)
+    if native.startswith(("char(", "character(", "bpchar")):
+        if not source.native.lower().startswith(("char(", "character(", "bpchar")):
+            yield Unplaced(lack, some, _ends_blank)
+    elif limit is not None and (source.type.size is None or source.type.size > limit):
+        in_bytes = native.endswith("text")
+
+        def cut(value: bytes) -> bool:
+            return _ends_blank(value) and limit < (
+                len(value) if in_bytes else len(value.decode("utf-8", "replace"))
+            )
+
+        yield Unplaced(lack, some, cut)
+
+
+def _of_mysql(source: Column, target: Column, engine: str) -> Iterator[Unplaced]:
+    """Find what MySQL takes for something else, or fills up."""
+    native = target.native.lower()
+    if native.startswith("set("):
+        yield _members(target.native)
+    if native.startswith("year") and not source.native.lower().startswith("year"):
+        yield Unplaced("no year of the target", _any(_is_no_year), _is_no_year)
+    if native.startswith("binary(") and target.type.size is not None:
+        size = target.type.size
+        lacks: Lacks = lambda value: len(value) != size  # noqa: E731
+        yield Unplaced("shorter than the target, which fills it up", _any(lacks), lacks)
+    if engine == "mysql" and native == "json":
+        yield Unplaced("JSON with a number that would be rounded", _any(_rounds), _rounds)
+
+
+def _members(native: str) -> Unplaced:
+    """Find what is not spelled like a value of an ENUM or SET: '7' is its seventh value."""
+    listed = native[native.index("(") + 1 : native.rindex(")")]
+    quoted = re.findall(r"'((?:[^']|'')*)'", listed)
+    members = [each.replace("''", "'").encode() for each in quoted]
+    known = frozenset(members)
+    if native[0] in "eE":
+        return Unplaced(
+            "no value of the target", lambda column: not known.issuperset(_present(column)),
+            lambda value: value not in known,
+        )  # fmt: skip
+    places = {each: number for number, each in enumerate(members)}
+
+    def strays(value: bytes) -> bool:
+        at = [places.get(each, -1) for each in value.split(b",")] if value else []
+        return -1 in at or at != sorted(set(at))
+
+    return Unplaced("no set of the target's values, in its order", _any(strays), strays)
+
+
+def _present(column: Sequence[Value]) -> Iterable[bytes]:
+    return (value for value in column if value is not None)
+
+
+def _any(lacks: Lacks) -> Some:
+    return lambda column: any(map(lacks, _present(column)))
+
+
+def _joined(pattern: bytes) -> Some:
+    """Look through all values of a column at once, which are short and of one line."""
+    search = re.compile(pattern).search
+    return lambda column: search(b"\n".join(_present(column))) is not None
+
+
+def _containing(*parts: bytes) -> Some:
+    """Look through values that may be long, without a copy of them."""
+    return lambda column: any(part in value for value in _present(column) for part in parts)
+
+
+def _is_special(value: bytes) -> bool:
+    return value.endswith((b"NaN", b"Infinity"))
+
+
+def _is_far(value: bytes) -> bool:
+    return value.endswith((b"BC", b"infinity")) or value[4:5] != b"-"
+
+
+def _is_no_instant(value: bytes) -> bool:
+    return _is_far(value) or not _FIRST_INSTANT <= value <= _LAST_INSTANT
+
+
+def _is_no_day(value: bytes) -> bool:
+    """Tell days apart that MySQL holds: with zeros, or the 31st of February."""
+    try:
+        date(int(value[:4]), int(value[5:7]), int(value[8:10]))
+    except ValueError:
+        return True
+    return False
+
+
+def _is_no_time(value: bytes) -> bool:
+    found = _HOURS.fullmatch(value)
+    if not found or value.startswith(b"-"):
+        return True
+    return int(found[1]) > 23 and not re.fullmatch(rb"24:00:00(\.0+)?", value)
+
+
+def _is_no_duration(value: bytes) -> bool:
+    """Tell what is counted in days or months, too: a TIME has hours alone."""
+    found = _HOURS.fullmatch(value)
+    return not found or int(found[1]) > _TIME_LIMIT
+
+
+def _is_no_year(value: bytes) -> bool:
+    return value != b"0" and not 1901 <= int(value) <= 2155
+
+
+def _is_no_boolean(value: bytes) -> bool:
+    return value not in (b"0", b"1")
+
+
+def _ends_blank(value: bytes) -> bool:
+    return value.endswith(b" ")
+
+
+def _without_nul(value: bytes) -> bytes:
+    return value.replace(b"\0", b"")
+
+
+def _without_nul_escape(value: bytes) -> bytes:
+    r"""Leave \u0000 out, where it is not the end of a backslash and u0000."""
+    return _NUL_ESCAPE.sub(rb"\1", value)
+
+
+def _is_no_jsonb(value: bytes) -> bool:
+    r"""Tell whether an escape says NUL, or one half of a character alone."""
+    return any(found[1] for found in _ESCAPE.finditer(value))
+
+
+def _rounds(value: bytes) -> bool:
+    """Tell whether MySQL's JSON, whose numbers are 64-bit ones, would change a number."""
+    if not re.search(rb"\d[\d.]{15}|\d[eE]", value):
+        return False
+    numbers: list[str] = []
+    try:
+        json.loads(value, parse_float=numbers.append, parse_int=numbers.append)
+    except (ValueError, RecursionError):
+        return False  # the server says what is wrong with it
+    return any(map(_is_rounded, numbers))
+
+
+def _is_rounded(number: str) -> bool:
+    if len(number) <= 20 and number.lstrip("-").isdigit() and -(2**63) <= int(number) < 2**64:
+        return False
+    try:
+        return Decimal(repr(float(number))) != Decimal(number)
+    except ArithmeticError:
+        return True
