@@ -1,7 +1,7 @@
 """Which columns of two sides are compared, and in which form: pure decisions from both shapes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +24,7 @@ _ALIKE: Final[Mapping[Kind, frozenset[Kind]]] = {
 }
 """Kinds as which others are compared with them."""
 _SHORT: Final = 255  # characters: longer texts enter a row's text as their MD5
+_UUID: Final = 36  # characters
 _FINEST: Final = 6  # digits of seconds
 
 
@@ -55,12 +56,13 @@ def paired(rules: CheckRules, left: Shape, right: Shape, now: datetime) -> Pairi
         raise BadData("no key tells the rows apart: neither side has a primary key")
     names = (*key, *(name for name in _compared(rules, left, right) if name not in key))
     columns = [_both(rules, name, left, right) for name in names]
-    forms = [form_of(one, other) for one, other in columns]
+    forms = [key_form(*each) for each in columns[: len(key)]]
+    forms += [form_of(*each) for each in columns[len(key) :]]
     sides = (
         tuple(map(Field, names, forms)),
         tuple(map(Field, (other.name for _, other in columns), forms)),
     )
-    order = _order(columns[: len(key)], forms, {left.engine, right.engine})
+    order = _order(columns[: len(key)], forms, (left.engine, right.engine))
     ages = _ages(rules, left, right)
     before = now - rules.min_age if rules.age_column else None
     ours, theirs = (
@@ -82,11 +84,25 @@ def form_of(left: Column, right: Column) -> Form:
         return form
     for kind in _ALIKE:
         if kind in kinds and kinds <= {kind, *_ALIKE[kind]}:
-            return Form(kind, long=kind == "json")
+            alike = left.native.lower() == right.native.lower()
+            return Form(kind, long=kind == "json", parsed=kind == "json" and not alike)
     blanks = any(each.native.lower().startswith(_PADDED) for each in (left, right))
     sizes = [each.type.size if each.type.kind == "text" else None for each in (left, right)]
     short = all(size is not None and size <= _SHORT for size in sizes)
     return Form("text", blanks=blanks, long=not short)
+
+
+def key_form(left: Column, right: Column) -> Form:
+    """Return the form of a column of the key, from which a row can be looked up again.
+
+    So nothing is cut from it, and a text is no number, whatever it looks like.
+    """
+    form, kinds = form_of(left, right), {left.type.kind, right.type.kind}
+    if form.kind in ("timestamp", "duration"):
+        return replace(form, scale=None)
+    if form.kind in ("integer", "decimal", "float", "json") and kinds & _WORDS:
+        return Form("text", long=True)
+    return replace(form, blanks=False)
 
 
 def _time(left: Column, right: Column) -> Form:
@@ -119,31 +135,34 @@ def _number(left: Column, right: Column) -> Form | None:
 
 
 def _order(
-    key: list[tuple[Column, Column]], forms: list[Form], engines: set[str]
+    key: list[tuple[Column, Column]], forms: list[Form], engines: tuple[str, str]
 ) -> int:  # fmt: skip
     """Return how many of the key's first columns both sides put in the same order."""
     if "redis" in engines:
         return 0
-    for place, ((left, right), form) in enumerate(zip(key, forms, strict=False)):
-        if not _ordered(left, right, form):
+    for place, (columns, form) in enumerate(zip(key, forms, strict=False)):
+        if not _ordered(columns, form, engines):
             return place
     return len(key)
 
 
-def _ordered(left: Column, right: Column, form: Form) -> bool:
-    """Tell whether two columns have the same order; texts have that of their collations."""
-    kinds = {left.type.kind, right.type.kind}
+def _ordered(columns: tuple[Column, Column], form: Form, engines: tuple[str, str]) -> bool:
+    """Tell whether two columns have the same order; texts have that of their collations.
+
+    But uuids as texts, all of one length, are in the same order everywhere; MariaDB's own type has
+    another one.
+    """
+    kinds, types = {each.type.kind for each in columns}, [each.type for each in columns]
     if form.kind in ("integer", "decimal"):
         return kinds <= _NUMBERS and all(
-            each.type.kind == "integer" or each.type.scale is not None for each in (left, right)
+            each.kind == "integer" or each.scale is not None for each in types
         )
     if form.kind == "timestamp":
-        return kinds <= _MOMENTS and form.scale is None
-    if form.kind == "uuid":  # as texts they have one length; MariaDB's own type has its own order
-        return (
-            kinds == {"uuid"}
-            and left.native == right.native == "uuid"
-            and not (left.blind or right.blind)
+        return kinds <= _MOMENTS
+    if form.kind == "uuid":
+        return all(
+            engine == "postgresql" if each.kind == "uuid" else each.size == _UUID
+            for each, engine in zip(types, engines, strict=True)
         )
     return form.kind in ("date", "bytes") and len(kinds) == 1
 
