@@ -187,6 +187,7 @@ def _spec(
             account, config.account(account), job.api_timeout.total_seconds()
         ),
         engine=lambda server: engines.build(server_access(server, config.server(server))),
+        tables=lambda server: engines.tables(server_access(server, config.server(server))),
         retention=retention_settings(config),
         backup=backup_settings(config),
         tokens=JobTokens(

@@ -1,12 +1,12 @@
 """What the keys of consistency checks refer to, and how they fit each other."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from syncd.config.configuration import Tables
 from syncd.config.consistency_check import ConsistencyCheckJob, Side
 from syncd.config.servers import Server
 from syncd.config.spelling import hint, quoted
-from syncd.config.table_copy import TableCopyJob
+from syncd.config.table_copy import TableCopyJob, where_is
 from syncd.config.table_places import Told, of_place
 
 
@@ -25,7 +25,7 @@ def of_check(job: ConsistencyCheckJob, tables: Tables) -> Told:
     if {job.left.server, job.right.server} <= servers.keys():
         yield from _of_side("left", job.left, servers[job.left.server])
         yield from _of_side("right", job.right, servers[job.right.server])
-        yield from _of_sides(job.left, job.right)
+        yield from _of_sides(job.left, job.right, servers)
     yield from _of_compared(job)
 
 
@@ -60,7 +60,7 @@ def _of_side(name: str, side: Side, server: Server) -> Told:
     yield from of_place(name, side, server)
 
 
-def _of_sides(left: Side, right: Side) -> Told:
+def _of_sides(left: Side, right: Side, servers: Mapping[str, Server]) -> Told:
     if left.pattern is not None and right.pattern is not None:
         yield ("right", "pattern"), "is of redis as the left side is: one must be a table"
     if left.is_open:
@@ -69,15 +69,14 @@ def _of_sides(left: Side, right: Side) -> Told:
         yield ("right",), "needs table, tables, query or pattern: one of them"
     elif not right.is_open and len(left.names or " ") != len(right.names or " "):
         yield ("right",), "must name as many tables as the left side"
-    same = (left.server, left.database, left.schema_, left.names, left.query)
-    if same == (
-        right.server,
-        right.database,
-        right.schema_,
-        right.names or left.names,
-        right.query,
-    ):
+    elif left.names and _tables(left, left, servers) == _tables(right, left, servers):
         yield ("right",), "is the same as left"
+
+
+def _tables(side: Side, left: Side, servers: Mapping[str, Server]) -> tuple[object, ...]:
+    """Return where the tables of a side are, and which; without names those of the left side."""
+    names = side.names or (() if side.query else left.names)
+    return (side.server, *where_is(side, servers[side.server]), names)
 
 
 def _of_compared(job: ConsistencyCheckJob) -> Told:

@@ -104,7 +104,7 @@ def _of_increments(job: TableCopyJob) -> Told:
         return
     for item in job.items:
         if (job.per_table.get(item, PerTable()).watermark or job.watermark) is None:
-            what = f" of table {quoted(item)}" if job.source.tables[1:] else ""
+            what = f", for table {quoted(item)}" if job.source.tables[1:] else ""
             yield ("mode",), f"incremental needs watermark, the column that grows{what}"
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final, cast
 
 from syncd.engines.base import Engine, ServerAccess
+from syncd.engines.sides import Sides
 from syncd.engines.tables import Tables
 from syncd.errors import ConfigurationError
 
@@ -23,6 +24,13 @@ TABLES: Final = {
     "mysql": ("syncd.engines.mysql.tables", "MySQLTables"),
 }
 """Of those whose tables can be copied."""
+
+SIDES: Final = {
+    "postgresql": ("syncd.engines.postgresql.sides", "PostgreSQLSides"),
+    "mysql": ("syncd.engines.mysql.sides", "MySQLSides"),
+    "redis": ("syncd.engines.redis.sides", "RedisSides"),
+}
+"""Of those that can be a side of a comparison."""
 
 
 def build(access: ServerAccess) -> Engine:
@@ -45,3 +53,14 @@ def tables(access: ServerAccess) -> Tables:
         raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
     module, name = TABLES[access.engine]
     return cast(Callable[[ServerAccess], Tables], getattr(import_module(module), name))(access)
+
+
+def sides(access: ServerAccess) -> Sides:
+    """Return what can be compared of a server, for any number of threads.
+
+    Raises ConfigurationError for an engine of which nothing can.
+    """
+    if access.engine not in SIDES:
+        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no sides")
+    module, name = SIDES[access.engine]
+    return cast(Callable[[ServerAccess], Sides], getattr(import_module(module), name))(access)

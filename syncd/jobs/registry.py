@@ -11,9 +11,12 @@ from syncd.calls.sending import Means
 from syncd.calls.tokens import JobTokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config
+from syncd.config.copy_rules import copy_rules
 from syncd.config.job import Sources
+from syncd.config.table_copy import TableCopyJob as TableCopyKeys
 from syncd.context import Clock
 from syncd.engines.base import Engine
+from syncd.engines.tables import Tables
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
@@ -24,6 +27,7 @@ from syncd.jobs.db_sizes import DbSizesJob, DbSizesSettings
 from syncd.jobs.http import HttpJob, HttpSettings
 from syncd.jobs.retention import RetentionJob, RetentionSettings
 from syncd.jobs.size_rollups import SizeRollupsJob, SizeRollupsSettings
+from syncd.jobs.table_copy import TableCopyJob, TableCopySettings
 from syncd.model.deletion import DeletionPolicy
 from syncd.store.database import Store
 
@@ -33,15 +37,16 @@ class Services:
     """What jobs are built with.
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
-    its secrets can't be read. `engine` gives an enabled server's, which reads its secret when it
-    connects. `tokens` logs in where a call needs a token, `clients` are those of HTTP calls, and
-    `called` hears of each: its outcome and its seconds.
+    its secrets can't be read. `engine` and `tables` give an enabled server's, which read its secret
+    when they connect. `tokens` logs in where a call needs a token, `clients` are those of HTTP
+    calls, and `called` hears of each: its outcome and its seconds.
     """
 
     store: Store
     configured: Sources
     account: Callable[[str], CloudAccount]
     engine: Callable[[str], Engine]
+    tables: Callable[[str], Tables]
     retention: RetentionSettings
     backup: BackupSettings
     tokens: JobTokens
@@ -126,6 +131,13 @@ def _http(job: config_job.Job, services: Services) -> HttpJob:
     return HttpJob(services.store, settings, Clock())
 
 
+def _table_copy(job: config_job.Job, services: Services) -> TableCopyJob:
+    """Build a `table_copy` job; with one of its servers disabled it copies nothing."""
+    of_job, configured = cast(TableCopyKeys, job), services.configured
+    rules = copy_rules(of_job, configured.servers) if of_job.has_targets(configured) else ()
+    return TableCopyJob(services.store, TableCopySettings(rules, services.tables), Clock())
+
+
 def _retention(job: config_job.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
@@ -142,6 +154,7 @@ _KINDS: Final[Mapping[str, Callable[[config_job.Job, Services], Job[Any]]]] = {
     "db_sizes": _db_sizes,
     "size_rollups": _size_rollups,
     "http": _http,
+    "table_copy": _table_copy,
     "retention": _retention,
     "backup": _backup,
 }

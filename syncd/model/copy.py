@@ -121,3 +121,12 @@ class CopyState:
     full_at: str | None = None
     counts: Counts = field(default_factory=Counts)
     details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that the target refused: its key and its values as JSON, cut, and why."""
+
+    key: str
+    error: str
+    row: str

@@ -49,7 +49,7 @@ def plan_deletions(
     due = {key for key in gone if _is_due(missing.get(key), policy, now)}
     let_go = due & set(approved)
     rest = due - let_go
-    if _is_too_many(len(rest), standing, policy):
+    if is_too_many(len(rest), standing, policy):
         return DeletionPlan(frozenset(gone) - let_go, frozenset(let_go), frozenset(rest))
     return DeletionPlan(frozenset(gone) - due, frozenset(due))
 
@@ -61,7 +61,7 @@ def _is_due(before: Missing | None, policy: DeletionPolicy, now: datetime) -> bo
     return runs >= policy.after_runs and now - since >= policy.after
 
 
-def _is_too_many(deletions: int, standing: int, policy: DeletionPolicy) -> bool:
+def is_too_many(deletions: int, standing: int, policy: DeletionPolicy) -> bool:
     """Tell whether the threshold is passed: by the percentage, and by the count or by being all.
 
     A source that is suddenly empty is rather an error than a deletion, however small it was; a

@@ -11,7 +11,9 @@ from token_helpers import no_tokens
 from syncd import assembly
 from syncd.config.configuration import Config
 from syncd.config.load import load
+from syncd.context import RunContext
 from syncd.dispatch.spec import JobSpec
+from syncd.model.run import Target
 from syncd.store.database import Store
 from syncd.triggers.base import Memory
 
@@ -51,11 +53,11 @@ def loaded(tmp_path: Path) -> Loader:
     return of
 
 
-def spec_of(config: Config, key: bytes = b"key") -> JobSpec:
+def spec_of(config: Config, key: bytes = b"key", job: str = "hosts") -> JobSpec:
     store = cast(Store, None)
     return assembly.job_specs(
         config, store, assembly.Accounts(store, lambda *_: None, key), no_tokens()
-    )["hosts"]
+    )[job]
 
 
 def test_the_keys_of_a_job_reach_the_dispatch(loaded: Loader) -> None:
@@ -97,6 +99,40 @@ def test_what_jobs_look_after_names_their_enabled_servers(loaded: Loader) -> Non
     )
     of_servers = {(m.job, m.account, m.type) for m in assembly.managed(config) if m.job != "hosts"}
     assert of_servers == {("who", "orders-db", "db_account"), ("large", "orders-db", "db_size")}
+
+
+COPY = """
+[servers.shop]
+engine = "mysql"
+host = "127.0.0.1"
+user = "syncd"
+[servers.house]
+engine = "postgresql"
+host = "127.0.0.1"
+user = "syncd"
+[jobs.copy]
+kind = "table_copy"
+source = { server = "shop", database = "shop", tables = ["orders", "lines"] }
+target = { server = "house" }
+"""
+
+
+def test_a_copy_has_an_item_for_each_table_and_uses_both_servers(loaded: Loader) -> None:
+    spec = spec_of(loaded(COPY), job="copy")
+    assert (spec.servers, spec.tables) == (("shop", "house"), ("orders", "lines"))
+    targets = spec.build().targets(cast(RunContext, None))
+    assert targets == [
+        Target("orders", server="house", table="orders"),
+        Target("lines", server="house", table="lines"),
+    ]
+
+
+@pytest.mark.parametrize("server", ["shop", "house"])
+def test_a_copy_of_which_a_server_is_disabled_has_no_items(loaded: Loader, server: str) -> None:
+    header = f"[servers.{server}]\n"
+    spec = spec_of(loaded(COPY.replace(header, f"{header}enabled = false\n")), job="copy")
+    assert spec.servers == ()
+    assert spec.build().targets(cast(RunContext, None)) == []
 
 
 def test_a_job_by_hand_has_no_trigger(loaded: Loader) -> None:

@@ -1,7 +1,7 @@
-"""A session with a server: read-only, UTC, its dialect known, every step of it limited."""
+"""A session with a server: in UTC, its dialect known, every step limited, mostly read-only."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +10,7 @@ from syncd.context import CancelToken, Deadline, RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
 from syncd.engines.mysql.driver import Connection, unconnected
 from syncd.engines.mysql.failures import errors_mapped
+from syncd.engines.mysql.packets import Changed, Field, Values, streamed
 from syncd.engines.wire import Limit, dialled
 from syncd.errors import (
     BadData,
@@ -26,11 +27,26 @@ _GRACE: Final = 5.0  # seconds for the server to end a statement by itself
 _LAST: Final = 1.0  # seconds to end a session that was broken off
 _OLDEST: Final = {"mysql": (5, 7), "mariadb": (10, 5)}
 _FIRM: Final = {
+    "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": "''",
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
+_STRICT: Final = (
+    "STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES", "NO_ENGINE_SUBSTITUTION",
+)  # fmt: skip
+WRITES: Final = {
+    "sql_mode": f"'{','.join(_STRICT)}'",
+    "foreign_key_checks": "1",
+    "unique_checks": "1",
+    "completion_type": "0",  # a transaction that ends begins no other one
+    "sql_safe_updates": "0",
+    "sql_big_selects": "1",
+    "innodb_lock_wait_timeout": "20",
+}
+"""What a session is like that writes: nothing may change on its way into a column. Zero dates are
+let in, where they are what the source has."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -57,19 +73,70 @@ class Session:
     """An open connection; its methods raise the errors of `syncd.errors` alone."""
 
     def __init__(
-        self, ctx: RunContext, access: ServerAccess, limit: Limit, connection: Connection
+        self,
+        ctx: RunContext,
+        access: ServerAccess,
+        limit: Limit,
+        connection: Connection,
+        settings: Mapping[str, str],
     ) -> None:
         self._ctx = ctx
         self._access = access
         self._limit = limit
         self._connection = connection
         self.identity, self.dialect = self._identify()
-        self._settle()
+        self._settle(settings)
+
+    @property
+    def open(self) -> bool:
+        """Tell whether nothing has broken it off."""
+        return bool(self._connection.open)
 
     def rows(self, query: str, *parameters: object) -> list[Row]:
         """Return all rows of a statement; `%s` in it stand for the parameters, quoted."""
-        self._limit.until = self._ctx.deadline.sooner(self._access.statement_timeout + _GRACE)
+        self._begin()
         return self._rows(query, *parameters)
+
+    def use(self, database: str) -> None:
+        """Go to a database; raises BadData when it does not exist."""
+        self._begin()
+        with errors_mapped(self._limit):
+            self._connection.select_db(database)
+
+    def change(self, statement: str | bytes) -> Changed:
+        """Execute a statement that gives no rows."""
+        self._begin()
+        with errors_mapped(self._limit):
+            affected = self._connection.query(statement)
+            return Changed(affected, self._connection._result.warning_count)
+
+    def fields(self, query: str) -> list[Field]:
+        """Return what a query would give, column by column."""
+        self._begin()
+        with errors_mapped(self._limit):
+            self._connection.query(query)
+            return [Field(one) for one in self._connection._result.fields]
+
+    def stream(self, query: str, part: int) -> Iterator[list[Values]]:
+        """Yield the rows of a query as they come, undecoded, in parts of so many bytes.
+
+        Nothing else can be asked meanwhile. One that is not read to its end ends the session,
+        since the server can't be stopped otherwise. Raises BadData for a row that is too large.
+        """
+        self._begin()
+        with errors_mapped(self._limit):
+            parts = streamed(self._connection, query, part)
+        while True:
+            with errors_mapped(self._limit):
+                rows = next(parts, None)
+            if rows is None:
+                return
+            yield rows
+            self._begin()
+
+    def _begin(self) -> None:
+        """Give a step its time."""
+        self._limit.until = self._ctx.deadline.sooner(self._access.statement_timeout + _GRACE)
 
     def _rows(self, query: str, *parameters: object) -> list[Row]:
         with errors_mapped(self._limit), self._connection.cursor() as cursor:
@@ -83,13 +150,14 @@ class Session:
         tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
         return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
 
-    def _settle(self) -> None:
+    def _settle(self, settings: Mapping[str, str]) -> None:
         """Make the session what the rest relies on; settings of the configuration come first."""
         for name, value in self._access.options.items():
             self._option(name, value)
-        for name, value in (_FIRM | self._statement_limit()).items():
+        for name, value in {**_FIRM, **self._statement_limit(), **settings}.items():
             self._rows(f"SET SESSION {name} = {value}")
-        self._rows("SET SESSION TRANSACTION READ ONLY")
+        writes = settings.get("sql_mode") == WRITES["sql_mode"]
+        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
 
     def _option(self, name: str, value: str) -> None:
         if not _SETTING.fullmatch(name):
@@ -110,8 +178,10 @@ class Session:
 
 
 @contextmanager
-def connected(access: ServerAccess, ctx: RunContext) -> Iterator[Session]:
-    """Give a session, closed after the block.
+def connected(
+    access: ServerAccess, ctx: RunContext, settings: Mapping[str, str] | None = None
+) -> Iterator[Session]:
+    """Give a session, closed after the block; it can write with the settings WRITES alone.
 
     Raises Network, Throttled, Authentication, Permission, TimedOut, BadData for a server that is
     too old, ConfigurationError for options and files that can't be used, and what the run is
@@ -122,7 +192,7 @@ def connected(access: ServerAccess, ctx: RunContext) -> Iterator[Session]:
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
     with _logged_in(access, password, limit) as connection:
         try:
-            yield Session(ctx, access, limit, connection)
+            yield Session(ctx, access, limit, connection, settings or {})
         except (Interrupted, TimedOut):
             if not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):

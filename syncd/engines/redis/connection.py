@@ -75,10 +75,16 @@ class Session:
     """An open connection; its methods raise the errors of `syncd.errors` alone."""
 
     def __init__(
-        self, ctx: RunContext, access: ServerAccess, limit: Limit, client: _Client, tls: str | None
+        self,
+        ctx: RunContext,
+        access: ServerAccess,
+        limit: Limit,
+        client: _Client,
+        pace: Pace,
+        tls: str | None,
     ) -> None:
         self._ctx, self._access, self._limit, self._client = ctx, access, limit, client
-        self._pace = Pace(access.commands_per_second)
+        self._pace = pace
         self.identity = self._identify(tls)
 
     def ask(self, *command: str | bytes | int) -> Answer:
@@ -129,8 +135,10 @@ class Session:
 
 
 @contextmanager
-def connected(access: ServerAccess, ctx: RunContext, database: int = 0) -> Iterator[Session]:
-    """Give a session in a database, closed after the block.
+def connected(
+    access: ServerAccess, ctx: RunContext, database: int = 0, pace: Pace | None = None
+) -> Iterator[Session]:
+    """Give a session in a database, closed after the block; several may share a pace.
 
     Raises Network, Throttled, Authentication, Permission, TimedOut, BadData, ConfigurationError for
     files that can't be used, a database that is not there and a cluster, and what the run is
@@ -147,7 +155,7 @@ def connected(access: ServerAccess, ctx: RunContext, database: int = 0) -> Itera
             sock = _encrypted(dialled_to, access, limit)
             client.connect_over(sock)
         tls = sock.version() if isinstance(sock, ssl.SSLSocket) else None
-        yield Session(ctx, access, limit, client, tls)
+        yield Session(ctx, access, limit, client, pace or Pace(access.commands_per_second), tls)
 
 
 def _encrypted(sock: socket.socket, access: ServerAccess, limit: Limit) -> socket.socket:

@@ -33,6 +33,7 @@ UNCOMMENTED = re.sub(r"(?m)^#(?=[\[a-z])", "", TEXT)
 TABLES = ("store", "daemon", "backup", "listen", "retention", "defaults", "metrics", "http")
 FLEET = {"db-accounts": "db_accounts", "db-sizes": "db_sizes", "size-rollups": "size_rollups"}
 STATISTICS = ("stat-daily", "stat-weekly", "stat-monthly", "stat-quarterly", "stat-check")
+COPIES = ("shop-copy", "members-copy", "shop-copy-check")
 NAMED = {f"jobs.{name}": kind for name, kind in FLEET.items()} | {
     f"jobs.{kind}": kind for kind in UPKEEP
 }
@@ -232,7 +233,14 @@ def test_the_examples_are_valid_together(tmp_path):
     for example in (ETC / "conf.d").glob("*.toml.example"):
         (tmp_path / "conf.d" / example.stem).write_text(example.read_text())
     config = load(tmp_path / "syncd.toml", {})
-    assert set(config.jobs) == {"aliyun-hosts", "tencent-hosts", *FLEET, *UPKEEP, *STATISTICS}
+    assert set(config.jobs) == {
+        "aliyun-hosts",
+        "tencent-hosts",
+        *FLEET,
+        *UPKEEP,
+        *STATISTICS,
+        *COPIES,
+    }
     assert {server.engine for server in config.servers.values()} == {"postgresql", "mysql"}
     assert config.jobs["db-accounts"].enabled_servers(config.servers) == tuple(config.servers)
     assert {config.jobs[name].enabled_tokens() for name in STATISTICS} == {("iam",)}

@@ -1,0 +1,165 @@
+"""Values as statements have them: in conditions, and row by row to be inserted.
+
+MySQL changes some values without a word even in its strict mode: '1.5' into an INT is 2, '7' into
+an ENUM its seventh text, 70 into a YEAR 1970, blanks at the end of a CHAR and of a VARCHAR that is
+full are gone, digits of seconds are cut. So what a column would change is found here.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from syncd.engines.mysql.types import members, word_of
+from syncd.engines.tables import Refused
+from syncd.errors import BadData
+from syncd.model.table import Column, Value
+
+Values = Sequence[Value]
+Encoder = Callable[[Values], list[bytes]]
+
+_NULL: Final = b"NULL"
+_INTEGER: Final = re.compile(rb"-?[0-9]+")
+_DECIMAL: Final = re.compile(rb"-?[0-9]+(\.[0-9]*)?")
+_FLOAT: Final = re.compile(rb"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+_TIME: Final = re.compile(rb"[0-9:. -]+")
+_DURATION: Final = re.compile(rb"-?[0-9]+:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+_BITS: Final = re.compile(rb"[01]+")
+_YEAR: Final = re.compile(rb"0|19[0-9]{2}|2[01][0-9]{2}")
+_SHOWN: Final = 80
+
+
+def compared(column: Column, value: bytes) -> str:
+    """Return a value to compare a column with, such that an index of the column is of use.
+
+    A quoted number would be compared as a double. Raises BadData for a value of another type.
+    """
+    kind = column.type.kind
+    if kind == "bytes":
+        return f"x'{value.hex()}'"
+    if word_of(column) in ("enum", "set"):
+        return str(place(column, value))
+    pattern = _COMPARED.get(kind)
+    if pattern is None:
+        return f"_utf8mb4 x'{value.hex()}'"
+    if not pattern.fullmatch(value):
+        raise BadData(f"{column.name}: {shown(value)} is no {kind}")
+    text = value.decode("ascii")
+    if kind == "bits":
+        return str(int(text, 2))
+    if kind == "float":
+        return text if "e" in text else f"{text}e0"
+    return text if kind in ("integer", "decimal") else f"'{text}'"
+
+
+def place(column: Column, value: bytes) -> int:
+    """Return the number by which an ENUM or SET orders a text."""
+    texts = [each.encode() for each in members(column)]
+    try:
+        if word_of(column) == "enum":
+            return texts.index(value) + 1 if value else 0
+        return sum(1 << texts.index(each) for each in set(value.split(b",")) if each)
+    except ValueError as error:
+        raise BadData(f"{column.name}: {shown(value)} is none of its texts") from error
+
+
+def shown(value: bytes) -> str:
+    """Return a value for a message, cut."""
+    return repr(value[:_SHOWN].decode("utf-8", "backslashreplace"))
+
+
+def encoder(column: Column) -> Encoder:
+    """Return what makes literals of the values of a column; it raises Refused."""
+    check = _check(column)
+    write = _WRITTEN.get(column.type.kind, _texts)
+
+    def encode(values: Values) -> list[bytes]:
+        if not column.nullable and None in values:
+            raise Refused(f"{column.name}: NULL has no place there")
+        if check is not None:
+            for value in values:
+                if value is not None and not check(value):
+                    raise Refused(f"{column.name}: {shown(value)} would be changed or refused")
+        return write(values)
+
+    return encode
+
+
+def tuples(encoders: Sequence[Encoder], rows: Sequence[Sequence[Value]]) -> list[bytes]:
+    """Return rows as VALUES has them."""
+    columns = [
+        encode(values) for encode, values in zip(encoders, zip(*rows, strict=True), strict=True)
+    ]
+    return [b"(" + b",".join(row) + b")" for row in zip(*columns, strict=True)]
+
+
+def _check(column: Column) -> Callable[[bytes], object] | None:  # noqa: PLR0911 - one a type
+    """Return what tells whether a value arrives as it is, None where the server refuses it."""
+    word, kind = word_of(column), column.type.kind
+    if word == "year":
+        return _YEAR.fullmatch
+    if kind == "integer":
+        return _INTEGER.fullmatch
+    if kind == "bits":
+        return _BITS.fullmatch
+    if word == "char":
+        return lambda value: not value.endswith(b" ")
+    if word == "binary":
+        size = column.type.size
+        return lambda value: len(value) == size
+    if word == "enum":
+        texts = frozenset(each.encode() for each in members(column))
+        return texts.__contains__
+    if word == "set":
+        return _set_check(column)
+    if kind in ("timestamp", "instant", "duration", "time"):
+        return _time_check(column)
+    return None
+
+
+def _set_check(column: Column) -> Callable[[bytes], object]:
+    texts = [each.encode() for each in members(column)]
+
+    def check(value: bytes) -> bool:
+        given = frozenset(value.split(b","))
+        return value == b",".join(each for each in texts if each in given)
+
+    return check
+
+
+def _time_check(column: Column) -> Callable[[bytes], object]:
+    pattern = _DURATION if column.type.kind == "duration" else _TIME
+    digits = column.type.scale or 0
+
+    def check(value: bytes) -> bool:
+        fraction = value.partition(b".")[2].rstrip(b"0")
+        return pattern.fullmatch(value) is not None and len(fraction) <= digits
+
+    return check
+
+
+def _plain(values: Values) -> list[bytes]:
+    return [_NULL if value is None else value for value in values]
+
+
+def _texts(values: Values) -> list[bytes]:
+    return [
+        _NULL if value is None else b"'" + value.replace(b"'", b"''") + b"'" for value in values
+    ]
+
+
+def _bytes(values: Values) -> list[bytes]:
+    return [
+        _NULL if value is None else b"_binary'" + value.replace(b"'", b"''") + b"'"
+        for value in values
+    ]
+
+
+def _bits(values: Values) -> list[bytes]:
+    return [_NULL if value is None else b"b'" + value + b"'" for value in values]
+
+
+_WRITTEN: Final = {"integer": _plain, "bits": _bits, "bytes": _bytes}
+_COMPARED: Final = {
+    "integer": _INTEGER, "decimal": _DECIMAL, "float": _FLOAT, "bits": _BITS, "date": _TIME,
+    "timestamp": _TIME, "instant": _TIME, "duration": _TIME,
+}  # fmt: skip

@@ -1,0 +1,165 @@
+"""Results as they come from the server: packets taken apart without the driver's decoding.
+
+A row of the text protocol is a packet of length-encoded values
+(https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset_row.html).
+The driver reads each with several calls and decodes every value; here whole buffers are cut up.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pymysql.constants import COMMAND
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
+
+from syncd.engines.mysql.driver import Connection
+from syncd.errors import BadData
+
+Values = tuple[bytes | None, ...]
+
+LARGEST: Final = 256 * 2**20
+"""Bytes of the largest row that is read."""
+
+_BUFFER: Final = 256 * 1024
+_FULL: Final = 0xFFFFFF  # a packet of this size is continued by the next one
+_NULL: Final = 251
+_WIDTHS: Final = {252: 2, 253: 3, 254: 8}
+_EOF: Final = 0xFE
+_ERROR: Final = 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a statement did: rows that it changed, and warnings and notes that it caused."""
+
+    rows: int
+    warnings: int
+
+
+class Field:
+    """A column of a result, as the server describes it."""
+
+    def __init__(self, packet: FieldDescriptorPacket) -> None:
+        self.name: str = packet.name
+        self.code: int = packet.type_code
+        self.flags: int = packet.flags
+        self.charset: int = packet.charsetnr
+        self.length: int = packet.length
+        self.scale: int = packet.scale
+
+
+def streamed(connection: Connection, query: str, part: int) -> Iterator[list[Values]]:
+    """Execute a query, and return what yields its rows in parts of about so many bytes."""
+    connection._execute_command(COMMAND.COM_QUERY, query)
+    width = connection._read_packet().read_length_encoded_integer()
+    for _ in range(width):
+        connection._read_packet(FieldDescriptorPacket)
+    connection._read_packet()  # the end of the descriptions
+    return _parts(connection, width, part)
+
+
+def _parts(connection: Connection, width: int, part: int) -> Iterator[list[Values]]:
+    done = False
+    try:
+        reader = _Reader(connection, width)
+        while not done:
+            rows, done = reader.read(part)
+            if rows:
+                yield rows
+    finally:
+        if not done:
+            connection._force_close()
+
+
+class _Reader:
+    """Cuts rows out of what has arrived."""
+
+    def __init__(self, connection: Connection, width: int) -> None:
+        self._connection = connection
+        self._file = connection._rfile
+        self._width = width
+        self._data = b""
+
+    def read(self, part: int) -> tuple[list[Values], bool]:
+        """Return rows of about so many bytes, and whether they are the last ones."""
+        rows: list[Values] = []
+        got = 0
+        while got < part:
+            if len(self._data) < 4:
+                self._more(4 - len(self._data))
+            size = int.from_bytes(self._data[:3], "little")
+            if size == _FULL:
+                rows.append(self._large())
+                return rows, False
+            if len(self._data) < size + 4:
+                self._more(size + 4 - len(self._data))
+            before = len(self._data)
+            if self._cut(rows):
+                return rows, True
+            got += before - len(self._data)
+        return rows, False
+
+    def _more(self, least: int) -> None:
+        """Wait for so many bytes more, and take what else has arrived."""
+        found = self._file.read1(max(_BUFFER, least))
+        if len(found) < least:
+            rest = self._file.read(least - len(found)) if found else b""
+            if not found or len(rest) < least - len(found):
+                self._connection._force_close()
+                raise ConnectionResetError("the server closed the connection")
+            found += rest
+        self._data += found
+
+    def _cut(self, rows: list[Values]) -> bool:
+        """Add the rows that are whole; tell whether the result is at its end."""
+        data = self._data
+        at, end, width = 0, len(data), self._width
+        columns = range(width)
+        while at + 4 <= end:
+            size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+            stop = at + 4 + size
+            if stop > end or size == _FULL:
+                break
+            first = data[at + 4]
+            if first >= _EOF and (first == _ERROR or size < 9):
+                self._data = b""
+                MysqlPacket(data[at + 4 : stop], "utf-8").check_error()
+                return True
+            at += 4
+            row: list[bytes | None] = []
+            for _ in columns:
+                length = data[at]
+                at += 1
+                if length < _NULL:
+                    row.append(data[at : at + length])
+                    at += length
+                elif length == _NULL:
+                    row.append(None)
+                else:
+                    bytes_of_it = _WIDTHS[length]
+                    length = int.from_bytes(data[at : at + bytes_of_it], "little")
+                    at += bytes_of_it
+                    row.append(data[at : at + length])
+                    at += length
+            rows.append(tuple(row))
+        self._data = data[at:]
+        return False
+
+    def _large(self) -> Values:
+        """Read a row that takes several packets; one that is too large ends the connection."""
+        pieces: list[bytes] = []
+        total, size = 0, _FULL
+        while size == _FULL:
+            if len(self._data) < 4:
+                self._more(4 - len(self._data))
+            size = int.from_bytes(self._data[:3], "little")
+            total += size
+            if total > LARGEST:
+                self._connection._force_close()
+                raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
+            if len(self._data) < size + 4:
+                self._more(size + 4 - len(self._data))
+            pieces.append(self._data[4 : size + 4])
+            self._data = self._data[size + 4 :]
+        packet = MysqlPacket(b"".join(pieces), "utf-8")
+        return tuple(packet.read_length_coded_string() for _ in range(self._width))

@@ -1,0 +1,146 @@
+"""A table, a view or a query that is read: rows by keyset pages, streamed, in parts."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, NoReturn
+
+from syncd.engines.mysql.bounds import bound
+from syncd.engines.mysql.connection import Session
+from syncd.engines.mysql.literals import shown
+from syncd.engines.mysql.names import quoted
+from syncd.engines.mysql.shapes import derived, relation_shape
+from syncd.engines.mysql.spans import among, columns_of, condition, ordered
+from syncd.engines.mysql.table_failures import busy_mapped
+from syncd.engines.mysql.times import earlier
+from syncd.engines.mysql.types import selected
+from syncd.errors import BadData
+from syncd.model.copy import Edge, Span
+from syncd.model.table import Key, Relation, Row
+
+_PART: Final = 2 * 2**20
+_STATEMENT: Final = 32 * 2**20
+"""Bytes that one statement is to give: a reader that is slow should not hold it open for long."""
+_FEWEST: Final = 100
+_KEYS: Final = 500
+
+
+class MySQLSource:
+    """A relation, as `Source` describes it. `present` gives a session that no snapshot binds."""
+
+    def __init__(
+        self, session: Session, relation: Relation, present: Callable[[], Session]
+    ) -> None:
+        self._session = session
+        self._relation = relation
+        self._present = present
+        self.shape = relation_shape(session, relation)
+        self._from = (
+            derived(relation.query) if relation.query else quoted(relation.schema, relation.table)
+        )
+        self._weight = self.shape.bytes / self.shape.rows if self.shape.rows else 1000.0
+
+    def bound(self, column: str, zone: str) -> bytes | None:
+        """Return a value of a column of times below which no row can come any more."""
+        (found,) = columns_of(self.shape, [column])
+        return bound(self._session, found, zone)
+
+    def back(self, column: str, value: bytes, lookback: str) -> bytes:
+        """Return what lies before a value of the column."""
+        (found,) = columns_of(self.shape, [column])
+        return earlier(found, value, lookback)
+
+    def rows(self, columns: Sequence[str], span: Span, limit: int) -> Iterator[list[Row]]:
+        """Yield the first rows of a span, in its order, in parts."""
+        extra = [name for name in span.order if name not in columns]
+        asked, left = [*columns, *extra], limit
+        places = [asked.index(name) for name in span.order]
+        while left > 0:
+            size = min(left, max(_FEWEST, int(_STATEMENT / max(self._weight, 1))))
+            query = self._query(asked, span, size)
+            count = 0
+            last: Row | None = None
+            for part in self._parts(query, span):
+                count += len(part)
+                last = part[-1]
+                self._weigh(part[:: max(1, len(part) // 20)])
+                yield [row[: len(columns)] for row in part] if extra else part
+            left -= count
+            if count < size or last is None:
+                return
+            if left > 0:
+                span = Span(span.order, Edge(_place(last, places)), span.end)
+
+    def edge(self, span: Span, rows: int) -> Key | None:
+        """Return where so many rows of a span end, None when it has no more than those."""
+        found = self._few(f"{self._query(span.order, span, 2)} OFFSET {max(rows, 1) - 1}")
+        return _place(found[0], range(len(span.order))) if len(found) == 2 else None
+
+    def count(self, span: Span | None = None, null: str | None = None) -> int:
+        """Count the rows: of a span, or those with NULL in a column."""
+        where = condition(self.shape, span)
+        if null is not None:
+            columns_of(self.shape, [null])
+            where = f"{where} AND {quoted(null)} IS NULL"
+        found = self._few(f"SELECT COUNT(*) FROM {self._from} WHERE {where}")  # noqa: S608
+        return int(found[0][0] or 0)
+
+    def existing(self, columns: Sequence[str], keys: Collection[Key]) -> set[Key]:
+        """Return those keys, as they are given, of which there is a row now."""
+        asked = columns_of(self.shape, columns)
+        names = ", ".join(selected(each, quoted(each.name)) for each in asked)
+        given = list(keys)
+        found: set[Row] = set()
+        session = self._present()
+        for at in range(0, len(given), _KEYS):
+            where = among(asked, given[at : at + _KEYS])
+            query = f"SELECT {names} FROM {self._from} WHERE {where}"  # noqa: S608
+            with busy_mapped():
+                for part in session.stream(query, _PART):
+                    found.update(part)
+        return {key for key in given if key in found}
+
+    def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:  # noqa: ARG002
+        """Return no format: MySQL has none."""
+        return {}
+
+    def blocks(self, columns: Sequence[str], span: Span, form: str) -> NoReturn:  # noqa: ARG002
+        """Raise BadData: there is no such format."""
+        raise BadData(f"MySQL gives no {form}")
+
+    def _query(self, names: Sequence[str], span: Span, limit: int) -> str:
+        asked = columns_of(self.shape, names)
+        told = ", ".join(
+            f"{selected(each, quoted(each.name))} AS c{number}" for number, each in enumerate(asked)
+        )
+        order = ", ".join(ordered(each) for each in columns_of(self.shape, span.order))
+        return (
+            f"SELECT {told or '1'} FROM {self._from} WHERE {condition(self.shape, span)}"  # noqa: S608
+            f" ORDER BY {order} LIMIT {limit}"
+        )
+
+    def _few(self, query: str) -> list[Row]:
+        with busy_mapped():
+            return [row for part in self._session.stream(query, _PART) for row in part]
+
+    def _parts(self, query: str, span: Span) -> Iterator[list[Row]]:
+        try:
+            with busy_mapped():
+                yield from self._session.stream(query, _PART)
+        except BadData as error:
+            start = span.start
+            place = ", ".join(shown(value) for value in start.values) if start else "the first row"
+            error.args = (f"{self._relation}, from {place} on: {error}",)
+            raise
+
+    def _weigh(self, rows: Sequence[Row]) -> None:
+        """Learn what rows weigh, for the size of later statements."""
+        total = sum(len(value) for row in rows for value in row if value is not None)
+        self._weight = max(self._weight / 2, total / len(rows)) + 1
+
+
+def _place(row: Row, places: Sequence[int]) -> Key:
+    """Return where a row is in an order; raises BadData where it has NULL."""
+    values = [row[at] for at in places]
+    key = tuple(value for value in values if value is not None)
+    if len(key) < len(values):
+        raise BadData("a row has NULL in a column that rows are ordered by")
+    return key

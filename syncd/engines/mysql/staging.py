@@ -1,0 +1,133 @@
+"""The temporary tables of a session that writes: rows of a page, and keys of the source.
+
+Both have columns of the target's types and collations, so that what a column would change or
+refuse shows before a row is near the table, and so that keys are equal here as they are there.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from syncd.engines.mysql.connection import Session
+from syncd.engines.mysql.literals import encoder, tuples
+from syncd.engines.mysql.names import quoted
+from syncd.engines.tables import Refused
+from syncd.model.table import Column, Row
+
+PAGE: Final = "syncd_page"
+KEYS: Final = "syncd_keys"
+
+_STATEMENT: Final = 2 * 2**20
+_ROOM: Final = 1024  # of a packet, for what is not a row
+_HARMLESS: Final = frozenset({1592, 1681, 1287, 3778})
+"""Of the binary log's formats, and of what will be gone in a later version."""
+_COLLATIONS: Final = """
+SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME
+  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
+"""
+
+
+def declarations(session: Session, schema: str, table: str) -> dict[str, str]:
+    """Return the types of all columns of a table, with their collations."""
+    return {
+        name: native if charset is None else f"{native} CHARACTER SET {charset} COLLATE {collation}"
+        for name, native, charset, collation in session.rows(_COLLATIONS, schema, table)
+    }
+
+
+class Inserter:
+    """Writes rows with statements of some MiB; raises Refused for what would not stay as it is."""
+
+    def __init__(
+        self, session: Session, into: str, names: Sequence[str], columns: Sequence[Column]
+    ) -> None:
+        self._session = session
+        told = ", ".join(names)
+        self._head = f"INSERT INTO {into} ({told}) VALUES ".encode()  # noqa: S608
+        self._encoders = [encoder(each) for each in columns]
+        found = session.rows("SELECT @@max_allowed_packet")[0][0]
+        self._most = int(found) - _ROOM - len(self._head)
+
+    def insert(self, rows: Sequence[Row], numbered: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Insert rows, with their numbers before them if they are to be `numbered`."""
+        if not rows:
+            return
+        told = tuples(self._encoders, rows)
+        if numbered:
+            told = [b"(%d,%b" % (number, each[1:]) for number, each in enumerate(told)]
+        for statement in self._statements(told):
+            if self._session.change(statement).warnings:
+                self._look_at_warnings()
+
+    def _statements(self, told: Sequence[bytes]) -> Iterator[bytes]:
+        most = min(self._most, _STATEMENT)
+        chunk: list[bytes] = []
+        size = 0
+        for each in told:
+            if len(each) > self._most:
+                raise Refused(
+                    f"a row of {len(each):,} bytes is larger than the server's max_allowed_packet"
+                )
+            if chunk and size + len(each) > most:
+                yield self._head + b",".join(chunk)
+                chunk, size = [], 0
+            chunk.append(each)
+            size += len(each) + 1
+        yield self._head + b",".join(chunk)
+
+    def _look_at_warnings(self) -> None:
+        for _, code, text in self._session.rows("SHOW WARNINGS"):
+            if code not in _HARMLESS:
+                raise Refused(f"{text} ({code})")
+
+
+class Staging:
+    """The rows of a page in a temporary table, numbered as they came."""
+
+    def __init__(
+        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+    ) -> None:
+        self._session = session
+        self.table = quoted(schema, PAGE)
+        self.names = [f"c{number}" for number in range(len(columns))]
+        made = ", ".join(
+            f"{name} {types[column.name]} NULL"
+            for name, column in zip(self.names, columns, strict=True)
+        )
+        session.change(f"DROP TEMPORARY TABLE IF EXISTS {self.table}")
+        session.change(
+            f"CREATE TEMPORARY TABLE {self.table} (seq INT UNSIGNED NOT NULL PRIMARY KEY, {made})"
+            " ENGINE = InnoDB"
+        )
+        self._inserter = Inserter(session, self.table, ["seq", *self.names], columns)
+        self._filled = False
+
+    def fill(self, rows: Sequence[Row]) -> None:
+        """Let it hold these rows, and no others."""
+        if self._filled:
+            self._session.change(f"DELETE FROM {self.table}")  # noqa: S608
+        self._filled = True
+        self._inserter.insert(rows, numbered=True)
+
+
+class Keys:
+    """Keys of the source in a temporary table; one may be noted twice."""
+
+    def __init__(
+        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+    ) -> None:
+        self.table = quoted(schema, KEYS)
+        self.names = [f"k{number}" for number in range(len(columns))]
+        made = ", ".join(
+            f"{name} {types[column.name]} NOT NULL"
+            for name, column in zip(self.names, columns, strict=True)
+        )
+        session.change(f"DROP TEMPORARY TABLE IF EXISTS {self.table}")
+        session.change(
+            f"CREATE TEMPORARY TABLE {self.table} (seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT"
+            f" PRIMARY KEY, {made}, KEY ({', '.join(self.names)})) ENGINE = InnoDB"
+        )
+        self._inserter = Inserter(session, self.table, self.names, columns)
+
+    def note(self, rows: Sequence[Row]) -> None:
+        """Add keys."""
+        self._inserter.insert(rows)

@@ -1,0 +1,59 @@
+"""The tables of a MySQL or MariaDB server, read and written."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from syncd.context import RunContext
+from syncd.engines.base import ServerAccess
+from syncd.engines.mysql.connection import WRITES, Session, connected
+from syncd.engines.mysql.reading import MySQLSource
+from syncd.engines.mysql.writing import MySQLTarget
+from syncd.model.table import Relation
+
+_READS: Final = {
+    "net_write_timeout": "3600",  # whoever writes what is read may take his time
+    "sql_big_selects": "1",
+}
+_SNAPSHOT: Final = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+
+
+class MySQLTables:
+    """A server of either kind; each session of it is a connection of its own."""
+
+    def __init__(self, access: ServerAccess) -> None:
+        self._access = access
+
+    @contextmanager
+    def source(
+        self, ctx: RunContext, relation: Relation, *, snapshot: bool
+    ) -> Iterator[MySQLSource]:
+        """Begin a session that reads; raises BadData when the relation does not exist."""
+        with ExitStack() as stack:
+            session = self._reading(stack, ctx, relation)
+
+            def present() -> Session:
+                return self._reading(stack, ctx, relation) if snapshot else session
+
+            source = MySQLSource(session, relation, present)
+            if snapshot:
+                for statement in _SNAPSHOT:
+                    session.change(statement)
+            yield source
+
+    @contextmanager
+    def target(
+        self, ctx: RunContext, relation: Relation, state_schema: str
+    ) -> Iterator[MySQLTarget]:
+        """Begin a session that writes."""
+        with connected(self._access, ctx, WRITES) as session:
+            session.use(relation.schema)
+            yield MySQLTarget(session, relation, state_schema)
+
+    def _reading(self, stack: ExitStack, ctx: RunContext, relation: Relation) -> Session:
+        session = stack.enter_context(connected(self._access, ctx, _READS))
+        session.use(relation.schema or relation.database)
+        return session
