@@ -17,8 +17,8 @@ from syncd.checks.findings import MOST, Result
 from syncd.checks.ranges import Sizes
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
-from syncd.engines.mysql.side import MySQLSides
-from syncd.engines.postgresql.side import PostgreSQLSides
+from syncd.engines.mysql.sides import MySQLSides
+from syncd.engines.postgresql.sides import PostgreSQLSides
 from syncd.engines.sides import Sides
 from syncd.model.check import CheckRules
 from syncd.model.table import Relation

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from syncd.checks import sums
-from syncd.checks.findings import MOST, Found, Result
+from syncd.checks.findings import MOST, Result
 from syncd.checks.forms import Pairing, paired
 from syncd.checks.looking import Looker
 from syncd.checks.ranges import Sizes, Walk, differing
@@ -14,7 +14,8 @@ from syncd.context import RunContext
 from syncd.errors import BadData
 from syncd.model.check import CheckRules
 
-Repair = Callable[[Found], int]
+Repair = Callable[[Result], int]
+"""Mends the rows that were found to differ; tells how many it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Check:
             result = self._compare(sides, pairing)
             looker = Looker(sides, pairing)
             if repair is not None and result.found:
-                result.repaired = repair(result.found)
+                result.repaired = repair(result)
                 result.found = looker.again(result.found)
             result.differences = looker.tell(result.found, self.rules.report_limit)
             result.received = sides.left.received + sides.right.received

@@ -66,8 +66,8 @@ def paired(rules: CheckRules, left: Shape, right: Shape, now: datetime) -> Pairi
     ages = _ages(rules, left, right)
     before = now - rules.min_age if rules.age_column else None
     ours, theirs = (
-        View(fields[: len(key)], fields, order, age, before)
-        for fields, age in zip(sides, ages, strict=True)
+        View(fields[: len(key)], fields, order, age, before, gone)
+        for fields, age, gone in zip(sides, ages, ("", _marked(rules, right)), strict=True)
     )
     return Pairing(
         ours, theirs, names, _tolerances(rules, names, len(key)),
@@ -174,7 +174,8 @@ def _compared(rules: CheckRules, left: Shape, right: Shape) -> list[str]:
     return [
         each.name
         for each in left.columns
-        if each.name not in rules.exclude and right.column(_across(rules, each.name))
+        if each.name not in (*rules.exclude, rules.soft_column)
+        and right.column(_across(rules, each.name))
     ]
 
 
@@ -215,6 +216,11 @@ def _ages(rules: CheckRules, left: Shape, right: Shape) -> tuple[str, str]:
     return found[0].name if found[0] else "", found[1].name if found[1] else ""
 
 
+def _marked(rules: CheckRules, right: Shape) -> str:
+    """Return the right side's column that marks rows as deleted, "" where none does."""
+    return rules.soft_column if right.column(rules.soft_column) else ""
+
+
 def _tolerances(rules: CheckRules, names: tuple[str, ...], key: int) -> dict[int, Tolerance]:
     """Return the tolerances by the places of their columns."""
     for name in rules.tolerance:
@@ -233,7 +239,7 @@ def _alone(
     """Return the columns of one side that nothing said are not to be compared."""
     if rules.columns:
         return ()
-    partners = {_across(rules, name) for name in (*names, *rules.exclude)}
+    partners = {_across(rules, name) for name in (*names, *rules.exclude)} | {rules.soft_column}
     return (
         *(each.name for each in left.columns if each.name not in (*names, *rules.exclude)),
         *(each.name for each in right.columns if each.name not in partners),

@@ -65,7 +65,7 @@ class View:
 
     The first `order` columns of the key have an order that both sides agree on. Rows whose `age`
     (a column of times, in UTC where it has no zone) is later than `before` are left out; one
-    without a time is not.
+    without a time is not. Rows of which the column `gone` is not NULL are no rows.
     """
 
     key: tuple[Field, ...]
@@ -73,6 +73,7 @@ class View:
     order: int = 0
     age: str = ""
     before: datetime | None = None
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

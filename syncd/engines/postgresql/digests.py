@@ -61,8 +61,14 @@ def _in_text(column: Column, form: Form, *, utf8: bool) -> Composable:
     return SQL("coalesce({}, '~')").format(made)
 
 
-def _text(name: Composable, column: Column, form: Form) -> Composable:  # noqa: ARG001 - one shape
+def _text(name: Composable, column: Column, form: Form) -> Composable:
+    """Return a text; of other types the one that their values are written as.
+
+    That is not what a cast gives: `'::1'::inet::text` is `::1/128`.
+    """
     text = SQL("{}::text").format(name)
+    if column.type.kind == "other":
+        text = SQL("case when {0} is not null then concat({0}) end").format(name)
     return SQL("rtrim({}, ' ')").format(text) if form.blanks else text
 
 

@@ -8,8 +8,12 @@ from syncd.model.table import Key
 Pair = tuple[Place, Place]
 
 KEYS = {
-    "integer": ("bigint", "bigint", [(-(2**63),), (2**63 - 1,), *((n * n * 1000,) for n in range(300))]),
-    "skewed": ("bigint", "bigint", [(2**n,) for n in range(62)] + [(10**18 + n,) for n in range(300)]),
+    "integer": (
+        "bigint", "bigint", [(-(2**63),), (2**63 - 1,), *((n * n * 1000,) for n in range(300))],
+    ),
+    "skewed": (
+        "bigint", "bigint", [*((2**n,) for n in range(62)), *((10**18 + n,) for n in range(300))],
+    ),
     "text": ("text", "varchar(100)", [(f"{'aAäÄzZß😀 _'[n % 10]}{n}",) for n in range(300)]),
     "bytes": ("bytea", "varbinary(100)", [(bytes([n % 256, 0, n // 7]),) for n in range(300)]),
     "date": ("date", "date", [(f"20{n % 90 + 10}-01-{n // 90 + 10}",) for n in range(300)]),

@@ -207,7 +207,8 @@ class PostgreSQLSide:
             query, keys_table(columns, spelled), names, self.looked.name,
             keys_equal(columns, "r", "k"),
         )  # fmt: skip
-        return self._execute(told)
+        conditions = [SQL(" and {}").format(each) for each in _standing(view)]
+        return self._execute(told + Composed(conditions))
 
     def _aggregated(self, each: Field) -> list[Composable]:
         column, nothing = self.columns[each.name], SQL("null")
@@ -260,7 +261,9 @@ class PostgreSQLSide:
         end: Composable = _NOTHING,
     ) -> list[tuple[Any, ...]]:  # fmt: skip
         """Ask for rows of a part of the view."""
-        asked = [*further, self._old(view)] if view.age else list(further)
+        asked = [*further, *_standing(view)]
+        if view.age:
+            asked.append(self._old(view))
         span = None
         if part is not None:
             if part.buckets is not None:
@@ -304,6 +307,11 @@ def _as_it_is(column: Column) -> Composable:
     if column.type.kind == "bytes":
         return SQL("{}::bytea").format(name)
     return SQL("convert_to({}::text, 'UTF8')").format(name)
+
+
+def _standing(view: View) -> list[Composable]:
+    """Return the condition for rows that are not marked as deleted."""
+    return [SQL("{} is null").format(Identifier("r", view.gone))] if view.gone else []
 
 
 def _named(texts: Sequence[Composable]) -> Composable:

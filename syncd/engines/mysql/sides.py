@@ -181,7 +181,8 @@ class MySQLSide:
         """Ask for rows by their keys."""
         columns = [self.columns[each.name] for each in view.key]
         where = among(columns, list(spellings(view.key, self.columns, keys)))
-        return self._execute(f"{query} FROM {self._from()} WHERE {where}")
+        told = " AND ".join([f"({where})", *_standing(view)])
+        return self._execute(f"{query} FROM {self._from()} WHERE {told}")
 
     def _aggregated(self, each: Field) -> list[str]:
         column = self.columns[each.name]
@@ -222,7 +223,9 @@ class MySQLSide:
         self, query: str, view: View, part: Part | None, *further: str, end: str = ""
     ) -> list[Row]:
         """Ask for rows of a part of the view."""
-        asked = [*further, self._old(view)] if view.age else list(further)
+        asked = [*further, *_standing(view)]
+        if view.age:
+            asked.append(self._old(view))
         if part is not None:
             if part.buckets is not None:
                 listed = ", ".join(map(str, sorted(part.buckets)))
@@ -252,6 +255,11 @@ class MySQLSide:
 
 def _names(fields: Sequence[Field]) -> tuple[str, ...]:
     return tuple(each.name for each in fields)
+
+
+def _standing(view: View) -> list[str]:
+    """Return the condition for rows that are not marked as deleted."""
+    return [f"{quoted(view.gone)} IS NULL"] if view.gone else []
 
 
 def _number(value: bytes | None) -> int:
