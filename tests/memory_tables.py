@@ -222,6 +222,12 @@ class MemoryTarget:
         self._server.step("claim")
         at = self._at(state.job, state.item)
         before = self._server.states.get(at)
+        if (
+            before
+            and before.claim.run_id == state.claim.run_id
+            and (before.claim.attempt > state.claim.attempt)
+        ):
+            raise Fenced("a later attempt has it")
         self._server.states[at] = state
         self.claimed = state.claim
         self._server.step("claimed")

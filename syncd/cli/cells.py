@@ -10,9 +10,17 @@ _STYLES: Final = {
     "success": "green", "running": "cyan", "pending": "yellow", "failed": "red",
     "cancelled": "magenta", "stopped": "dim", "added": "green", "updated": "yellow",
     "deleted": "red", "restored": "green", "accepted": "cyan", "sent": "yellow", "send": "cyan",
+    "rejected": "red",
 }  # fmt: skip
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_MARKS: Final = {"added": "+", "restored": "+", "updated": "~", "deleted": "-", "send": ">"}
+_MARKS: Final = {
+    "added": "+",
+    "restored": "+",
+    "updated": "~",
+    "deleted": "-",
+    "send": ">",
+    "rejected": "!",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from syncd.cli.job_views import print_job, print_jobs, print_troubles
 from syncd.cli.job_words import began, gate_words
 from syncd.cli.moments import ago, how_long, parse_moment
 from syncd.cli.names import JOB, RUN
-from syncd.cli.records import print_run, print_runs
+from syncd.cli.records import print_runs
+from syncd.cli.run_parts import print_run
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
 from syncd.cli.session import reading
 from syncd.cli.settings import Settings

@@ -181,21 +181,19 @@ class StateContract(TablesContract):
             self.save(new, later, b"3")
         assert subject.rows("select id from kept order by id") == [(1,), (3,)]
 
-    def test_another_run_begins_anew_from_the_watermark(
+    def test_a_claim_keeps_the_whole_state(
         self, subject: TableSubject, ctx: RunContext
     ) -> None:
         first = a_state(
             position=(b"5",), watermark=b"7", bound=b"9", full_at="then", phase="done",
             counts=Counts(3, 3),
         )  # fmt: skip
-        other = a_state(mode="incremental")
+        other = a_state(mode="incremental", watermark=b"6", details={"pass": "incremental"})
         with self.target(subject, ctx, "kept") as target:
             target.claim(first)
             self.save(target, first)
             assert target.claim(other) == first
-            assert target.peek(other.job, other.item) == replace(
-                other, watermark=b"7", full_at="then"
-            )
+            assert target.peek(other.job, other.item) == other
             with pytest.raises(Fenced):
                 self.save(target, first)
 

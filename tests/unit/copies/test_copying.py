@@ -237,6 +237,20 @@ def test_a_cancelled_copy_ends_at_once_and_may_go_on():
     assert len(copies.copied.rows) < 40
 
 
+def test_an_attempt_that_comes_too_late_leaves_the_copy_to_the_later_one():
+    copies = Copies()
+    copies.numbered(20)
+
+    def other(name: str) -> None:
+        if name == "claim" and copies.attempts == 1:
+            copies.attempts += 1
+            copies._make(copies.attempts, None, None)
+
+    with pytest.raises(TakenOver):
+        copies.run(step=other)
+    assert same(copies)
+
+
 # rows that are refused
 
 
