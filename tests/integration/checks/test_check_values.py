@@ -116,7 +116,8 @@ CHANGES = {
     "boolean": ("false", "0"), "bit_boolean": ("false", "b'0'"), "double": ("0.1000000002",) * 2,
     "bits": ("B'0000000111'", "b'0000000111'"), "jsonb": ("""'{"b": 2}'""",) * 2,
     "json": ("""'{"a":true}'""",) * 2, "enum": ("'ü b'", "'ü b'"), "set": ("'q'", "'q'"),
-    "bytes": (r"'\x01'", "x'01'"), "date": ("'2024-02-28'",) * 2, "time": ("'23:59:59.500001'",) * 2,
+    "bytes": (r"'\x01'", "x'01'"), "date": ("'2024-02-28'",) * 2,
+    "time": ("'23:59:59.500001'",) * 2,
     "duration": ("'-838:59:58'",) * 2, "array": ("'{1,2,3}'",) * 2, "inet": ("'::2'",) * 2,
     "uuid": ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13'",) * 2,
     "own_uuid": ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13'",) * 2,
@@ -145,7 +146,8 @@ def _made(place: Place, names: list[str]) -> None:
         ]
         if at == 0:
             values = [
-                f"({v})::{KINDS[n][0]}" for n, v in zip(names, _told(names, values), strict=True)
+                f"({value})::{KINDS[name][0]}"
+                for name, value in zip(names, _told(values), strict=True)
             ]
         place.execute(f"insert into t values ({number}, {', '.join(values)})")
 
