@@ -109,7 +109,13 @@ def test_it_goes_as_in_a_thread(bench: Bench) -> None:
         bench.credentials.answered.clear()
     assert seen[0] == seen[1]
     assert seen[1][2][2:] == (5, 3, 4)
-    assert seen[1][6]["targets"]["a/1"] == {"state": "success", "done": 3, "of": 4}
+    assert seen[1][6]["targets"]["a/1"] == {
+        "state": "success",
+        "done": 3,
+        "of": 4,
+        "per_second": None,
+        "seconds_left": None,
+    }
     assert seen[1][7] == ({"c": "x"}, {"a"})
     assert ("statement", "apply") in bench.watcher.told
     moment = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()

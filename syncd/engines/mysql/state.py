@@ -74,8 +74,13 @@ class States:
         return self._read(job, item, "") if self._exists() else None
 
     def take(self, state: CopyState) -> CopyState | None:
-        """Keep a state whatever stands there, and return that."""
+        """Keep a state, and return what stood there.
+
+        Raises Fenced when a later attempt of the same run has the copy already.
+        """
         kept = self._read(state.job, state.item, " FOR UPDATE")
+        if kept and kept.claim.run_id == state.claim.run_id and _is_later(kept, state):
+            raise Fenced(f"{state.item}: a later attempt has the copy")
         if kept is None:
             self._session.rows(
                 _INSERT.format(table=self._table), state.job, state.item, *_values(state)
@@ -107,6 +112,10 @@ class States:
         query = f"SELECT {names} FROM {self._table} WHERE {_PLACE}{lock}"  # noqa: S608
         found = self._session.rows(query, job, item)
         return _state(job, item, dict(zip(_FIELDS, found[0], strict=True))) if found else None
+
+
+def _is_later(one: CopyState, other: CopyState) -> bool:
+    return (one.claim.epoch, one.claim.attempt) > (other.claim.epoch, other.claim.attempt)
 
 
 def nopad(session: Session) -> str:
