@@ -22,7 +22,7 @@ TYPES = {
     "double": Type("float", 8),
     "double(10,2) unsigned": Type("float", 8, unsigned=True),
     "bit(9)": Type("bits", 9),
-    "year": Type("integer", 2, unsigned=True),
+    "year": Type("integer", 2),
     "char(5)": Type("text", 5),
     "varchar(300)": Type("text", 300),
     "text": Type("text", 65_535),
