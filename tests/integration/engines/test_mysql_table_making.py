@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Tables are made in MariaDB after those of other engines, such that all values have a place."""
 
 from collections.abc import Sequence
