@@ -181,9 +181,7 @@ class StateContract(TablesContract):
             self.save(new, later, b"3")
         assert subject.rows("select id from kept order by id") == [(1,), (3,)]
 
-    def test_a_claim_keeps_the_whole_state(
-        self, subject: TableSubject, ctx: RunContext
-    ) -> None:
+    def test_a_claim_keeps_the_whole_state(self, subject: TableSubject, ctx: RunContext) -> None:
         first = a_state(
             position=(b"5",), watermark=b"7", bound=b"9", full_at="then", phase="done",
             counts=Counts(3, 3),
