@@ -167,3 +167,73 @@ def test_a_copy_whose_server_is_disabled_copies_nothing(house):
     house.tables["servers"]["off"] = house.tables["servers"]["own"] | {"enabled": False}
     house.configure(copy=copy() | {"target": {"server": "off", "schema": "house"}})
     assert house.sync("copy")["items"] == []
+
+
+def check(**more):
+    return {"kind": "consistency_check", "copy": "copy", "recheck": "0s", "retries": []} | more
+
+
+@pytest.fixture
+def copied(house):
+    """Give the house once both tables are copied, and a row of each differs."""
+    house.configure(copy=copy(), check=check())
+    house.sync("copy")
+    house.execute(
+        "update house.orders set qty = 99 where id = 7; delete from house.orders where id = 9;"
+        "insert into house.orders values (2000, 'x', 1, now())"
+    )
+    return house
+
+
+def test_a_check_tells_the_keys_that_differ_and_fails(copied):
+    lines = copied.syncd("sync", "check", fails=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith("table "))
+    tables = figures(lines[at : at + 3])
+    orders, odd = tables["orders"], tables[ODD]
+    assert (odd["status"], odd["equal"]) == ("success", "yes")
+    assert (orders["equal"], orders["only left"], orders["only right"]) == ("no", "1", "1")
+    assert (orders["status"], orders["left rows"], orders["differ"]) == ("failed", "1,000", "1")
+    told = {tuple(re.split(r"  +", line)) for line in lines[at + 5 : at + 8]}
+    assert told == {
+        ("id 9", "only left"), ("id 2000", "only right"), ("id 7", "qty: 0 ≠ 99"),
+    }  # fmt: skip
+    (run,) = json.loads("\n".join(copied.syncd("runs", "--job", "check", "--json")))
+    assert (run["status"], run["error_class"]) == ("failed", "bad_data")
+    assert set(lines[at + 5 : at + 8]) <= set(copied.syncd("show", run["id"]))
+
+
+def test_a_check_of_one_table_reports_and_succeeds(copied):
+    copied.configure(copy=copy(), check=check(on_difference="report", mask=["qty"]))
+    run = copied.sync("check", "--table", "orders")
+    (item,) = run["items"]
+    assert (item["status"], item["details"]["equal"]) == ("success", False)
+    differences = item["details"]["differences"]
+    assert {"key": {"id": "7"}, "columns": {"qty": ["***", "***"]}} in differences
+    assert len(differences) == 3
+    planned = [line.strip() for line in copied.syncd("sync", "check", "--plan")]
+    assert {line for line in planned if line[0] in "<>≠"} == {
+        "< 9", "> 2000", "≠ 7  qty: *** ≠ ***",
+    }  # fmt: skip
+
+
+def test_a_check_repairs_by_its_copy(copied):
+    copied.configure(copy=copy(delete="hard"), check=check(repair="copy"))
+    run = copied.sync("check")
+    details = {item["target"]: item["details"] for item in run["items"]}
+    assert (details["orders"]["equal"], details["orders"]["repaired"]) == (True, 3)
+    assert copied.execute("select * from house.orders order by id") == copied.execute(
+        "select * from shop.orders order by id"
+    )
+
+
+def test_queries_are_compared_as_tables_are(house):
+    sides = {
+        "left": {"server": "own", "query": "select id, qty from shop.orders where id < 100"},
+        "right": {"server": "own", "query": "select id as nr, qty from shop.orders where id < 99"},
+    }
+    compared = check(**sides, key=["id"], rename={"id": "nr"}) | {"compare": ["count", "checksum"]}
+    compared.pop("copy")
+    house.configure(check=compared)
+    (item,) = house.sync("check", fails=True)["items"]
+    assert item["target"] == "query"
+    assert item["details"]["differences"] == [{"key": {"id": "99"}, "only": "left"}]
