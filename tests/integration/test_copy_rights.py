@@ -24,9 +24,10 @@ def house(migrated_dsn):
 
 
 def granted(language):
-    """Return the statements of the page, those of the source and of the target."""
+    """Return the GRANTs of the page, those of the source and of the target."""
     blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    source, target = ([each for each in block.split(";\n") if each.strip()] for block in blocks)
+    source, target = ([each for each in block.split(";\n") if each[:5] == "GRANT"]
+                      for block in blocks)  # fmt: skip
     return source, target
 
 
@@ -38,18 +39,21 @@ def first_and_second_run(house, change):
 
 
 def test_those_of_postgresql(house, server):
-    user, source, target = (server.unique(stem) for stem in ("syncd", "source", "warehouse"))
-    server.execute(f"create role {user} login", f"create database {source}")
+    reader, writer, source, target = map(server.unique, ("reader", "writer", "source", "house"))
+    server.execute(f"create role {reader} login", f"create role {writer} login")
+    server.execute(f"create database {source}")
     server.execute(f"create database {target}")
     server.execute("create schema shop", *(each.format("timestamptz") for each in ROWS),
                    database=source)  # fmt: skip
     server.execute("create schema shop", database=target)
     of_source, of_target = granted("postgresql")
-    for statements, database in ((of_source, source), (of_target, target)):
+    both = ((of_source, source, reader), (of_target, target, writer))
+    for statements, database, user in both:
         for statement in statements:
-            renamed = statement.replace("TO syncd", f"TO {user}").replace("warehouse", target)
+            renamed = re.sub("syncd_(reader|writer)", user, statement)
+            renamed = renamed.replace("SCHEMA public", "SCHEMA shop").replace("warehouse", target)
             server.execute(renamed, database=database)
-    for name in (source, target):
+    for _, name, user in both:
         house.servers[name] = {
             "engine": "postgresql", "host": server.socket, "port": server.port, "user": user,
             "database": name,
@@ -69,17 +73,18 @@ def test_those_of_postgresql(house, server):
 
 
 def test_those_of_mysql(house, mariadb):
-    mariadb.execute("create database shop", "create database copy",
+    users = ("syncd_reader", "syncd_writer")
+    mariadb.execute("create database shop", "create database warehouse",
+                    *(f"create user '{name}'@'localhost'" for name in users),
                     *(each.format("datetime(6)") for each in ROWS))  # fmt: skip
-    mariadb.execute("create user 'syncd'@'10.0.0.9'", "rename user 'syncd'@'10.0.0.9' to "
-                    "'syncd'@'localhost'")  # fmt: skip
     try:
         for statement in (each for part in granted("mysql") for each in part):
             mariadb.execute(statement.replace("10.0.0.9", "localhost"))
-        house.servers["my"] = {"engine": "mysql", "host": mariadb.socket, "user": "syncd"}
+        for name in users:
+            house.servers[name] = {"engine": "mysql", "host": mariadb.socket, "user": name}
         house.configure(copy=COPY | {
-            "source": {"server": "my", "database": "shop", "tables": ["orders"]},
-            "target": {"server": "my", "database": "copy"},
+            "source": {"server": "syncd_reader", "database": "shop", "tables": ["orders"]},
+            "target": {"server": "syncd_writer", "database": "warehouse"},
         })  # fmt: skip
         one, two = first_and_second_run(
             house,
@@ -87,7 +92,7 @@ def test_those_of_mysql(house, mariadb):
                                     "interval 1 minute where id = 1"),
         )  # fmt: skip
     finally:
-        mariadb.execute("drop user 'syncd'@'localhost'", "drop database shop",
-                        "drop database copy")  # fmt: skip
+        mariadb.execute(*(f"drop user '{name}'@'localhost'" for name in users),
+                        "drop database shop", "drop database warehouse")  # fmt: skip
     assert (one["added"], one["details"]["pass"], one["details"]["bounded"]) == (2, "full", True)
     assert (two["updated"], two["details"]["pass"]) == (1, "incremental")
