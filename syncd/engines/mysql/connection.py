@@ -35,7 +35,8 @@ _FIRM: Final = {
 }
 _PATIENT: Final = "28800"  # seconds: a session has nothing to do while the other side works
 _STRICT: Final = (
-    "STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES", "NO_ENGINE_SUBSTITUTION",
+    "STRICT_ALL_TABLES", "ALLOW_INVALID_DATES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES",
+    "NO_ENGINE_SUBSTITUTION",
 )  # fmt: skip
 WRITES: Final = {
     "sql_mode": f"'{','.join(_STRICT)}'",
@@ -47,8 +48,8 @@ WRITES: Final = {
     "innodb_lock_wait_timeout": "20",
     "wait_timeout": _PATIENT,
 }
-"""What a session is like that writes: nothing may change on its way into a column. Zero dates are
-let in, where they are what the source has."""
+"""What a session is like that writes: nothing may change on its way into a column. Zero dates
+and the 31st of February are let in, where they are what the source has."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
     "wait_timeout": _PATIENT,
