@@ -17,7 +17,7 @@ CHANGED = [
     ("decimal(5,2)", b"NaN"), ("decimal(5,2)", b"1,5"), ("float", b"1e39"), ("double", b"Infinity"),
     ("double", b"NaN"), ("double", b"1x"), ("varchar(3)", b"abc "), ("varchar(3)", b"abcd"),
     ("char(3)", b"ab "), ("char(3)", b"abcd"), ("varchar(9) character set latin1", "😀".encode()),
-    ("varchar(9) character set utf8mb3", "😀".encode()), ("text", b"\xff\xfe"), ("text", b"\xed\xa0\x80"),
+    ("varchar(9) character set utf8mb3", "😀".encode()), ("text", b"\xff\xfe"),
     ("tinytext", b"x" * 256), ("binary(3)", b"ab"), ("binary(3)", b"abcd"), ("varbinary(2)", b"abc"),
     ("enum('a','b')", b"1"), ("enum('a','b')", b"A"), ("enum('a','b')", b""), ("enum('a','b')", b"c"),
     ("set('a','b')", b"b,a"), ("set('a','b')", b"1"), ("set('a','b')", b"a,c"), ("year", b"70"),
