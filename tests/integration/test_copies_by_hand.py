@@ -2,16 +2,11 @@
 
 import json
 import re
-import tempfile
-from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
+from copy_house import opened
 from psycopg.conninfo import conninfo_to_dict
-from toml_text import toml
-
-from syncd.cli.main import cli
 
 TABLES = """
 create schema shop;
@@ -26,27 +21,12 @@ insert into shop."odd ""name"" %s" values (1, 'x'), (2, null);
 ODD = 'odd "name" %s'
 
 
-class House:
-    """A database with the tables of a shop, and a configuration that copies them."""
+class Shop:
+    """The database of the shop and of its copies."""
 
-    def __init__(self, file, dsn, tables):
-        self.file, self.dsn, self.tables = file, dsn, tables
-
-    def configure(self, **jobs):
-        self.file.write_text(toml(self.tables | {"jobs": jobs}))
-        self.file.chmod(0o600)
-
-    def syncd(self, *words, fails=False):
-        """Run a command; return the lines that it printed."""
-        result = CliRunner().invoke(cli, ["--config", str(self.file), *words])
-        assert bool(result.exit_code) == fails, result.output
-        return result.stdout.splitlines() if not fails else result.output.splitlines()
-
-    def sync(self, *words, fails=False):
-        """Run a job; return it as JSON."""
-        result = CliRunner().invoke(cli, ["--config", str(self.file), "sync", *words, "--json"])
-        assert bool(result.exit_code) == fails, result.output
-        return json.loads(result.stdout)[0]
+    def __init__(self, house, dsn):
+        self.dsn, self.servers = dsn, house.servers
+        self.configure, self.syncd, self.sync = house.configure, house.syncd, house.sync
 
     def execute(self, statement):
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -57,21 +37,14 @@ class House:
 @pytest.fixture
 def house(migrated_dsn, dsn):
     server = conninfo_to_dict(dsn)
-    tables = {
-        "servers": {"own": {
+    with opened(migrated_dsn) as made:
+        made.servers["own"] = {
             "engine": "postgresql", "host": str(server["host"]), "port": int(server["port"]),
             "user": str(server["user"]), "database": str(server["dbname"]),
-        }},
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="syncd-") as directory:
-        tables |= {
-            "store": {"dsn": migrated_dsn},
-            "listen": {"control": f"{directory}/control.sock"},
-            "daemon": {"state_dir": f"{directory}/state"},
-        }
-        made = House(Path(directory, "syncd.toml"), dsn, tables)
-        made.execute(TABLES)
-        yield made
+        }  # fmt: skip
+        shop = Shop(made, dsn)
+        shop.execute(TABLES)
+        yield shop
 
 
 def copy(**more):
@@ -164,7 +137,7 @@ def test_rejected_rows_are_shown_with_where_they_are(house):
 
 
 def test_a_copy_whose_server_is_disabled_copies_nothing(house):
-    house.tables["servers"]["off"] = house.tables["servers"]["own"] | {"enabled": False}
+    house.servers["off"] = house.servers["own"] | {"enabled": False}
     house.configure(copy=copy() | {"target": {"server": "off", "schema": "house"}})
     assert house.sync("copy")["items"] == []
 
