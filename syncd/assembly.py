@@ -188,6 +188,7 @@ def _spec(
         ),
         engine=lambda server: engines.build(server_access(server, config.server(server))),
         tables=lambda server: engines.tables(server_access(server, config.server(server))),
+        side=lambda server: engines.sides(server_access(server, config.server(server))),
         retention=retention_settings(config),
         backup=backup_settings(config),
         tokens=JobTokens(

@@ -9,7 +9,8 @@ import click
 
 from syncd.cli.cells import cell
 from syncd.cli.names import JOB, LEVEL, RUN
-from syncd.cli.records import print_items, summary
+from syncd.cli.records import summary
+from syncd.cli.run_parts import print_parts
 from syncd.cli.screen import print_json, print_line, tell
 from syncd.cli.selecting import selecting
 from syncd.cli.session import Session, me
@@ -57,7 +58,7 @@ def trigger(
     if as_json:
         print_json(summary(run))
     else:
-        print_items(run["items"])
+        print_parts(run, ctx.obj.zone)
     tell_failure(run)
     ctx.exit(0 if ended_well([run]) else 1)
 

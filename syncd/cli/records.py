@@ -53,26 +53,6 @@ def print_items(items: Sequence[Json]) -> None:
     print_table(["target", "status", *COUNTS, "seconds", "remarks"], rows, "no items")
 
 
-def print_run(run: Json, zone: tzinfo) -> None:
-    """Print everything about a run."""
-    print_facts(_facts(run, zone))
-    print_line()
-    print_items(run["items"])
-    if run.get("calls"):  # an older daemon tells of none
-        print_line()
-        print_calls(run["calls"], zone)
-    if run["errors"]:
-        print_line()
-        rows = [
-            [
-                cell(error["resource_id"]), cell(error["attempt"]), cell(error["error_class"]),
-                cell(error["error"]), moment_cell(error["occurred_at"], zone),
-            ]
-            for error in run["errors"]
-        ]  # fmt: skip
-        print_table(["resource", "attempt", "class", "error", "at"], rows, "")
-
-
 def print_calls(calls: Sequence[Json], zone: tzinfo) -> None:
     """Print the HTTP calls of a run as a table; one that nobody answered is `sent`."""
     headers = [
@@ -141,22 +121,3 @@ def _trigger(run: Json) -> str:
     """Return what made a run, and which part of the job it is for: `manual (orders-db)`."""
     chosen = [name for names in run["selection"].values() for name in names]
     return f"{run['trigger']} ({some(chosen)})" if chosen else str(run["trigger"])
-
-
-def _facts(run: Json, zone: tzinfo) -> list[tuple[str, Cell]]:
-    return [
-        ("run", cell(run["id"])),
-        ("job", cell(f"{run['job']} ({run['kind']})")),
-        ("status", word(run["status"])),
-        ("trigger", cell(run["trigger"])),
-        ("asked by", cell(run["requested_by"])),
-        *((f"of {part}", cell(names)) for part, names in run["selection"].items()),
-        ("attempt", cell(f"{run['attempt']} of {run['max_attempts']}")),
-        ("due", moment_cell(run["scheduled_for"], zone)),
-        ("started", moment_cell(run["started_at"], zone)),
-        ("finished", moment_cell(run["finished_at"], zone)),
-        ("next attempt", moment_cell(run["next_attempt_at"], zone)),
-        ("seconds", cell(run["duration_seconds"])),
-        ("error", cell(error_text(run), "red")),
-        ("log", cell(f"syncd logs {run['id']}")),
-    ]

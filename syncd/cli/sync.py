@@ -7,11 +7,12 @@ from uuid import UUID
 
 import click
 
-from syncd.cli.cells import Cell, cell, mark
+from syncd.cli.cells import Cell, before_and_after, cell, mark
 from syncd.cli.names import JOB, LEVEL
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
-from syncd.cli.records import count_cells, error_text, print_calls, print_items, summary
+from syncd.cli.records import count_cells, error_text, print_calls, summary
 from syncd.cli.requests import are_requests, print_requests
+from syncd.cli.run_parts import print_parts
 from syncd.cli.screen import complain, print_json, print_line, print_lines
 from syncd.cli.selecting import selecting
 from syncd.cli.session import Session, working
@@ -79,7 +80,7 @@ def _print_outcome(runs: Sequence[Json], zone: tzinfo, *, as_json: bool) -> int:
         if not as_json and run.get("calls"):  # they tell more than their one item
             print_calls(run["calls"], zone)
         elif not as_json:
-            print_items(run["items"])
+            print_parts(run, zone)
         tell_failure(run)
     return 0 if ended_well(runs) else 1
 
@@ -124,7 +125,17 @@ def _print_change(change: Mapping[str, Any]) -> None:
 
 
 def _fields(change: Mapping[str, Any]) -> str:
-    """Return what an update changes; what is added or deleted has its name already."""
+    """Return what an update changes; what is added or deleted has its name already.
+
+    Of a table it is its new columns, of a row that would be rejected why, of one that differs how.
+    """
+    fields = change["fields"]
+    if change.get("thing") == "table":
+        return f"columns {', '.join(fields.get('columns', ()))}"
+    if change["change"] == "rejected":
+        return str(fields.get("error", ""))
+    if change["change"] == "differs":
+        return before_and_after(fields, "≠")
     if change["change"] in ("added", "deleted"):
         return ""
-    return other_fields(change["fields"])
+    return other_fields(fields)

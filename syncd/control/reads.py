@@ -29,7 +29,7 @@ class Reads(Protocol):
         """Return runs, the newest first."""
 
     def run(self, run: str) -> dict[str, Any]:
-        """Return a run, named by its id or the beginning of it, with `items`, `errors` and `calls`.
+        """Return a run, named by its id or the beginning of it, with its parts.
 
         Raises NotFound, and Conflict when several begin so.
         """

@@ -13,7 +13,7 @@ from typing import Final
 from syncd.context import Clock, RunContext
 from syncd.copies import details, passes, rest
 from syncd.copies.layout import Layout, Misfit, lay_out
-from syncd.copies.pages import Job, Reject, Rows, Samples
+from syncd.copies.pages import Job, Reject, Rows, Samples, taken
 from syncd.copies.values import Values
 from syncd.engines.tables import Into, NewColumn, Source, Tables, Target
 from syncd.errors import Conflict, SyncdError
@@ -121,7 +121,7 @@ class Copy:
             return state
         expected = before
         for _ in range(_CLAIMS):
-            found = target.claim(state)
+            found = taken(target, state)
             if _same(found, expected):
                 return state
             renewed = self._begin(found, target)

@@ -209,18 +209,13 @@ def _missing(
 
 def _key_problems(target: Shape, key: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:
     """Yield why rows of the target could not be found by the key."""
-    of_key = [pair for pair in pairs if pair.source.name in key]
+    of_key = [pair.target for pair in pairs if pair.source.name in key]
     if len(of_key) < len(key):
         return  # that a column is missing is told already
-    for ours, theirs in ((pair.source, pair.target) for pair in of_key):
-        if theirs.generated:
-            yield f"column {theirs.name} of the key is computed in the target"
-        elif theirs.blind and not ours.blind:
-            yield (
-                f"column {theirs.name} of the key has a collation in the target by which texts are"
-                " equal that differ in the source: rows would overwrite each other"
-            )
-    names = [pair.target.name for pair in of_key]
+    for column in of_key:
+        if column.generated:
+            yield f"column {column.name} of the key is computed in the target"
+    names = [column.name for column in of_key]
     if frozenset(names) not in map(frozenset, (target.key, *target.unique)):
         yield f"the target has no unique key over ({', '.join(names)}) alone"
 

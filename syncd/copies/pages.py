@@ -129,6 +129,14 @@ def keep(page: Page, state: CopyState) -> None:
         raise TakenOver(f"another copy of it took over: {error}") from error
 
 
+def taken(target: Target, state: CopyState) -> CopyState | None:
+    """Claim a copy; raises TakenOver where a later attempt has it."""
+    try:
+        return target.claim(state)
+    except Fenced as error:
+        raise TakenOver(f"a later attempt took over: {error}") from error
+
+
 class Rows:
     """Copies the rows of a pass; `state` is that of the last page that stands."""
 

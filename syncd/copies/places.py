@@ -19,10 +19,11 @@ Some = Callable[[Sequence[Value]], bool]
 Lacks = Callable[[bytes], bool]
 
 _DATES: Final = ("date", "timestamp", "instant")
-_NUL_ESCAPE: Final = re.compile(rb"((?<!\\)(?:\\\\)*)\\u0000")
 _ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..|0000)|.)", re.S
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..|0000)|.)", re.DOTALL
 )
+"""An escape of JSON: what it says where that is NUL, or one half of a character alone."""
+_NUL: Final = b"0000"
 _ODD_DAY: Final = rb"-00|(?m:^0000)|-02-(29|3)|-(04|06|09|11)-31"
 _HOURS: Final = re.compile(rb"-?(\d+):[0-5]\d:[0-5]\d(\.\d+)?")
 _TIME_LIMIT: Final = 838
@@ -63,7 +64,9 @@ def _found(source: Column, target: Column, engines: tuple[str, str]) -> Iterator
     if mine in ("duration", "interval") and theirs in ("time", "duration") and mine != theirs:
         yield _times(theirs)
     if theirs in ("text", "json", "other", "uuid") and to_postgresql:
-        yield from _texts(source, target, from_postgresql=from_postgresql)
+        yield from _texts(source, from_postgresql=from_postgresql)
+    if theirs == "json" and source.native != "jsonb" and (from_postgresql or to_postgresql):
+        yield from _json(target, to_postgresql=to_postgresql)
     if mine in ("text", "other") and theirs == "text":
         yield from _blanks(source, target)
     if target.native.lower().startswith("enum("):
@@ -99,15 +102,23 @@ def _times(kind: str) -> Unplaced:
     return Unplaced("out of the range of a TIME", _any(_is_no_duration), _is_no_duration)
 
 
-def _texts(source: Column, target: Column, *, from_postgresql: bool) -> Iterator[Unplaced]:
-    """Find NUL, which no text of PostgreSQL has, and what jsonb does not take of JSON."""
+def _texts(source: Column, *, from_postgresql: bool) -> Iterator[Unplaced]:
+    """Find NUL, which no text of PostgreSQL has."""
     if source.type.kind == "bytes" or (
         not from_postgresql and source.type.kind in ("text", "other")
     ):
         yield Unplaced("a text with NUL", _containing(b"\0"), lambda v: b"\0" in v, _without_nul)
-    if target.native == "jsonb" and source.native != "jsonb":
-        some = _containing(b"\\u0000", b"\\ud", b"\\uD")
-        yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _without_nul_escape)
+
+
+def _json(target: Column, *, to_postgresql: bool) -> Iterator[Unplaced]:
+    """Find halves of characters, which MySQL's JSON and jsonb refuse, and of jsonb NUL."""
+    halves = (b"\\ud", b"\\uD")
+    if target.native == "jsonb":
+        some = _containing(b"\\u0000", *halves)
+        yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _to_jsonb)
+    elif not to_postgresql:
+        some = _containing(*halves)
+        yield Unplaced("JSON with half a character", some, _has_half, _without_halves)
 
 
 def _blanks(source: Column, target: Column) -> Iterator[Unplaced]:
@@ -232,14 +243,25 @@ def _without_nul(value: bytes) -> bytes:
     return value.replace(b"\0", b"")
 
 
-def _without_nul_escape(value: bytes) -> bytes:
-    r"""Leave \u0000 out, where it is not the end of a backslash and u0000."""
-    return _NUL_ESCAPE.sub(rb"\1", value)
+def _to_jsonb(value: bytes) -> bytes:
+    r"""Leave \u0000 out, and put the sign for unknown characters where there is half of one."""
+    return _ESCAPE.sub(lambda found: b"" if found[1] == _NUL else _whole(found), value)
+
+
+def _without_halves(value: bytes) -> bytes:
+    return _ESCAPE.sub(_whole, value)
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape[1] in (None, _NUL) else b"\\ufffd"
 
 
 def _is_no_jsonb(value: bytes) -> bool:
-    r"""Tell whether an escape says NUL, or one half of a character alone."""
     return any(found[1] for found in _ESCAPE.finditer(value))
+
+
+def _has_half(value: bytes) -> bool:
+    return any(found[1] not in (None, _NUL) for found in _ESCAPE.finditer(value))
 
 
 def _rounds(value: bytes) -> bool:

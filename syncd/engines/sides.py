@@ -17,7 +17,7 @@ bits of the MD5 of the text of its key.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from typing import Final, Protocol
 
 from syncd.context import RunContext
 from syncd.model.check import RedisKeys
-from syncd.model.table import Key, Kind, Relation, Row, Shape, Value
+from syncd.model.table import Column, Key, Kind, Relation, Row, Shape, Value
 
 COUNTED: Final = frozenset[Kind]({"text", "json", "other"})
 """Kinds whose texts may hold anything, and so are counted or hashed in the text of a row."""
@@ -40,13 +40,15 @@ class Form:
 
     `scale`: the digits after the point; of a decimal exactly so many (None: without zeros at the
     end), of times so many at most, cut and without zeros at the end (None: all). `blanks`: blanks
-    at the end do not count. `long`: the MD5 stands for it in the text of a row.
+    at the end do not count. `long`: the MD5 stands for it in the text of a row. `parsed`: JSON is
+    parsed and written anew by an engine that can, since the two sides do not keep it alike.
     """
 
     kind: Kind
     scale: int | None = None
     blanks: bool = False
     long: bool = False
+    parsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class View:
 
     The first `order` columns of the key have an order that both sides agree on. Rows whose `age`
     (a column of times, in UTC where it has no zone) is later than `before` are left out; one
-    without a time is not.
+    without a time is not. Rows of which the column `gone` is not NULL are no rows.
     """
 
     key: tuple[Field, ...]
@@ -71,6 +73,7 @@ class View:
     order: int = 0
     age: str = ""
     before: datetime | None = None
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +231,19 @@ def _digits(value: bytes, scale: int | None) -> bytes:
     whole, part = whole.lstrip(b"0") or b"0", part.rstrip(b"0").ljust(scale or 0, b"0")
     text = whole + (b"." + part if part else b"")
     return b"-" + text if sign and text.strip(b"0.") else text
+
+
+def spellings(
+    key: Sequence[Field], columns: Mapping[str, Column], keys: Collection[Key]
+) -> Iterator[Key]:  # fmt: skip
+    """Yield keys as the columns may have them: a uuid in a text may be in capital letters."""
+    yield from keys
+    texts = [
+        each.form.kind == "uuid" and columns[each.name].type.kind in ("text", "other")
+        for each in key
+    ]
+    if any(texts):
+        for values in keys:
+            yield tuple(
+                value.upper() if text else value for value, text in zip(values, texts, strict=True)
+            )

@@ -167,7 +167,8 @@ class Target(Protocol):
         """Take the copy over: keep this state, all of it; return what was kept before, if anything.
 
         The table of states is made where it is missing. From here on `Page.save` of an earlier
-        claim raises Fenced; this waits for a page of one that is under way.
+        claim raises Fenced, as this does where a later attempt of the same run has the copy; it
+        waits for a page that is under way.
         """
 
     def peek(self, job: str, item: str) -> CopyState | None:

@@ -11,17 +11,20 @@ from syncd.calls.sending import Means
 from syncd.calls.tokens import JobTokens
 from syncd.config import job as config_job
 from syncd.config import jobs as config
-from syncd.config.copy_rules import copy_rules
+from syncd.config.consistency_check import ConsistencyCheckJob as ConsistencyCheckKeys
+from syncd.config.copy_rules import check_rules, copy_rules
 from syncd.config.job import Sources
 from syncd.config.table_copy import TableCopyJob as TableCopyKeys
 from syncd.context import Clock
 from syncd.engines.base import Engine
+from syncd.engines.sides import Sides
 from syncd.engines.tables import Tables
 from syncd.errors import ConfigurationError
 from syncd.jobs.accounts import CloudAccount
 from syncd.jobs.backup import BackupJob, BackupSettings
 from syncd.jobs.base import Job
 from syncd.jobs.cloud import CloudJob, CloudSettings
+from syncd.jobs.consistency_check import ConsistencyCheckJob, ConsistencyCheckSettings
 from syncd.jobs.db_accounts import DbAccountsJob, DbAccountsSettings
 from syncd.jobs.db_sizes import DbSizesJob, DbSizesSettings
 from syncd.jobs.http import HttpJob, HttpSettings
@@ -37,9 +40,9 @@ class Services:
     """What jobs are built with.
 
     `account` opens an enabled account of the configuration; raises ConfigurationError when one of
-    its secrets can't be read. `engine` and `tables` give an enabled server's, which read its secret
-    when they connect. `tokens` logs in where a call needs a token, `clients` are those of HTTP
-    calls, and `called` hears of each: its outcome and its seconds.
+    its secrets can't be read. `engine`, `tables` and `side` give an enabled server's, which read
+    its secret when they connect. `tokens` logs in where a call needs a token, `clients` are those
+    of HTTP calls, and `called` hears of each: its outcome and its seconds.
     """
 
     store: Store
@@ -47,6 +50,7 @@ class Services:
     account: Callable[[str], CloudAccount]
     engine: Callable[[str], Engine]
     tables: Callable[[str], Tables]
+    side: Callable[[str], Sides]
     retention: RetentionSettings
     backup: BackupSettings
     tokens: JobTokens
@@ -138,6 +142,17 @@ def _table_copy(job: config_job.Job, services: Services) -> TableCopyJob:
     return TableCopyJob(services.store, TableCopySettings(rules, services.tables), Clock())
 
 
+def _consistency_check(job: config_job.Job, services: Services) -> ConsistencyCheckJob:
+    """Build a `consistency_check` job; with one of its servers disabled it compares nothing."""
+    of_job, configured = cast(ConsistencyCheckKeys, job), services.configured
+    rules = check_rules(of_job, configured.servers) if of_job.has_targets(configured) else ()
+    copied = copy_rules(of_job.copied, configured.servers) if of_job.copied else ()
+    settings = ConsistencyCheckSettings(
+        rules, services.side, {each.name: each for each in copied}, services.tables
+    )
+    return ConsistencyCheckJob(services.store, settings, Clock())
+
+
 def _retention(job: config_job.Job, services: Services) -> RetentionJob:  # noqa: ARG001 - has no keys
     """Build a `retention` job."""
     return RetentionJob(services.store, services.retention, Clock())
@@ -155,6 +170,7 @@ _KINDS: Final[Mapping[str, Callable[[config_job.Job, Services], Job[Any]]]] = {
     "size_rollups": _size_rollups,
     "http": _http,
     "table_copy": _table_copy,
+    "consistency_check": _consistency_check,
     "retention": _retention,
     "backup": _backup,
 }

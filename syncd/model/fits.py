@@ -33,7 +33,7 @@ _REAL_DIGITS: Final = 6
 _OF_ITS_OWN: Final[Mapping[str, re.Pattern[str]]] = {
     "postgresql": re.compile(
         r"name|\"char\"|tsvector|tsquery|money|oid|xid8?|cid|tid|pg_lsn|(pg|txid)_snapshot|reg[a-z]+"
-        r"|time\(\d\) with time zone|aclitem|int2vector|oidvector|jsonpath|refcursor|.*\[\]"
+        r"|time(\(\d\))? with time zone|cidr|aclitem|int2vector|oidvector|jsonpath|refcursor|.*\[\]"
         r"|.*range|point|line|lseg|box|path|polygon|circle|interval .* to .*"
     ),
     "mysql": re.compile(r"(float|double|real)\s*\(\s*\d+\s*,.*"),
@@ -120,7 +120,7 @@ def _to_float(source: Type, target: Type, _engine: str) -> Fit:
     if source.kind == "float":
         fits = (source.size or 8) <= (target.size or 8)
     elif source.kind == "integer":
-        fits = (source.size or 8) <= (2 if target.size == 4 else 4)
+        fits = (source.size or 8) <= (3 if target.size == 4 else 4)
     else:
         fits = source.kind == "boolean" or (source.size is not None and source.size <= bound)
     if not fits:

@@ -16,6 +16,7 @@ from syncd.store.database import Transaction
 from syncd.store.resources import counts_by_state
 
 PARTS_SHOWN: Final = 1_000  # items, and errors, of one run
+REJECTED_SHOWN: Final = 100  # rejected rows of one run
 
 ITEM_COLUMNS: Final = (
     "id", "run_id", "target", "account", "provider", "region", "resource_type", "server", "status",
@@ -31,6 +32,7 @@ CALL_COLUMNS: Final = (
     "total_seconds", "request_id", "answer", "answer_cut", "poll_url", "polls", "saved",
     "error_class", "error",
 )  # fmt: skip
+REJECTED_COLUMNS: Final = ("item", "key", "relation", "error", "row", "rejected_at")
 RESOURCE_COLUMNS: Final = (
     "provider", "account", "region", "type", "resource_id", "name", "status", "state",
     "instance_type", "cpu", "memory_mib", "zone", "vpc_id", "image_id", "public_ips", "private_ips",
@@ -77,7 +79,8 @@ def find_run(tx: Transaction, text: str) -> UUID:
 def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     """Return a run with its `items`, `errors` and `calls`, at most 1,000 each; raises NotFound.
 
-    The column `errors`, a number, gives way to the list and stands as `error_count`.
+    The column `errors`, a number, gives way to the list and stands as `error_count`. Of
+    `rejected_rows` there are 100 at most, each row cut at 2,000 characters.
     """
     found = select(tx, RUN_COLUMNS, table("run"), [("id = %s", run_id)], SQL("id"), 1)
     if not found:
@@ -88,8 +91,13 @@ def run(tx: Transaction, run_id: UUID) -> dict[str, Any]:
     calls = select(
         tx, CALL_COLUMNS, table("http_call"), of_run, SQL("position, attempt"), PARTS_SHOWN
     )
-    more = {"error_count": found[0]["errors"], "items": items, "errors": errors, "calls": calls}
-    return found[0] | more
+    rejected = select(
+        tx, REJECTED_COLUMNS, _REJECTED, of_run, SQL("item, rejected_at, key"), REJECTED_SHOWN
+    )
+    return found[0] | {
+        "error_count": found[0]["errors"], "items": items, "errors": errors, "calls": calls,
+        "rejected_rows": rejected,
+    }  # fmt: skip
 
 
 def run_state(tx: Transaction, run_id: UUID) -> dict[str, Any]:
@@ -155,6 +163,11 @@ def guarded(tx: Transaction) -> Rows:
     """Return the deletions held back: job, account, region, type, count, guarded_at, approved."""
     return select_all(tx, _GUARDED, (MOST,))
 
+
+_REJECTED: Final = SQL("""(
+    select run_id, item, key, relation, error, left("row", 2000) as "row", rejected_at
+    from syncd.rejected_row
+) as rejected_row""")
 
 # The distinct jobs are found by skipping through the index, not by reading all runs.
 _LAST_OUTCOMES: Final = """

@@ -77,6 +77,7 @@ def insert(tx, table, values):
         ("run_item", views.ITEM_COLUMNS, set()),
         ("run_error", views.ERROR_COLUMNS, set()),
         ("http_call", views.CALL_COLUMNS, {"run_id"}),
+        ("rejected_row", views.REJECTED_COLUMNS, {"run_id"}),
         ("resource", views.RESOURCE_COLUMNS, {"digest", "attributes"}),
         ("resource_change", views.CHANGE_COLUMNS, set()),
     ],
@@ -160,6 +161,19 @@ def test_a_run_is_shown_with_its_items_errors_and_calls(tx):
     assert shown["error_count"] == 2
     with pytest.raises(NotFound):
         views.run(tx, UUID(int=0))
+
+
+def test_a_run_is_shown_with_its_first_rejected_rows_cut(tx):
+    run_id, other = add_run(tx), add_run(tx)
+    for number in range(views.REJECTED_SHOWN + 1):
+        insert(tx, "rejected_row", {
+            "run_id": run_id, "item": "b" if number else "a", "key": f"[{number:03}]",
+            "relation": "t", "error": "no", "row": "é" * 3_000, "rejected_at": NOW,
+        })  # fmt: skip
+    rows = views.run(tx, run_id)["rejected_rows"]
+    assert [row["key"] for row in rows] == [f"[{n:03}]" for n in range(views.REJECTED_SHOWN)]
+    assert {row["row"] for row in rows} == {"é" * 2_000}
+    assert views.run(tx, other)["rejected_rows"] == []
 
 
 def test_living_resources_are_listed_and_filtered(tx):

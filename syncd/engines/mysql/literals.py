@@ -26,6 +26,9 @@ _DURATION: Final = re.compile(rb"-?[0-9]+:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 _BITS: Final = re.compile(rb"[01]+")
 _YEAR: Final = re.compile(rb"0|19[0-9]{2}|2[01][0-9]{2}")
 _SHOWN: Final = 80
+_LARGEST: Final = {
+    sign + b"3.4028235e+38": sign + b"3.4028234663852886e+38" for sign in (b"", b"-")
+}
 
 
 def compared(column: Column, value: bytes) -> str:
@@ -71,6 +74,8 @@ def encoder(column: Column) -> Encoder:
     """Return what makes literals of the values of a column; it raises Refused."""
     check = _check(column)
     write = _WRITTEN.get(column.type.kind, _texts)
+    if column.type.kind == "float" and column.type.size == 4:
+        write = _reals
 
     def encode(values: Values) -> list[bytes]:
         if not column.nullable and None in values:
@@ -152,6 +157,11 @@ def _bytes(values: Values) -> list[bytes]:
         _NULL if value is None else b"_binary'" + value.replace(b"'", b"''") + b"'"
         for value in values
     ]
+
+
+def _reals(values: Values) -> list[bytes]:
+    """Write 32-bit numbers; the largest one, in so few digits, is more than the server takes."""
+    return _texts([_LARGEST.get(each, each) if each is not None else each for each in values])
 
 
 def _bits(values: Values) -> list[bytes]:

@@ -65,7 +65,7 @@ def _rest(word: str, size: int | None) -> Type:
     if word == "bit":
         return Type("bits", size or 1)
     if word == "year":
-        return Type("integer", 2, unsigned=True)
+        return Type("integer", 2)
     if word in ("enum", "set"):
         return Type("text")
     return Type("bytes" if word in _GEOMETRIES else "other")
@@ -111,6 +111,8 @@ def spelled(like: Column, engine: str) -> Type:
     """Return what a column would hold that is made after one of another engine."""
     if engine in ("mysql", "mariadb") and like.type.kind not in ("other", "uuid"):
         return like.type
+    if "varying" in like.native and like.type.kind == "bits":
+        return Type("text")  # BIT fills them up
     make = _MADE.get(like.type.kind, _longtext)
     return make(like.type)
 
@@ -118,6 +120,8 @@ def spelled(like: Column, engine: str) -> Type:
 def declared(like: Column, made: Type, engine: str, *, key_share: int | None = None) -> str:
     """Return the SQL type of a new column; `key_share`: the bytes it may have as part of a key."""
     native = like.native.lower()
+    if like.type.kind == "boolean" and made.kind == "integer":
+        return "TINYINT(1)"
     if engine in ("mysql", "mariadb") and made == like.type and "zerofill" not in native:
         if word_of(like) in ("enum", "set", "year") or is_geometry(like):
             return re.sub(r"^year\(\d\)", "year", like.native, flags=re.I)

@@ -53,7 +53,7 @@ def peek(connection: Session, schema: str, job: str, item: str) -> CopyState | N
 
 
 def claim(connection: Session, schema: str, state: CopyState) -> CopyState | None:
-    """Take a copy over; what was kept of it is returned, and of an earlier run begun anew.
+    """Take a copy over: keep a state, all of it, and return what was kept before.
 
     Raises Fenced when a later attempt of the same run has it already.
     """
@@ -62,20 +62,10 @@ def claim(connection: Session, schema: str, state: CopyState) -> CopyState | Non
         kept = _read(connection, schema, state.job, state.item, " for update")
         if kept is None:
             _write(connection, _insert(schema), state)
-            return None
-        if kept.claim.run_id != state.claim.run_id:
-            begun = CopyState(
-                state.job, state.item, state.claim, state.mode,
-                watermark=kept.watermark, full_at=kept.full_at,
-            )  # fmt: skip
-            _write(connection, _update(schema), begun)
-        elif _order(kept.claim) > _order(state.claim):
+        elif kept.claim.run_id == state.claim.run_id and _order(kept.claim) > _order(state.claim):
             raise Fenced(f"{state.item}: a later attempt has the copy")
         else:
-            query = SQL("update {} set owner = %s, epoch = %s, attempt = %s, updated_at = now()"
-                        " where job = %s and item = %s").format(_name(schema))  # fmt: skip
-            holder = state.claim.owner, state.claim.epoch, state.claim.attempt
-            connection.execute(query, (*holder, state.job, state.item))
+            _write(connection, _update(schema), state)
         return kept
 
 

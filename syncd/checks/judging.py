@@ -1,0 +1,57 @@
+"""Whether two values that are spelled differently are the same after all: pure."""
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from syncd.model.check import Tolerance
+from syncd.model.table import Value
+
+
+def tolerable(left: Value, right: Value, tolerance: Tolerance) -> bool:
+    """Tell whether two numbers are within a tolerance; what is no number has to be the same."""
+    if left == right:
+        return True
+    one, other = _number(left), _number(right)
+    if one is None or other is None:
+        return False
+    if not (one.is_finite() and other.is_finite()):
+        return one == other
+    apart, larger = abs(one - other), max(abs(one), abs(other))
+    return apart <= tolerance.absolute or apart * 100 <= larger * tolerance.percent
+
+
+def same_json(left: Value, right: Value) -> bool:
+    """Tell whether two JSON texts are the same but for blanks, the order of keys, and spelling.
+
+    Numbers are the same when they are equal (`1.0` and `1e0`). A key that comes twice counts with
+    its last value, as jsonb takes it. What is no JSON has to be the same text.
+    """
+    if left == right:
+        return True
+    if left is None or right is None:
+        return False
+    try:
+        return bool(_parsed(left) == _parsed(right))
+    except (ValueError, RecursionError, InvalidOperation):
+        return False
+
+
+def _parsed(text: bytes) -> Any:  # noqa: ANN401 - as JSON is
+    """Return what a text says; booleans are no numbers, though Python's are equal to them."""
+    return _tagged(json.loads(text, parse_float=Decimal, parse_int=Decimal))
+
+
+def _tagged(value: Any) -> Any:  # noqa: ANN401 - as JSON is
+    if isinstance(value, dict):
+        return {name: _tagged(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_tagged(each) for each in value]
+    return (value,) if isinstance(value, bool) else value
+
+
+def _number(value: Value) -> Decimal | None:
+    try:
+        return None if value is None else Decimal(value.decode())
+    except (InvalidOperation, UnicodeDecodeError):
+        return None

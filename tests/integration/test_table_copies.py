@@ -1,0 +1,177 @@
+"""Copies of tables between real servers, in all four directions, through the real dispatch."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mariadb_server import MariaDbServer
+from table_runs import Maria, Postgres, Side, TableRuns
+
+DIRECTIONS = [(one, other) for one in ("postgresql", "mysql") for other in ("postgresql", "mysql")]
+ORDERS = """create table orders (
+    id bigint primary key, changed {time}, name varchar(100), price decimal(10, 2) not null)"""
+ALL = "select id, changed, name, price from orders order by id"
+
+
+def _made(engine: str, request: pytest.FixtureRequest) -> Side:
+    if engine == "postgresql":
+        databases = request.getfixturevalue("databases")
+        dsn = databases.create()
+        request.addfinalizer(lambda: databases.drop(dsn))
+        return Postgres(dsn)
+    mariadb: MariaDbServer = request.getfixturevalue("mariadb")
+    name = f"t{uuid.uuid4().hex}"
+    mariadb.execute(f"create database {name}")
+    request.addfinalizer(lambda: mariadb.execute(f"drop database {name}"))
+    return Maria(mariadb, name)
+
+
+@pytest.fixture(params=DIRECTIONS, ids=lambda pair: f"{pair[0]} to {pair[1]}")
+def copies(
+    request: pytest.FixtureRequest, migrated_dsn: str, tmp_path: Path
+) -> Iterator[TableRuns]:
+    source, target = (_made(engine, request) for engine in request.param)
+    runs = TableRuns(migrated_dsn, tmp_path, source, target)
+    runs.store.open()
+    source.execute(
+        ORDERS.format(time="timestamp(6)" if isinstance(source, Postgres) else "datetime(6)")
+    )
+    yield runs
+    runs.close()
+
+
+def fill(copies: TableRuns, first: int, last: int) -> None:
+    values = ", ".join(
+        f"({n}, '2026-01-01 00:00:{n % 60:02}.5', 'it''s % \\\\ 😀 {n}', {n}.25)"
+        for n in range(first, last + 1)
+    )
+    copies.source.execute(f"insert into orders values {values}")
+
+
+def assert_same(copies: TableRuns) -> None:
+    assert copies.source.rows(ALL) == copies.target.rows(ALL)
+
+
+def counts(**told: int) -> dict[str, int]:
+    names = ("total", "added", "updated", "deleted", "unchanged", "errors")
+    return {name: told.get(name, 0) for name in names}
+
+
+def test_full_copies(copies):
+    fill(copies, 1, 300)
+    result = copies.copied()
+    assert_same(copies)
+    assert result.counts == counts(total=300, added=300)
+    assert result.items["orders"]["details"]["created"] is True
+    copies.source.execute(
+        "update orders set name = null where id = 7", "delete from orders where id = 9",
+        "insert into orders values (1000, null, 'new', 1)",
+    )  # fmt: skip
+    assert copies.copied().counts == counts(total=300, added=1, updated=1, unchanged=298)
+    copies.configure(delete="hard")
+    assert copies.copied().counts == counts(total=300, unchanged=300, deleted=1)
+    assert_same(copies)
+
+
+def test_incremental_copies(copies):
+    copies.configure(mode="incremental", watermark="changed", watermark_zone="UTC", lookback="5m")
+    fill(copies, 1, 100)
+    assert copies.copied().counts == counts(total=100, added=100)
+    now = (
+        "now() at time zone 'UTC' - interval '1 minute'"
+        if isinstance(copies.source, Postgres)
+        else "utc_timestamp(6) - interval 1 minute"
+    )
+    copies.source.execute(
+        f"update orders set name = 'changed', changed = {now} where id = 7",
+        f"insert into orders values (1000, {now}, 'new', 1)",
+        "insert into orders values (1001, '2099-01-01', 'future', 1)",
+    )
+    result = copies.copied()
+    assert result.items["orders"]["details"]["pass"] == "incremental"
+    assert result.counts == counts(total=2, added=1, updated=1)
+    assert result.items["orders"]["details"]["beyond_bound"] == 1
+    copies.source.execute("delete from orders where id = 1001")
+    assert_same(copies)
+
+
+def test_soft_deletions(copies):
+    copies.configure(delete="soft", max_delete_percent=50)
+    fill(copies, 1, 20)
+    copies.copied()
+    copies.source.execute("delete from orders where id <= 5")
+    assert copies.copied().counts == counts(total=15, unchanged=15, deleted=5)
+    assert copies.target.rows("select count(*) from orders where deleted_at is not null") == [(5,)]
+    assert copies.copied().counts == counts(total=15, unchanged=15)
+    fill(copies, 1, 5)
+    assert copies.copied().counts == counts(total=20, unchanged=15, updated=5)
+
+
+def test_the_guard(copies):
+    copies.configure(delete="hard", max_delete_percent=10, max_delete_count=2)
+    fill(copies, 1, 20)
+    copies.copied()
+    copies.source.execute("delete from orders where id <= 5")
+    result = copies.run()
+    assert result.of("orders") == ("failed", "guard")
+    assert copies.target.rows("select count(*) from orders") == [(20,)]
+
+
+def test_plans(copies):
+    fill(copies, 1, 20)
+    planned = copies.planned()
+    assert planned.counts.added == 20
+    assert [(each.change, each.thing) for each in planned.changes] == [("added", "table")]
+    copies.copied()
+    copies.configure(delete="hard")
+    copies.source.execute(
+        "update orders set name = null where id = 7", "delete from orders where id = 9",
+        "insert into orders values (1000, null, 'new', 1)",
+    )  # fmt: skip
+    before = copies.target.rows(ALL)
+    planned = copies.planned()
+    told = {(each.change, each.resource_id) for each in planned.changes}
+    assert told == {("added", "1000"), ("updated", "7"), ("deleted", "9")}
+    assert (planned.counts.added, planned.counts.updated, planned.counts.deleted) == (1, 1, 1)
+    assert copies.target.rows(ALL) == before
+
+
+def test_rejected_rows(copies):
+    fill(copies, 1, 20)
+    copies.target.execute(
+        "create table orders (id bigint primary key, changed timestamp(6) null,"
+        " name varchar(100), price decimal(10, 2) not null check (price <> 7.25 and price < 19))"
+        if isinstance(copies.target, Postgres)
+        else "create table orders (id bigint primary key, changed datetime(6), name varchar(100),"
+        " price decimal(10, 2) not null check (price <> 7.25 and price < 19))"
+    )
+    result = copies.run()
+    assert result.of("orders") == ("failed", "bad_data")
+    assert copies.target.rows("select count(*) from orders") == [(0,)]
+    copies.configure(max_rejected=3)
+    assert copies.copied().counts == counts(total=20, added=17, errors=3)
+    rows = copies.rows("select key, error, row from syncd.rejected_row order by rejected_at, key")
+    assert {row["key"] for row in rows} == {'["7"]', '["19"]', '["20"]'}
+    assert all("price" in row["error"] or "CONSTRAINT" in row["error"] for row in rows)
+
+
+def test_new_columns(copies):
+    fill(copies, 1, 5)
+    copies.copied()
+    copies.source.execute("alter table orders add more int", "update orders set more = 5")
+    result = copies.copied()
+    assert result.items["orders"]["details"]["ignored_columns"] == ["more"]
+    copies.configure(new_columns="evolve")
+    result = copies.copied()
+    assert result.items["orders"]["details"]["new_columns"] == ["more"]
+    assert copies.target.rows("select sum(more) from orders") == [(25,)]
+
+
+def test_types_that_do_not_fit(copies):
+    fill(copies, 1, 5)
+    copies.target.execute("create table orders (id bigint primary key, price decimal(10, 1))")
+    result = copies.run()
+    assert result.of("orders") == ("failed", "bad_data")
+    assert "column price is" in result.run["error"]
+    assert "does not fit" in result.run["error"]
