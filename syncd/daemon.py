@@ -26,7 +26,7 @@ from syncd.errors import (
 from syncd.history import History
 from syncd.notices.engine import Engine
 from syncd.status import StatusLine
-from syncd.store import fleet_views, resources, views
+from syncd.store import fleet_views, measured, resources, views
 from syncd.store.database import Store, Transaction
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
@@ -215,7 +215,7 @@ class Daemon:
         self.notices.configure(config)
         self._metrics.reloaded(self._clock.now(), successful=True)
         self._metrics.set_jobs(
-            MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), upkeep=s.upkeep)
+            MeasuredJob(s.name, s.kind, s.timeout.total_seconds(), s.upkeep, tuple(s.tables))
             for s in specs.values()
         )
         with suppress(StoreError, TimedOut), self._store.transaction() as tx:
@@ -224,6 +224,9 @@ class Daemon:
                 self._metrics.preload(
                     last["job"], last["last_success_at"], last["last_completion_at"]
                 )
+            tables = [(s.name, table) for s in specs.values() for table in s.tables]
+            for each in measured.last_measured(tx, tables):
+                self._metrics.preload_item(each.job, each.item, each.measures, each.equal_at)
         for warning in config.warnings:
             self._log.warning(warning)
         self._log.info("jobs enabled", count=len(specs))

@@ -87,6 +87,9 @@ class Watcher:
     def item_ended(self, job: str, outcome: str, counts: Counts) -> None:
         self.told.append(("item", job, outcome))
 
+    def item_measured(self, job: str, item: str, measures: Any, at: datetime) -> None:
+        self.told.append(("measured", job, item, measures))
+
     def error_recorded(self, job: str, error_class: str) -> None:
         self.told.append(("error", job, error_class))
 

@@ -50,6 +50,9 @@ def reports(_: str) -> Work:
         ctx.report.progress(3, 4)
         ctx.report.error("i-1", BadData("odd"))
         ctx.report.detail("doubt", "some")
+        ctx.report.detail("bytes", 7)
+        ctx.report.detail("watermark", "2026-03-01 12:00:00")
+        ctx.report.detail("equal", False)
         return Applied(Counts(total=4, added=3, errors=1))
 
     return work

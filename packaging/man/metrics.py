@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from syncd.errors import ErrorClass
 from syncd.model.resource import State
 from syncd.model.run import ItemOutcome, Priority, RunOutcome, SkipReason, Wait
-from syncd.telemetry.families import Change, Families, NoticeOutcome
+from syncd.telemetry.families import Change, Copied, Families, NoticeOutcome
 from syncd.telemetry.probes import Probes
 
 _VALUES: Final[Mapping[str, object]] = {
@@ -19,6 +19,7 @@ _VALUES: Final[Mapping[str, object]] = {
     "syncd_errors_total": ErrorClass,
     "syncd_resources": State,
     "syncd_resource_changes_total": Change,
+    "syncd_copy_rows_total": Copied,
     "syncd_notifications_total": NoticeOutcome,
     "syncd_queue_length": Priority,
     "syncd_queue_waiting": Wait,

@@ -10,17 +10,13 @@ _STYLES: Final = {
     "success": "green", "running": "cyan", "pending": "yellow", "failed": "red",
     "cancelled": "magenta", "stopped": "dim", "added": "green", "updated": "yellow",
     "deleted": "red", "restored": "green", "accepted": "cyan", "sent": "yellow", "send": "cyan",
-    "rejected": "red",
+    "rejected": "red", "only left": "red", "only right": "red", "differs": "yellow",
 }  # fmt: skip
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MARKS: Final = {
-    "added": "+",
-    "restored": "+",
-    "updated": "~",
-    "deleted": "-",
-    "send": ">",
-    "rejected": "!",
-}
+    "added": "+", "restored": "+", "updated": "~", "deleted": "-", "send": ">", "rejected": "!",
+    "only left": "<", "only right": ">", "differs": "≠",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +81,10 @@ def mark(change: str) -> Cell:
     return Cell(_MARKS.get(change, "?"), _STYLES.get(change, ""))
 
 
-def before_and_after(fields: Mapping[str, Any]) -> str:
+def before_and_after(fields: Mapping[str, Any], sign: str = "→") -> str:
     """Return what an update changes: `status: Running → Stopped; …`."""
     return "; ".join(
-        f"{name}: {cell(pair[0]).text} → {cell(pair[1]).text}"
+        f"{name}: {cell(pair[0]).text} {sign} {cell(pair[1]).text}"
         for name, pair in fields.items()
         if isinstance(pair, list | tuple) and len(pair) == 2
     )

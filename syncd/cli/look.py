@@ -1,6 +1,7 @@
 """The commands that look at the daemon and its runs."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -11,6 +12,7 @@ from syncd.cli.job_views import print_job, print_jobs, print_troubles
 from syncd.cli.job_words import began, gate_words
 from syncd.cli.moments import ago, how_long, parse_moment
 from syncd.cli.names import JOB, RUN
+from syncd.cli.progress_words import how_far
 from syncd.cli.records import print_runs
 from syncd.cli.run_parts import print_run
 from syncd.cli.screen import complain, print_json, print_line, print_table, tell
@@ -21,6 +23,8 @@ from syncd.errors import NotFound
 from syncd.model.queries import RunQuery
 
 Json = dict[str, Any]
+_OF_TABLES: Final = ("table_copy", "consistency_check")
+_MOST_TABLES: Final = 10  # of a job
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -41,6 +45,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         print_line()
         print_jobs(rows, since, settings.zone)
         print_troubles(rows, since, settings.zone)
+        _print_progress(rows, client.progress())
     if state["resources"]:
         print_line()
         _print_inventory(state["resources"])
@@ -149,6 +154,18 @@ def _print_health(state: Json, gates: list[str]) -> None:
         print_line(Cell("! ", "red"), cell(gate))
     if "store_error" in state:
         print_line(Cell("! ", "red"), cell(state["store_error"]))
+
+
+def _print_progress(jobs: list[Json], progress: Mapping[str, Json]) -> None:
+    """Print how far the tables are that are copied or compared now."""
+    for job in jobs:
+        run = progress.get(str(job["running"])) if job["kind"] in _OF_TABLES else None
+        targets = run["targets"] if run else {}
+        running = {name: each for name, each in targets.items() if each["state"] == "running"}
+        for name, target in list(running.items())[:_MOST_TABLES]:
+            print_line(Cell("> ", "cyan"), cell(f"{job['name']}: {name}: {how_far([target])}"))
+        if (more := len(running) - _MOST_TABLES) > 0:
+            print_line(Cell("> ", "cyan"), cell(f"{job['name']}: and {more} more tables"))
 
 
 def _print_inventory(rows: list[Json]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from syncd.cli.cells import Cell, cell, mark
+from syncd.cli.cells import Cell, before_and_after, cell, mark
 from syncd.cli.names import JOB, LEVEL
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
 from syncd.cli.records import count_cells, error_text, print_calls, summary
@@ -127,13 +127,15 @@ def _print_change(change: Mapping[str, Any]) -> None:
 def _fields(change: Mapping[str, Any]) -> str:
     """Return what an update changes; what is added or deleted has its name already.
 
-    Of a table it is its new columns, of a row that would be rejected why.
+    Of a table it is its new columns, of a row that would be rejected why, of one that differs how.
     """
     fields = change["fields"]
     if change.get("thing") == "table":
         return f"columns {', '.join(fields.get('columns', ()))}"
     if change["change"] == "rejected":
         return str(fields.get("error", ""))
+    if change["change"] == "differs":
+        return before_and_after(fields, "≠")
     if change["change"] in ("added", "deleted"):
         return ""
     return other_fields(fields)

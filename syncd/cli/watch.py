@@ -10,6 +10,7 @@ from uuid import UUID
 
 from syncd.cli.cells import clean
 from syncd.cli.job_words import wait_words
+from syncd.cli.progress_words import how_far
 from syncd.cli.records import error_text
 from syncd.cli.screen import complain, tell
 from syncd.cli.session import Acts, Session
@@ -140,7 +141,7 @@ class _Lines:
 
 
 class _Bars:
-    """One bar a run: its items, and how many resources were seen."""
+    """One bar a run: its items, and how many resources or rows are done."""
 
     turn = TURN
 
@@ -154,12 +155,11 @@ class _Bars:
             if run is None or str(run_id) in waits:
                 self._progress.update(task, seen=clean(waits.get(str(run_id), "waiting")))
                 continue
-            seen = sum(target["done"] for target in run["targets"].values())
             self._progress.update(
                 task,
                 total=run["items"] or None,
                 completed=run["items_done"],
-                seen=f"{seen:,} resources",
+                seen=how_far(run["targets"].values()),
             )
 
     def ended(self, run_id: UUID) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from socket import socket
 from typing import Final, NoReturn
 
@@ -22,6 +23,7 @@ from syncd.dispatch.messages import (
     Ended,
     ErrorRecorded,
     ItemEnded,
+    ItemMeasured,
     Message,
     Noted,
     Opened,
@@ -34,6 +36,7 @@ from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.work import Items
 from syncd.errors import Cancelled, ErrorClass, Fenced, Interrupted, Preempted, TimedOut
+from syncd.model.measures import Measures
 from syncd.model.run import Counts, ItemOutcome
 from syncd.store.database import Store
 from syncd.store.outbox import Owed
@@ -95,6 +98,10 @@ class Parent:
     def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:  # noqa: ARG002
         """Have an item counted."""
         self._channel.send(ItemEnded(outcome, counts))
+
+    def item_measured(self, job: str, item: str, measures: Measures, at: datetime) -> None:  # noqa: ARG002
+        """Have shown what an item tells beside its counts."""
+        self._channel.send(ItemMeasured(item, measures, at))
 
     def error_recorded(self, job: str, error_class: ErrorClass) -> None:  # noqa: ARG002
         """Have an error counted."""

@@ -28,6 +28,7 @@ from syncd.dispatch.messages import (
     Ended,
     ErrorRecorded,
     ItemEnded,
+    ItemMeasured,
     Noted,
     Opened,
     Order,
@@ -107,6 +108,8 @@ class Isolated:
                 record_end(self._records, owed, ctx.log)
             case ItemEnded(outcome, counts):
                 observer.item_ended(job, outcome, counts)
+            case ItemMeasured(item, measures, at):
+                observer.item_measured(job, item, measures, at)
             case ErrorRecorded(error_class):
                 observer.error_recorded(job, error_class)
             case ApiCalled(provider, api, outcome, seconds):

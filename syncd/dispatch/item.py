@@ -22,6 +22,7 @@ from syncd.errors import (
     retryable,
 )
 from syncd.jobs.base import Change, Job, Staged
+from syncd.model.measures import Measures, measured
 from syncd.model.run import (
     Claim,
     Counts,
@@ -44,6 +45,9 @@ class ItemObserver(Protocol):
 
     def item_ended(self, job: str, outcome: ItemOutcome, counts: Counts) -> None:
         """Count an item and what it changed."""
+
+    def item_measured(self, job: str, item: str, measures: Measures, at: datetime) -> None:
+        """Note what an item that ended tells beside its counts."""
 
     def error_recorded(self, job: str, error_class: ErrorClass) -> None:
         """Count the error of a run, an item or a resource."""
@@ -164,6 +168,11 @@ class ItemWork:
         self.observer.item_ended(
             job, "cancelled" if outcome.status == "cancelled" else status, end.counts
         )
+        measures = measured(end.details)
+        if status == "failed" and end.counts == Counts():  # the next attempt tells its bytes again
+            measures = replace(measures, bytes=0)
+        if measures:
+            self.observer.item_measured(job, self.target.name, measures, end.finished_at)
         classes = [error.error_class for error in end.errors]
         for error in [*classes, *([outcome.error_class] if outcome.error_class else [])]:
             self.observer.error_recorded(job, error)

@@ -15,6 +15,7 @@ import msgspec
 from syncd.context import Deadline
 from syncd.dispatch.work import Done
 from syncd.errors import ErrorClass
+from syncd.model.measures import Measures
 from syncd.model.run import Claim, Counts, ItemOutcome, Selection
 from syncd.store.outbox import Owed
 
@@ -72,6 +73,14 @@ class ItemEnded(Message, frozen=True):
     counts: Counts
 
 
+class ItemMeasured(Message, frozen=True):
+    """What an item tells beside its counts is to be shown."""
+
+    item: str
+    measures: Measures
+    at: datetime
+
+
 class ErrorRecorded(Message, frozen=True):
     """An error is to be counted."""
 
@@ -114,8 +123,8 @@ class Abandoned(Message, frozen=True):
 
 Down = Order | Stop
 Up = (
-    Opened | Noted | ItemEnded | ErrorRecorded | ApiCalled | StatementDone | Record | Ended
-    | Abandoned
+    Opened | Noted | ItemEnded | ItemMeasured | ErrorRecorded | ApiCalled | StatementDone | Record
+    | Ended | Abandoned
 )  # fmt: skip
 DOWN: Final = msgspec.json.Decoder(Down)
 UP: Final = msgspec.json.Decoder(Up)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from syncd.context import Clock
 from syncd.errors import SyncdError, describe, error_class, storable
 from syncd.store.items import ResourceError
 
@@ -16,13 +17,37 @@ class _ItemProgress:
     state: str = "pending"
     done: int = 0
     of: int | None = None
+    began: tuple[float, int] | None = None
+    """When the first number came, and which: an item may go on where another attempt ended."""
+    at: float = 0.0
+
+    @property
+    def per_second(self) -> float | None:
+        """Return how fast it goes, None while nobody can know."""
+        if self.began is None or self.at <= self.began[0] or self.state != "running":
+            return None
+        since, before = self.began
+        return (self.done - before) / (self.at - since)
+
+    @property
+    def left(self) -> float | None:
+        """Return how many seconds it may still take."""
+        speed = self.per_second
+        return max(self.of - self.done, 0) / speed if speed and self.of is not None else None
+
+    def document(self) -> dict[str, Any]:
+        """Return how far it is."""
+        return {
+            "state": self.state, "done": self.done, "of": self.of,
+            "per_second": self.per_second, "seconds_left": self.left,
+        }  # fmt: skip
 
 
 class RunProgress:
-    """The progress of one run: its items, and how many resources of each were seen."""
+    """The progress of one run: its items, and how many resources or rows of each were seen."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._lock, self._clock = threading.Lock(), clock or Clock()
         self._items: dict[str, _ItemProgress] = {}
 
     def open(self, targets: Sequence[str]) -> None:
@@ -42,16 +67,18 @@ class RunProgress:
         with self._lock:
             item = self._items.setdefault(target, _ItemProgress())
             item.state = state or item.state
-            item.done = item.done if done is None else done
             item.of = item.of if of is None else of
+            if done is not None:
+                item.done, item.at = done, self._clock.monotonic()
+                item.began = item.began or (item.at, done)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return {"items", "items_done", "targets": {name: {"state", "done", "of"}}}."""
+        """Return {"items", "items_done", "targets": {name: {"state", "done", "of", …}}}.
+
+        Of a running item whose speed is known there are `per_second` and `seconds_left` too.
+        """
         with self._lock:
-            targets = {
-                name: {"state": item.state, "done": item.done, "of": item.of}
-                for name, item in self._items.items()
-            }
+            targets = {name: item.document() for name, item in self._items.items()}
         ended = sum(target["state"] not in ("pending", "running") for target in targets.values())
         return {"items": len(targets), "items_done": ended, "targets": targets}
 

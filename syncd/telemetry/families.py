@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Change = Literal["added", "updated", "deleted"]
+Copied = Literal["added", "updated", "unchanged", "deleted", "rejected"]
 NoticeOutcome = Literal["sent", "failed", "given_up"]
 
 RUN_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400)
@@ -50,6 +51,23 @@ class Families:
         self.items = count("items", "Items that ended.", "job_name", "outcome")
         self.errors = count("errors", "Errors recorded.", "job_name", "error_class")
         self.changes = count("resource_changes", "Changes recorded.", "job_name", "change")
+        self.copied_rows = count("copy_rows", "Rows of table copies.", "job_name", "outcome")
+        self.copied_bytes = count("copy_bytes", "Bytes that table copies read.", "job_name")
+        self.watermark = one(
+            "copy_watermark_timestamp_seconds",
+            "Up to when a table is copied, where its watermark is a time.",
+            "job_name",
+            "item",
+        )
+        self.differences = one(
+            "check_differences", "Rows that a check last found to differ.", "job_name", "item"
+        )
+        self.last_equal = one(
+            "check_last_equal_timestamp_seconds",
+            "When a check last found no difference; 0 if never.",
+            "job_name",
+            "item",
+        )
         self.api = count(
             "api_requests",
             "Requests to clouds; of provider token: logins, of http: calls of jobs.",

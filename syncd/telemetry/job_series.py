@@ -7,7 +7,9 @@ from typing import get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from syncd.errors import ErrorClass
+from syncd.model.measures import Measures
 from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
+from syncd.telemetry.copy_series import CHECK, COPY, CopySeries, ItemSeries
 from syncd.telemetry.families import Families, Family
 
 
@@ -15,13 +17,14 @@ from syncd.telemetry.families import Families, Family
 class MeasuredJob:
     """What the metrics show of a job's configuration; times in seconds.
 
-    What an `upkeep` job counts are no resources.
+    What an `upkeep` job counts are no resources. `items` are the tables of a copy or a check.
     """
 
     name: str
     kind: str
     timeout: float
     upkeep: bool = False
+    items: tuple[str, ...] = ()
 
 
 class JobSeries:
@@ -32,6 +35,8 @@ class JobSeries:
         self._job = job
         self._kind = ""
         self._upkeep = False
+        self._copies: CopySeries | None = None
+        self._tables = ItemSeries(families, job)
         self._made: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
         make = self._make
         self.last_success = make(families.last_success)
@@ -60,12 +65,21 @@ class JobSeries:
         self._kind, self._upkeep = job.kind, job.upkeep
         self._families.info.labels(self._job, job.kind).set(1)
         self._timeout.set(job.timeout)
+        if self._copies and job.kind != COPY:
+            self._copies.forget()
+            self._copies = None
+        elif not self._copies and job.kind == COPY:
+            self._copies = CopySeries(self._families, self._job)
+        self._tables.describe(job.items, checked=job.kind == CHECK)
 
     def forget(self) -> None:
         """Remove all series of the job."""
         for family, labels in self._made:
             family.remove(*labels)
         self._families.info.remove(self._job, self._kind)
+        self._tables.describe((), checked=False)
+        if self._copies:
+            self._copies.forget()
 
     def ended(self, outcome: RunOutcome, finished: datetime, seconds: float) -> None:
         """Count a run's end; an interrupted run is taken up again, so it is not complete."""
@@ -91,9 +105,21 @@ class JobSeries:
         self._errors[error_class].inc()
 
     def changed(self, counts: Counts) -> None:
-        """Count what was changed in the inventory."""
-        if self._upkeep:
+        """Count what was changed in the inventory, or in the target of a copy."""
+        if self._copies:
+            self._copies.count(counts)
+        if self._upkeep or self._copies:
             return
         self._added.inc(counts.added)
         self._updated.inc(counts.updated)
         self._deleted.inc(counts.deleted)
+
+    def measured(self, item: str, measures: Measures, at: datetime) -> None:
+        """Show what an item that ended tells beside its counts."""
+        if self._copies:
+            self._copies.bytes.inc(measures.bytes)
+        self._tables.show(item, measures, at if measures.differences == 0 else None)
+
+    def remembered(self, item: str, measures: Measures, equal_at: datetime | None) -> None:
+        """Show what an item told before this process; its bytes were counted there."""
+        self._tables.show(item, measures, equal_at)

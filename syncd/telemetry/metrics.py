@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, disable_creat
 from prometheus_client.exposition import choose_encoder
 
 from syncd.errors import ErrorClass
+from syncd.model.measures import Measures
 from syncd.model.run import Counts, ItemOutcome, RunOutcome, SkipReason
 from syncd.telemetry.families import Families, NoticeOutcome
 from syncd.telemetry.job_series import JobSeries, MeasuredJob
@@ -112,6 +113,16 @@ class Metrics:
         series = self._of(job)
         series.item_ended(outcome)
         series.changed(counts)
+
+    def item_measured(self, job: str, item: str, measures: Measures, at: datetime) -> None:
+        """Show what an item that ended tells beside its counts."""
+        self._of(job).measured(item, measures, at)
+
+    def preload_item(
+        self, job: str, item: str, measures: Measures, equal_at: datetime | None
+    ) -> None:
+        """Take over from the records what an item told before this process."""
+        self._of(job).remembered(item, measures, equal_at)
 
     def error_recorded(self, job: str, error_class: ErrorClass) -> None:
         """Count an error of a run, an item or a resource."""

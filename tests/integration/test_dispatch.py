@@ -29,6 +29,7 @@ from syncd.errors import (
     final,
 )
 from syncd.jobs.base import Applied
+from syncd.model.measures import Measures
 from syncd.model.run import Claim, Counts, Selection, Target
 from syncd.store.runs import RunEnd
 
@@ -256,6 +257,28 @@ def test_what_a_job_reports_is_recorded_and_cut_at_a_thousand_errors(bench: Benc
     assert bench.one("select details->>'doubt', status from syncd.run_item") == (
         "a\N{REPLACEMENT CHARACTER}b ?", "success",
     )  # fmt: skip
+
+
+def test_what_an_item_measured_is_told_once_also_where_it_failed(bench: Bench) -> None:
+    def differs(ctx: RunContext) -> Applied:
+        ctx.report.detail("equal", False)
+        ctx.report.detail("differing", 5)
+        return Applied(Counts(total=9, unchanged=9), BadData("they differ"))
+
+    def copies(ctx: RunContext) -> Applied:
+        ctx.report.detail("bytes", 100)
+        return Applied(Counts(total=1, added=1))
+
+    def breaks(ctx: RunContext) -> None:
+        ctx.report.detail("bytes", 100)  # the attempt that ends it tells them again
+        ctx.report.detail("watermark", "1970-01-01 00:00:07")
+        raise Network("x")
+
+    bench.run(FakeJob({"1": differs, "2": copies, "3": breaks, "4": succeed}))
+    told = {each[2]: each[3] for each in bench.watcher.told if each[0] == "measured"}
+    assert told == {
+        "1": Measures(differences=5), "2": Measures(bytes=100), "3": Measures(watermark=7),
+    }  # fmt: skip
 
 
 def test_a_report_that_can_not_be_recorded_fails_its_item_alone(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from syncd.dispatch.isolated import Isolated
 from syncd.dispatch.progress import RunProgress
 from syncd.dispatch.spec import JobSpec
 from syncd.errors import Cancelled, Interrupted, Preempted, SyncdError, TimedOut
+from syncd.model.measures import Measures
 from syncd.model.run import Claim, Target
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.runs import RunEnd
@@ -70,8 +72,11 @@ def under_way(
     assert not thread.is_alive()
 
 
+OUTCOMES = ("item", "measured", "error", "ended")
+
+
 def told(bench: Bench) -> list[tuple[Any, ...]]:
-    return sorted(t for t in bench.watcher.told if t[0] in ("item", "error", "ended"))
+    return sorted(t for t in bench.watcher.told if t[0] in OUTCOMES)
 
 
 def test_it_goes_as_in_a_thread(bench: Bench) -> None:
@@ -104,9 +109,17 @@ def test_it_goes_as_in_a_thread(bench: Bench) -> None:
         bench.credentials.answered.clear()
     assert seen[0] == seen[1]
     assert seen[1][2][2:] == (5, 3, 4)
-    assert seen[1][6]["targets"]["a/1"] == {"state": "success", "done": 3, "of": 4}
+    assert seen[1][6]["targets"]["a/1"] == {
+        "state": "success",
+        "done": 3,
+        "of": 4,
+        "per_second": None,
+        "seconds_left": None,
+    }
     assert seen[1][7] == ({"c": "x"}, {"a"})
     assert ("statement", "apply") in bench.watcher.told
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+    assert ("measured", "j", "a/1", Measures(7, moment, 1)) in bench.watcher.told
 
 
 def test_it_tells_how_much_patience_a_server_asked_for(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from syncd.config.jobs import KINDS
 from syncd.config.load import load
 from syncd.config.schema import Account
 from syncd.config.servers import Server
+from syncd.model.measures import Measures
 from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
 from syncd.telemetry.probes import Probes
@@ -132,7 +133,11 @@ def test_each_route_has_its_line():
 
 def test_each_metric_has_its_line_with_its_labels():
     metrics = Metrics("1.2.3", datetime(2026, 3, 1, tzinfo=UTC))
-    metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600)])
+    copy = MeasuredJob("orders", "table_copy", timeout=600, items=("lines",))
+    check = MeasuredJob("same", "consistency_check", timeout=600, items=("lines",))
+    metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600), copy, check])
+    for job in ("orders", "same"):
+        metrics.item_measured(job, "lines", Measures(1, 1, 0), datetime.now(UTC))
     metrics.set_database_sizes({("orders-db", "shop"): 1})
     lines = {unescaped(line) for line in text_of("syncd-metrics.7").splitlines()}
     shown = {

@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
-from fake_daemon import MOMENT, RUN, item_row, run_row, syncd
+from fake_daemon import MOMENT, RUN, item_row, job_row, run_row, syncd
+
+from syncd.cli.progress_words import how_far
 
 COPIED = {
     "source": "shop-db shop.orders", "target": "house shop.orders", "pass": "incremental",
@@ -143,6 +145,9 @@ def test_a_plan_names_tables_and_rows(served):
              "fields": {}},
             {"change": "rejected", "thing": "row", "resource_id": '["2"]', "name": "shop.orders",
              "fields": {"error": "out of range"}},
+            {"change": "only left", "thing": "row", "resource_id": "3", "name": "", "fields": {}},
+            {"change": "differs", "thing": "row", "resource_id": "4", "name": "",
+             "fields": {"qty": ["1", None], "n": ["***", "***"]}},
         ],
     }]  # fmt: skip
     result = syncd(served, "sync", "hosts", "--plan", "--table", "orders")
@@ -151,4 +156,42 @@ def test_a_plan_names_tables_and_rows(served):
         "  + shop.orders  columns id, qty",
         '  + ["1"]  shop.orders',
         '  ! ["2"]  shop.orders  out of range',
+        "  < 3",
+        "  ≠ 4  qty: 1 ≠ -; n: *** ≠ ***",
     ]
+
+
+FAST = {"state": "running", "done": 1_200, "of": 5_000, "per_second": 300.4, "seconds_left": 72.5}
+NEW = {"state": "running", "done": 7, "of": None, "per_second": None, "seconds_left": None}
+DONE = NEW | {"state": "success"}
+
+
+def test_status_tells_how_far_the_tables_of_a_copy_are(served, monkeypatch):
+    targets = {"orders": FAST, "new\x1b[2J": NEW, "done": DONE}
+    targets |= {f"t{n}": NEW for n in range(10)}
+    running = {str(RUN): {"items": 12, "items_done": 1, "targets": targets}}
+    monkeypatch.setattr(served.commands, "progress", lambda: running)
+    served.commands.job_rows = [job_row(kind="table_copy", running=str(RUN))]
+    lines = [line for line in syncd(served, "status").stdout.splitlines() if line[:2] == "> "]
+    assert lines[:2] == [
+        "> hosts: orders: 1,200 of 5,000, 300 a second, 1m left", "> hosts: new\\x1b[2J: 7",
+    ]  # fmt: skip
+    assert lines[-1] == "> hosts: and 2 more tables"
+    assert len(lines) == 11
+    served.commands.job_rows = [job_row(running=str(RUN))]
+    assert "> " not in syncd(served, "status").stdout
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ([], "0"),
+        ([FAST], "1,200 of 5,000, 300 a second, 1m left"),
+        ([FAST, FAST | {"seconds_left": 5.0}], "2,400 of 10,000, 601 a second, 1m left"),
+        ([FAST, DONE], "1,207, 300 a second, 1m left"),
+        ([FAST, NEW], "1,207, 300 a second"),
+        ([{"state": "running", "done": 5, "of": 10}], "5 of 10"),
+    ],
+)
+def test_a_run_is_as_far_as_its_items_together(targets, words):
+    assert how_far(targets) == words

@@ -1,7 +1,8 @@
 import shutil
 import subprocess
 import threading
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from syncd.errors import ErrorClass
+from syncd.model.measures import Measures
 from syncd.model.run import Counts
 from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
@@ -291,3 +293,77 @@ def test_what_upkeep_removes_is_no_change_of_the_inventory(metrics):
     seen = samples(metrics)
     assert seen["syncd_items_total", "retention", "success"] == 1
     assert seen["syncd_resource_changes_total", "deleted", "retention"] == 0
+
+
+COPY = MeasuredJob("orders", "table_copy", timeout=60, items=("orders", "lines"))
+CHECK = MeasuredJob("same", "consistency_check", timeout=60, items=("orders", "lines"))
+
+
+def test_rows_of_copies_are_no_resources(metrics):
+    metrics.set_jobs([COPY])
+    seen = samples(metrics)
+    for outcome in ("added", "updated", "unchanged", "deleted", "rejected"):
+        assert seen["syncd_copy_rows_total", "orders", outcome] == 0
+    assert seen["syncd_copy_bytes_total", "orders"] == 0
+    counts = Counts(total=15, added=1, updated=2, deleted=3, unchanged=4, errors=8)
+    metrics.item_ended("orders", "success", counts)
+    metrics.item_measured("orders", "lines", Measures(bytes=100, watermark=5.5), NOON)
+    metrics.item_measured("orders", "lines", Measures(bytes=10), NOON)
+    seen = samples(metrics)
+    rows = {key[2]: value for key, value in seen.items() if key[0] == "syncd_copy_rows_total"}
+    assert rows == {"added": 1, "updated": 2, "unchanged": 4, "deleted": 3, "rejected": 8}
+    assert seen["syncd_copy_bytes_total", "orders"] == 110
+    assert seen["syncd_resource_changes_total", "added", "orders"] == 0
+    assert seen["syncd_copy_watermark_timestamp_seconds", "lines", "orders"] == 5.5
+    assert ("syncd_copy_watermark_timestamp_seconds", "orders", "orders") not in seen
+    assert not [key for key in seen if key[0].startswith("syncd_check")]
+
+
+def test_a_check_tells_how_much_differs_and_when_nothing_last_did(metrics):
+    metrics.set_jobs([CHECK])
+    assert samples(metrics)["syncd_check_last_equal_timestamp_seconds", "lines", "same"] == 0
+    assert ("syncd_check_differences", "lines", "same") not in samples(metrics)
+    metrics.item_measured("same", "lines", Measures(differences=0), NOON)
+    metrics.item_measured("same", "lines", Measures(differences=7), NOON + timedelta(hours=1))
+    metrics.item_measured("same", "orders", Measures(differences=0), NOON)
+    seen = samples(metrics)
+    assert seen["syncd_check_differences", "lines", "same"] == 7
+    assert seen["syncd_check_differences", "orders", "same"] == 0
+    assert seen["syncd_check_last_equal_timestamp_seconds", "lines", "same"] == NOON.timestamp()
+    assert not [key for key in seen if key[0].startswith("syncd_copy")]
+
+
+def test_tables_that_are_gone_are_not_shown_any_more(metrics):
+    metrics.set_jobs([COPY, CHECK])
+    for job in ("orders", "same"):
+        metrics.item_measured(job, "lines", Measures(1, 5.5, 0), NOON)
+        metrics.item_measured(job, "orders", Measures(1, 5.5, 0), NOON)
+    metrics.set_jobs([replace(COPY, items=("orders",)), replace(CHECK, items=("orders",))])
+    metrics.item_measured("orders", "lines", Measures(1, 5.5, 0), NOON)
+    seen = samples(metrics)
+    assert not [key for key in seen if "lines" in key]
+    assert seen["syncd_copy_bytes_total", "orders"] == 3
+    assert ("syncd_check_differences", "orders", "same") in seen
+    metrics.set_jobs([replace(COPY, kind="cloud"), replace(CHECK, kind="http", items=())])
+    metrics.item_ended("orders", "success", Counts(added=1))
+    seen = samples(metrics)
+    assert not [key for key in seen if key[0].startswith("syncd_copy_rows")]
+    assert seen["syncd_resource_changes_total", "added", "orders"] == 1
+    metrics.set_jobs([])
+    assert not [key for key in samples(metrics) if key[0].startswith(("syncd_copy", "syncd_check"))]
+
+
+def test_what_was_before_this_process_is_shown_and_no_bytes_are_counted_twice(metrics):
+    metrics.set_jobs([COPY, CHECK])
+    metrics.preload_item("orders", "lines", Measures(bytes=9, watermark=5.5), None)
+    metrics.preload_item("same", "lines", Measures(differences=7), NOON)
+    seen = samples(metrics)
+    assert seen["syncd_copy_bytes_total", "orders"] == 0
+    assert seen["syncd_copy_watermark_timestamp_seconds", "lines", "orders"] == 5.5
+    assert seen["syncd_check_differences", "lines", "same"] == 7
+    assert seen["syncd_check_last_equal_timestamp_seconds", "lines", "same"] == NOON.timestamp()
+
+
+def test_a_job_that_is_gone_measures_nothing(metrics):
+    metrics.item_measured("nosuch", "lines", Measures(1, 5.5, 0), NOON)
+    assert not of_job(metrics, "nosuch")

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from syncd.model.measures import Measures
 from syncd.model.run import Counts
 from syncd.telemetry.job_series import MeasuredJob
 from syncd.telemetry.metrics import Metrics
@@ -31,7 +32,11 @@ def promised():
     """Return the labels of each sample of a daemon's page, by its name."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
     metrics = Metrics("1.2.3", now)
-    metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600)])
+    copy = MeasuredJob("orders", "table_copy", timeout=600, items=("lines",))
+    check = MeasuredJob("same", "consistency_check", timeout=600, items=("lines",))
+    metrics.set_jobs([MeasuredJob("hosts", "cloud", timeout=600), copy, check])
+    for job in ("orders", "same"):
+        metrics.item_measured(job, "lines", Measures(1, 1, 0), now)
     metrics.item_ended("hosts", "success", Counts(added=1))
     metrics.set_channels(["oncall"])
     metrics.set_resources({("main", "host", "running"): 7})

@@ -1,0 +1,169 @@
+"""Copies and checks of tables as a person sees them: configured, planned, run and shown."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
+from toml_text import toml
+
+from syncd.cli.main import cli
+
+TABLES = """
+create schema shop;
+create schema house;
+create table shop.orders (id int primary key, note text, qty int, updated_at timestamptz);
+insert into shop.orders
+select n, 'order ' || n, n % 7, '2026-01-01'::timestamptz + n * interval '1 minute'
+from generate_series(1, 1000) n;
+create table shop."odd ""name"" %s" (id int primary key, t text);
+insert into shop."odd ""name"" %s" values (1, 'x'), (2, null);
+"""
+ODD = 'odd "name" %s'
+
+
+class House:
+    """A database with the tables of a shop, and a configuration that copies them."""
+
+    def __init__(self, file, dsn, tables):
+        self.file, self.dsn, self.tables = file, dsn, tables
+
+    def configure(self, **jobs):
+        self.file.write_text(toml(self.tables | {"jobs": jobs}))
+        self.file.chmod(0o600)
+
+    def syncd(self, *words, fails=False):
+        """Run a command; return the lines that it printed."""
+        result = CliRunner().invoke(cli, ["--config", str(self.file), *words])
+        assert bool(result.exit_code) == fails, result.output
+        return result.stdout.splitlines() if not fails else result.output.splitlines()
+
+    def sync(self, *words, fails=False):
+        """Run a job; return it as JSON."""
+        result = CliRunner().invoke(cli, ["--config", str(self.file), "sync", *words, "--json"])
+        assert bool(result.exit_code) == fails, result.output
+        return json.loads(result.stdout)[0]
+
+    def execute(self, statement):
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def house(migrated_dsn, dsn):
+    server = conninfo_to_dict(dsn)
+    tables = {
+        "servers": {"own": {
+            "engine": "postgresql", "host": str(server["host"]), "port": int(server["port"]),
+            "user": str(server["user"]), "database": str(server["dbname"]),
+        }},
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="syncd-") as directory:
+        tables |= {
+            "store": {"dsn": migrated_dsn},
+            "listen": {"control": f"{directory}/control.sock"},
+            "daemon": {"state_dir": f"{directory}/state"},
+        }
+        made = House(Path(directory, "syncd.toml"), dsn, tables)
+        made.execute(TABLES)
+        yield made
+
+
+def copy(**more):
+    source = {"server": "own", "schema": "shop", "tables": ["orders", ODD]}
+    target = {"server": "own", "schema": "house"}
+    return {"kind": "table_copy", "source": source, "target": target} | more
+
+
+def figures(lines):
+    """Return the lines of a table of figures as mappings, by the first column."""
+    names = re.split(r"  +", lines[0].strip())
+    rows = [dict(zip(names, re.split(r"  +", line.strip()), strict=True)) for line in lines[1:]]
+    return {row[names[0]]: row for row in rows}
+
+
+def test_a_copy_is_planned_run_and_shown(house):
+    house.configure(copy=copy())
+    planned = house.syncd("sync", "copy", "--plan")
+    assert planned[0].startswith("orders: 1,000 listed, 1,000 to add")
+    assert planned[1].strip() == "+ house.orders  columns id, note, qty, updated_at"
+    assert house.execute("select count(*) from pg_tables where schemaname = 'house'") == [(0,)]
+    lines = figures(house.syncd("sync", "copy"))
+    assert set(lines) == {"orders", ODD}
+    orders = lines["orders"]
+    assert (orders["status"], orders["pass"]) == ("success", "full")
+    assert (orders["read"], orders["added"], orders["rejected"]) == ("1,000", "1,000", "0")
+    assert "the table was made" in orders["remarks"]
+    (run,) = json.loads("\n".join(house.syncd("runs", "--json")))
+    shown = house.syncd("show", run["id"])
+    at = shown.index("") + 1
+    assert figures(shown[at:])["orders"] == orders
+    assert house.execute("select count(*), sum(qty) from house.orders") == house.execute(
+        "select count(*), sum(qty) from shop.orders"
+    )
+
+
+def test_one_table_of_a_copy_is_copied_alone(house):
+    house.configure(copy=copy())
+    run = house.sync("copy", "--table", ODD)
+    assert [item["target"] for item in run["items"]] == [ODD]
+    assert run["selection"] == {"tables": [ODD]}
+    made = house.execute("select tablename from pg_tables where schemaname = 'house' order by 1")
+    assert made == [(ODD,), ("syncd_watermark",)]
+    failed = house.syncd("sync", "copy", "--table", "ordesr", fails=True)
+    assert any("no target in what was asked for: tables ordesr" in line for line in failed)
+    planned = house.syncd("sync", "copy", "--plan", "--table", "orders")
+    (table,) = [line for line in planned if "listed" in line]
+    assert table.startswith("orders: 1,000 listed")
+
+
+def test_what_is_new_is_planned_with_its_keys_and_copied(house):
+    house.configure(copy=copy(
+        mode="incremental", watermark="updated_at", on_conflict="update",
+        per_table={"orders": {"page_rows": 300}},
+    ) | {"source": {"server": "own", "schema": "shop", "tables": ["orders"]}})  # fmt: skip
+    house.sync("copy")
+    house.execute(
+        "update shop.orders set qty = 99, updated_at = now() - interval '1 s' where id = 7;"
+        "insert into shop.orders values (1001, 'new', 1, now() - interval '1 s')"
+    )
+    planned = [line.strip() for line in house.syncd("sync", "copy", "--plan")]
+    assert "1 to add, 1 to update, 0 to delete" in planned[0]
+    assert {line.split("  ")[0] for line in planned[1:]} == {"+ 1001", "~ 7"}
+    line = figures(house.syncd("sync", "copy"))["orders"]
+    assert (line["pass"], line["added"], line["updated"]) == ("incremental", "1", "1")
+    assert line["watermark"].startswith("20")
+    assert house.execute("select * from house.orders order by id") == house.execute(
+        "select * from shop.orders order by id"
+    )
+
+
+def test_rejected_rows_are_shown_with_where_they_are(house):
+    house.execute(
+        "create table house.orders (id int primary key, note text check (note <> 'order 13'),"
+        " qty int, updated_at timestamptz)"
+    )
+    jobs = copy(max_rejected=3, source={"server": "own", "schema": "shop", "tables": ["orders"]})
+    house.configure(copy=jobs)
+    run = house.sync("copy")
+    assert (run["items"][0]["errors"], run["items"][0]["details"]["rejected"]) == (1, 1)
+    (row,) = run["rejected_rows"]
+    assert (row["item"], json.loads(row["row"])["note"]) == ("orders", "order 13")
+    shown = house.syncd("show", run["id"])
+    at = next(n for n, line in enumerate(shown) if line.startswith("table   rejected key"))
+    assert '["13"]' in shown[at + 1]
+    house.configure(copy=jobs | {"max_rejected": 0, "retries": []})
+    failed = house.sync("copy", fails=True)
+    assert failed["items"][0]["error_class"] == "bad_data"
+    assert house.execute("select count(*) from house.orders") == [(999,)]
+
+
+def test_a_copy_whose_server_is_disabled_copies_nothing(house):
+    house.tables["servers"]["off"] = house.tables["servers"]["own"] | {"enabled": False}
+    house.configure(copy=copy() | {"target": {"server": "off", "schema": "house"}})
+    assert house.sync("copy")["items"] == []
