@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Final
 
 from syncd.checks.findings import SHOWN, Found, shown
+from syncd.checks.fitting import fitting
 from syncd.checks.forms import Pairing
 from syncd.checks.judging import same_json, tolerable
 from syncd.checks.ranges import Leaf
@@ -131,7 +132,8 @@ class Looker:
 
         def ask(side: Side, view: View) -> dict[Key, Seen]:
             fields = view.fields if places is None else _chosen(view, places)
-            return side.lookup(replace(view, fields=fields), keys)
+            asked = fitting(side.shape, view.key, keys)
+            return side.lookup(replace(view, fields=fields), asked) if asked else {}
 
         return self.both.ask(
             lambda side: ask(side, self.pairing.left), lambda side: ask(side, self.pairing.right)
@@ -141,7 +143,8 @@ class Looker:
         self, keys: Collection[Key], places: Sequence[int], limit: int | None
     ) -> tuple[dict[Key, tuple[Value, ...]], dict[Key, tuple[Value, ...]]]:
         def ask(side: Side, view: View) -> dict[Key, tuple[Value, ...]]:
-            return side.values(view, keys, _chosen(view, places), limit)
+            asked = fitting(side.shape, view.key, keys)
+            return side.values(view, asked, _chosen(view, places), limit) if asked else {}
 
         return self.both.ask(
             lambda side: ask(side, self.pairing.left), lambda side: ask(side, self.pairing.right)

@@ -10,6 +10,7 @@ from syncd.config.fields import Duration
 from syncd.config.job import Job, Sources
 from syncd.config.schema import Table, TableName
 from syncd.config.servers import Server
+from syncd.config.spelling import quoted
 from syncd.config.table_copy import TableCopyJob
 from syncd.config.table_fields import (
     ColumnName,
@@ -24,6 +25,7 @@ from syncd.config.table_fields import (
     TableInDatabase,
     TablesInDatabase,
     Tolerances,
+    places,
 )
 from syncd.model.check import OnDifference
 
@@ -49,7 +51,7 @@ class Side(Table):
     query: Query | None = Field(default=None, description="or a SELECT whose result is compared;")
     pattern: KeyPattern | None = Field(
         default=None,
-        description="or, of redis, keys such as stock:{sku}: the part in braces is the key of a "
+        description="or, of redis, keys such as stock:{sku}: what stands in braces is the key of a "
         "row, by the name of its column.",
     )
     field: RedisField | None = Field(
@@ -70,6 +72,8 @@ class Side(Table):
             raise ValueError(f"{given[0]} and {given[1]}: only one of them may be")
         if self.pattern is None and {"field", "as_"} & self.model_fields_set:
             raise ValueError("field and as go with pattern")
+        if self.pattern is not None and self.as_ in places(self.pattern):
+            raise ValueError(f"as: {quoted(self.as_)} is a name in the pattern too")
         return self
 
     @property

@@ -151,6 +151,12 @@ class _Said:
         """Return where a key stands."""
         return (*(("per_table", self.item) if self._is_own(key) else ()), key, *rest)
 
+    def leaves_out(self, column: str) -> str | None:
+        """Return the key by which a column is not copied, None when it is."""
+        if column in self["exclude"]:
+            return "exclude"
+        return "include" if self["include"] and column not in self["include"] else None
+
     def _is_own(self, key: str) -> bool:
         return getattr(self.job.per_table.get(self.item), key, None) is not None
 
@@ -167,8 +173,14 @@ def _of_columns(said: _Said) -> Told:
         if column in said["include"]:
             yield said.path("exclude"), f"{quoted(column)} stands in include too"
     yield from _of_key(said)
-    if (column := said.job.on_conflict.column) in said["mask"]:
-        yield said.path("mask", column), "decides in on_conflict: it can't be masked"
+    if column := said.job.on_conflict.column:
+        if column in said["mask"]:
+            yield said.path("mask", column), "decides in on_conflict: it can't be masked"
+        if left_out := said.leaves_out(column):
+            yield (
+                said.path(left_out),
+                f"{quoted(column)} decides in on_conflict: it has to be copied",
+            )
     for column, name in said["rename"].items():
         if column in said["exclude"]:
             yield said.path("rename", column), "is a column that is left out"
@@ -179,12 +191,12 @@ def _of_columns(said: _Said) -> Told:
 def _of_key(said: _Said) -> Told:
     """Yield the columns of a key that are not copied as they are."""
     for column in said.key:
-        if column in said["exclude"]:
-            yield said.path("exclude"), f"{quoted(column)} is of the key: it has to be copied"
-        elif said["include"] and column not in said["include"]:
-            yield said.path("include"), f"lacks {quoted(column)}, which is of the key"
+        if left_out := said.leaves_out(column):
+            yield said.path(left_out), f"{quoted(column)} is of the key: it has to be copied"
         if column in said["mask"]:
             yield said.path("mask", column), "is of the key: rows could not be told apart"
+        if said["values"].get(column, "error") != "error":
+            yield said.path("values", column), "is of the key: rows could not be told apart"
 
 
 def _table(value: object) -> Mapping[str, Any]:

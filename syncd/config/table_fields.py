@@ -169,9 +169,20 @@ def _database(value: object) -> str | int:
 
 def _pattern(value: object) -> str:
     text = _text(value)
-    if not re.fullmatch(r"[^{}\0]*\{[^{}\0]{1,64}\}[^{}\0]*", text) or len(text) > 512:
-        raise ValueError("must be a pattern with one {key} in it, such as stock:{sku}")
+    names = places(text)
+    between = re.split(r"\{[^{}]+\}", text)
+    if not names or len(text) > 512 or any(set(each) & set("{}\0") for each in between):
+        raise ValueError("must be a pattern with a key in braces, such as stock:{sku}")
+    if len(set(names)) < len(names):
+        raise ValueError("has the same name twice")
+    if not all(between[1:-1]):
+        raise ValueError("needs a text between two names: else nobody can tell them apart")
     return text
+
+
+def places(pattern: str) -> list[str]:
+    """Return the names in the braces of a pattern."""
+    return re.findall(r"\{([^{}]+)\}", pattern)
 
 
 def _redis_field(value: object) -> str:

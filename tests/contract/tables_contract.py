@@ -16,9 +16,6 @@ from syncd.engines.tables import Source, Target
 from syncd.model.copy import CopyState, Span
 from syncd.model.table import Row
 
-HOSTILE = "a \"b\" `c` 'd' %s {e} 😀"
-"""A name of a table or of a column."""
-
 
 class TablesContract:
     """What sources and targets need in tests."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from table_subjects import TableSubject
-from tables_contract import HOSTILE, TablesContract, a_state
+from tables_contract import TablesContract, a_state
 
 from syncd.context import RunContext
 from syncd.engines.tables import Into, NewColumn, Target
@@ -30,7 +30,7 @@ class TargetContract(TablesContract):
         subject.execute("drop table if exists made")
 
     def new(self, target: Target, subject: TableSubject) -> list[NewColumn]:
-        like = (("id", self.LIKE, False), (HOSTILE, self.TEXT, True))
+        like = (("id", self.LIKE, False), (subject.hostile, self.TEXT, True))
         return [
             NewColumn(name, column, target.spelled(column, subject.engine), nullable)
             for name, column, nullable in like
@@ -44,7 +44,7 @@ class TargetContract(TablesContract):
             shape = target.shape
             assert shape is not None
             assert (shape.key, shape.trouble) == (("id",), "")
-            assert [column.name for column in shape.columns] == ["id", HOSTILE]
+            assert [column.name for column in shape.columns] == ["id", subject.hostile]
             assert [column.nullable for column in shape.columns] == [False, True]
             assert [c.type for c in shape.columns] == [column.type for column in new]
             assert target.is_empty()
@@ -65,7 +65,7 @@ class TargetContract(TablesContract):
         with self.target(subject, ctx, "made") as target:
             assert target.shape is not None
             target.extend(self.new(target, subject)[1:], subject.engine)
-            assert [column.name for column in target.shape.columns] == ["id", HOSTILE]
+            assert [column.name for column in target.shape.columns] == ["id", subject.hostile]
             assert target.shape.columns[1].nullable
 
     def test_a_table_with_a_row_is_not_empty(self, subject: TableSubject, ctx: RunContext) -> None:
@@ -181,9 +181,7 @@ class StateContract(TablesContract):
             self.save(new, later, b"3")
         assert subject.rows("select id from kept order by id") == [(1,), (3,)]
 
-    def test_a_claim_keeps_the_whole_state(
-        self, subject: TableSubject, ctx: RunContext
-    ) -> None:
+    def test_a_claim_keeps_the_whole_state(self, subject: TableSubject, ctx: RunContext) -> None:
         first = a_state(
             position=(b"5",), watermark=b"7", bound=b"9", full_at="then", phase="done",
             counts=Counts(3, 3),

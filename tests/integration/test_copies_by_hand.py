@@ -2,16 +2,11 @@
 
 import json
 import re
-import tempfile
-from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner
+from copy_house import opened
 from psycopg.conninfo import conninfo_to_dict
-from toml_text import toml
-
-from syncd.cli.main import cli
 
 TABLES = """
 create schema shop;
@@ -26,27 +21,12 @@ insert into shop."odd ""name"" %s" values (1, 'x'), (2, null);
 ODD = 'odd "name" %s'
 
 
-class House:
-    """A database with the tables of a shop, and a configuration that copies them."""
+class Shop:
+    """The database of the shop and of its copies."""
 
-    def __init__(self, file, dsn, tables):
-        self.file, self.dsn, self.tables = file, dsn, tables
-
-    def configure(self, **jobs):
-        self.file.write_text(toml(self.tables | {"jobs": jobs}))
-        self.file.chmod(0o600)
-
-    def syncd(self, *words, fails=False):
-        """Run a command; return the lines that it printed."""
-        result = CliRunner().invoke(cli, ["--config", str(self.file), *words])
-        assert bool(result.exit_code) == fails, result.output
-        return result.stdout.splitlines() if not fails else result.output.splitlines()
-
-    def sync(self, *words, fails=False):
-        """Run a job; return it as JSON."""
-        result = CliRunner().invoke(cli, ["--config", str(self.file), "sync", *words, "--json"])
-        assert bool(result.exit_code) == fails, result.output
-        return json.loads(result.stdout)[0]
+    def __init__(self, house, dsn):
+        self.dsn, self.servers = dsn, house.servers
+        self.configure, self.syncd, self.sync = house.configure, house.syncd, house.sync
 
     def execute(self, statement):
         with psycopg.connect(self.dsn, autocommit=True) as connection:
@@ -57,21 +37,14 @@ class House:
 @pytest.fixture
 def house(migrated_dsn, dsn):
     server = conninfo_to_dict(dsn)
-    tables = {
-        "servers": {"own": {
+    with opened(migrated_dsn) as made:
+        made.servers["own"] = {
             "engine": "postgresql", "host": str(server["host"]), "port": int(server["port"]),
             "user": str(server["user"]), "database": str(server["dbname"]),
-        }},
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="syncd-") as directory:
-        tables |= {
-            "store": {"dsn": migrated_dsn},
-            "listen": {"control": f"{directory}/control.sock"},
-            "daemon": {"state_dir": f"{directory}/state"},
-        }
-        made = House(Path(directory, "syncd.toml"), dsn, tables)
-        made.execute(TABLES)
-        yield made
+        }  # fmt: skip
+        shop = Shop(made, dsn)
+        shop.execute(TABLES)
+        yield shop
 
 
 def copy(**more):
@@ -164,6 +137,76 @@ def test_rejected_rows_are_shown_with_where_they_are(house):
 
 
 def test_a_copy_whose_server_is_disabled_copies_nothing(house):
-    house.tables["servers"]["off"] = house.tables["servers"]["own"] | {"enabled": False}
+    house.servers["off"] = house.servers["own"] | {"enabled": False}
     house.configure(copy=copy() | {"target": {"server": "off", "schema": "house"}})
     assert house.sync("copy")["items"] == []
+
+
+def check(**more):
+    return {"kind": "consistency_check", "copy": "copy", "recheck": "0s", "retries": []} | more
+
+
+@pytest.fixture
+def copied(house):
+    """Give the house once both tables are copied, and a row of each differs."""
+    house.configure(copy=copy(), check=check())
+    house.sync("copy")
+    house.execute(
+        "update house.orders set qty = 99 where id = 7; delete from house.orders where id = 9;"
+        "insert into house.orders values (2000, 'x', 1, now())"
+    )
+    return house
+
+
+def test_a_check_tells_the_keys_that_differ_and_fails(copied):
+    lines = copied.syncd("sync", "check", fails=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith("table "))
+    tables = figures(lines[at : at + 3])
+    orders, odd = tables["orders"], tables[ODD]
+    assert (odd["status"], odd["equal"]) == ("success", "yes")
+    assert (orders["equal"], orders["only left"], orders["only right"]) == ("no", "1", "1")
+    assert (orders["status"], orders["left rows"], orders["differ"]) == ("failed", "1,000", "1")
+    told = {tuple(re.split(r"  +", line)) for line in lines[at + 5 : at + 8]}
+    assert told == {
+        ("id 9", "only left"), ("id 2000", "only right"), ("id 7", "qty: 0 ≠ 99"),
+    }  # fmt: skip
+    (run,) = json.loads("\n".join(copied.syncd("runs", "--job", "check", "--json")))
+    assert (run["status"], run["error_class"]) == ("failed", "bad_data")
+    assert set(lines[at + 5 : at + 8]) <= set(copied.syncd("show", run["id"]))
+
+
+def test_a_check_of_one_table_reports_and_succeeds(copied):
+    copied.configure(copy=copy(), check=check(on_difference="report", mask=["qty"]))
+    run = copied.sync("check", "--table", "orders")
+    (item,) = run["items"]
+    assert (item["status"], item["details"]["equal"]) == ("success", False)
+    differences = item["details"]["differences"]
+    assert {"key": {"id": "7"}, "columns": {"qty": ["***", "***"]}} in differences
+    assert len(differences) == 3
+    planned = [line.strip() for line in copied.syncd("sync", "check", "--plan")]
+    assert {line for line in planned if line[0] in "<>≠"} == {
+        "< 9", "> 2000", "≠ 7  qty: *** ≠ ***",
+    }  # fmt: skip
+
+
+def test_a_check_repairs_by_its_copy(copied):
+    copied.configure(copy=copy(delete="hard"), check=check(repair="copy"))
+    run = copied.sync("check")
+    details = {item["target"]: item["details"] for item in run["items"]}
+    assert (details["orders"]["equal"], details["orders"]["repaired"]) == (True, 3)
+    assert copied.execute("select * from house.orders order by id") == copied.execute(
+        "select * from shop.orders order by id"
+    )
+
+
+def test_queries_are_compared_as_tables_are(house):
+    sides = {
+        "left": {"server": "own", "query": "select id, qty from shop.orders where id < 100"},
+        "right": {"server": "own", "query": "select id as nr, qty from shop.orders where id < 99"},
+    }
+    compared = check(**sides, key=["id"], rename={"id": "nr"}) | {"compare": ["count", "checksum"]}
+    compared.pop("copy")
+    house.configure(check=compared)
+    (item,) = house.sync("check", fails=True)["items"]
+    assert item["target"] == "query"
+    assert item["details"]["differences"] == [{"key": {"id": "99"}, "only": "left"}]

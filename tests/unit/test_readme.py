@@ -10,12 +10,13 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
-    main, fleet, calls = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    main, fleet, copies, calls = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "syncd.toml"
-    file.write_text(main + fleet + calls)
+    file.write_text(main + fleet + copies + calls)
     config = load(file)
     assert list(config.enabled_jobs()) == [
-        "hosts", "db-accounts", "db-sizes", "size-rollups", "stat-daily", "retention", "backup",
+        "hosts", "db-accounts", "db-sizes", "size-rollups", "orders", "orders-check", "stat-daily",
+        "retention", "backup",
     ]  # fmt: skip
     assert config.warnings == ()
 

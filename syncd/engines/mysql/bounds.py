@@ -20,7 +20,7 @@ _QUARTER: Final = timedelta(minutes=15)
 _AHEAD: Final = 12  # quarters of an hour: no clock is put back by more
 
 _OLDEST: Final = """
-SELECT UTC_TIMESTAMP(6), MIN(LEAST(
+SELECT UTC_TIMESTAMP(), MIN(LEAST(
            CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'),
            IF(CONVERT_TZ(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') - INTERVAL 1 HOUR,
                          '+00:00', 'SYSTEM') = trx_started,

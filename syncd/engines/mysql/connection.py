@@ -34,7 +34,8 @@ _FIRM: Final = {
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
 _STRICT: Final = (
-    "STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES", "NO_ENGINE_SUBSTITUTION",
+    "STRICT_ALL_TABLES", "ALLOW_INVALID_DATES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES",
+    "NO_ENGINE_SUBSTITUTION",
 )  # fmt: skip
 WRITES: Final = {
     "sql_mode": f"'{','.join(_STRICT)}'",
@@ -45,8 +46,8 @@ WRITES: Final = {
     "sql_big_selects": "1",
     "innodb_lock_wait_timeout": "20",
 }
-"""What a session is like that writes: nothing may change on its way into a column. Zero dates are
-let in, where they are what the source has."""
+"""What a session is like that writes: nothing may change on its way into a column. Zero dates
+and the 31st of February are let in, where they are what the source has."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 

@@ -5,6 +5,7 @@ https://dev.mysql.com/doc/mysql-errors/8.4/en/client-error-reference.html, and
 https://mariadb.com/docs/server/reference/error-codes for those of MariaDB.
 """
 
+import re
 import ssl
 import struct
 from collections.abc import Iterator
@@ -45,6 +46,11 @@ _BROKEN: Final = frozenset(
         *(1317, 1927, 3169),  # somebody killed the statement, or the session
     }
 )
+_ROOM: Final = frozenset({1021, 1026, 1037, 1038, 1114, 1135})
+"""No room on a disk, in memory, in a tablespace."""
+_DISK_FULL: Final = re.compile(r"\b(28|122|27)\b")
+"""In the text of error 1030, which gives the number of the system's: no space, quota, file size."""
+_ENGINE: Final = 1030
 _CLASSES: Final[tuple[tuple[frozenset[int], type[SyncdError]], ...]] = (
     (_LOG_IN, Authentication),
     (_DENIED, Permission),
@@ -98,6 +104,8 @@ def _of_server(error: pymysql.MySQLError) -> SyncdError:
     for numbers, kind in _CLASSES:
         if number in numbers:
             return kind(f"{text} ({number})")
+    if number in _ROOM or (number == _ENGINE and _DISK_FULL.search(text)):
+        return Network(f"the server has no room: {text} ({number})")
     if number is None or number < 1000 or number in _CLIENT:
         return Network(text or "the connection is closed")
     return BadData(f"{text} ({number})")

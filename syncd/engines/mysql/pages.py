@@ -1,6 +1,7 @@
 """A page of rows: one transaction in the target."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.connection import Session
@@ -11,12 +12,12 @@ from syncd.engines.mysql.staging import Inserter, Keys, Staging
 from syncd.engines.mysql.state import States
 from syncd.engines.mysql.table_failures import refusals_mapped
 from syncd.engines.mysql.types import selected
-from syncd.engines.tables import Into, Refused, Written
+from syncd.engines.tables import Busy, Into, Refused, Written
 from syncd.errors import BadData, Conflict
 from syncd.model.copy import CopyState
 from syncd.model.table import Key, Row, Shape
 
-SAMPLES: Final = 20
+SAMPLES: Final = 10
 _KEYS: Final = 500
 _PART: Final = 2 * 2**20
 
@@ -58,6 +59,7 @@ class MySQLPage:
         self._session = desk.session
         self._states = states
         self._rehearse = rehearse
+        self._lost: Busy | None = None
         self.noted: list[Row] = []
         """Keys that are to be noted again after a rehearsal is undone."""
 
@@ -68,10 +70,13 @@ class MySQLPage:
         duplicates = len(rows) - len(kept)
         if not kept:
             return Written()
-        self._session.change("SAVEPOINT syncd")
+        with self._guarded():
+            self._session.change("SAVEPOINT syncd")
         try:
-            with refusals_mapped():
+            with self._guarded():
                 return self._write(kept, duplicates)
+        except Busy:
+            raise  # nothing stands any more, nor does the savepoint
         except BadData:
             if self._session.open:
                 self._undo()
@@ -83,14 +88,16 @@ class MySQLPage:
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         """Note keys of the source, for as long as the session."""
-        with refusals_mapped():
+        with self._guarded():
             self._desk.keys.note(rows)
         if self._rehearse:
             self.noted += rows
 
     def save(self, state: CopyState) -> None:
-        """Keep how far the copy is; raises Fenced."""
-        with refusals_mapped():
+        """Keep how far the copy is; raises Fenced. A rehearsal has no claim, and keeps nothing."""
+        if self._rehearse:
+            return
+        with self._guarded():
             self._states.save(state)
 
     def missing(self, limit: int) -> tuple[int, list[Key]]:
@@ -103,7 +110,7 @@ class MySQLPage:
             where += f" AND t.{quoted(desk.into.revive)} IS NULL"
         asked = ", ".join(selected(each, f"t.{quoted(each.name)}") for each in desk.key)
         order = ", ".join(f"t.{quoted(each.name)}" for each in desk.key)
-        with refusals_mapped():
+        with self._guarded():
             count = self._session.rows(f"SELECT COUNT(*) {where}")[0][0]
             query = f"SELECT {asked} {where} ORDER BY {order} LIMIT {limit}"
             found = [row for part in self._session.stream(query, _PART) for row in part]
@@ -120,11 +127,26 @@ class MySQLPage:
         else:
             head = f"DELETE FROM {desk.target} WHERE "  # noqa: S608
         done = 0
-        with refusals_mapped():
+        with self._guarded():
             for at in range(0, len(keys), _KEYS):
                 where = among(desk.key, keys[at : at + _KEYS])
                 done += self._session.change(f"{head}({where})").rows
         return done
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Let errors say what they mean; after Busy the page is over, its transaction gone.
+
+        Whoever went on would write outside of it.
+        """
+        if self._lost is not None:
+            raise Busy(str(self._lost))
+        try:
+            with refusals_mapped():
+                yield
+        except Busy as error:
+            self._lost = error
+            raise
 
     def _key(self, row: Row) -> Row:
         return tuple(row[at] for at in self._desk.places)
@@ -132,7 +154,7 @@ class MySQLPage:
     def _write(self, rows: list[Row], duplicates: int) -> Written:
         if self._desk.direct:
             try:
-                with refusals_mapped():
+                with self._guarded():
                     self._desk.inserter.insert(rows)
             except Refused:
                 self._desk.direct = False

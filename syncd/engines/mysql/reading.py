@@ -1,6 +1,7 @@
 """A table, a view or a query that is read: rows by keyset pages, streamed, in parts."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.bounds import bound
@@ -12,7 +13,7 @@ from syncd.engines.mysql.spans import among, columns_of, condition, ordered
 from syncd.engines.mysql.table_failures import busy_mapped
 from syncd.engines.mysql.times import earlier
 from syncd.engines.mysql.types import selected
-from syncd.errors import BadData
+from syncd.errors import BadData, Conflict
 from syncd.model.copy import Edge, Span
 from syncd.model.table import Key, Relation, Row
 
@@ -93,7 +94,7 @@ class MySQLSource:
         for at in range(0, len(given), _KEYS):
             where = among(asked, given[at : at + _KEYS])
             query = f"SELECT {names} FROM {self._from} WHERE {where}"  # noqa: S608
-            with busy_mapped():
+            with self._named():
                 for part in session.stream(query, _PART):
                     found.update(part)
         return {key for key in given if key in found}
@@ -118,17 +119,23 @@ class MySQLSource:
         )
 
     def _few(self, query: str) -> list[Row]:
-        with busy_mapped():
+        with self._named():
             return [row for part in self._session.stream(query, _PART) for row in part]
 
     def _parts(self, query: str, span: Span) -> Iterator[list[Row]]:
+        start = span.start
+        place = ", ".join(shown(value) for value in start.values) if start else "the first row"
+        with self._named(f", from {place} on"):
+            yield from self._session.stream(query, _PART)
+
+    @contextmanager
+    def _named(self, place: str = "") -> Iterator[None]:
+        """Let errors say of what they are."""
         try:
             with busy_mapped():
-                yield from self._session.stream(query, _PART)
-        except BadData as error:
-            start = span.start
-            place = ", ".join(shown(value) for value in start.values) if start else "the first row"
-            error.args = (f"{self._relation}, from {place} on: {error}",)
+                yield
+        except (BadData, Conflict) as error:
+            error.args = (f"{self._relation}{place}: {error}",)
             raise
 
     def _weigh(self, rows: Sequence[Row]) -> None:

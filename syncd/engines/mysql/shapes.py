@@ -6,6 +6,7 @@ https://mariadb.com/docs/server/reference/system-tables/information-schema
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from typing import Final
 
 from pymysql.constants import FIELD_TYPE, FLAG
@@ -98,9 +99,8 @@ def _keyed(shape: Shape, key: tuple[str, ...]) -> Shape:
     for name in key:
         if shape.column(name) is None:
             raise BadData(f"there is no column {name}, which is said to be part of its key")
-    return Shape(
-        shape.engine, shape.columns, key, shape.unique, shape.rows, shape.bytes, shape.trouble
-    )
+    unique = shape.unique if shape.key in ((), key) else (shape.key, *shape.unique)
+    return replace(shape, key=key, unique=unique)
 
 
 def _trouble(kind: str, engine: str | None, transactional: bool) -> str:  # noqa: FBT001

@@ -15,6 +15,7 @@ from syncd.model.table import Key
 
 TABLE: Final = "syncd_watermark"
 
+_HEX: Final = "\\x"
 _EXISTS: Final = """
 SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
 """
@@ -130,7 +131,7 @@ def _values(state: CopyState) -> list[object]:
     return [
         str(claim.run_id), claim.owner, claim.epoch, claim.attempt, state.mode, state.phase,
         None if state.position is None else json.dumps([_told(each) for each in state.position]),
-        _json(state.watermark), _json(state.bound), int(state.fresh), state.full_at,
+        _text(state.watermark), _text(state.bound), int(state.fresh), state.full_at,
         json.dumps(msgspec.to_builtins(state.counts)), json.dumps(dict(state.details)),
     ]  # fmt: skip
 
@@ -148,24 +149,26 @@ def _state(job: str, item: str, row: dict[str, Any]) -> CopyState:
         raise BadData(f"{TABLE} holds something else for {item}: {error}") from error
 
 
-def _told(value: bytes) -> object:
-    """Return a value as JSON has it: a text where it is one."""
+def _told(value: bytes) -> str:
+    r"""Return a value as a text that can be read: bytes that are none as `\x` and hex."""
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError:
-        return {"hex": value.hex()}
+        return _HEX + value.hex()
+    return _HEX + value.hex() if "\0" in text or text.startswith(_HEX) else text
 
 
-def _heard(value: Any) -> bytes:  # noqa: ANN401 - of JSON
-    return value.encode() if isinstance(value, str) else bytes.fromhex(value["hex"])
+def _heard(text: str) -> bytes:
+    """Return the value that a text was kept for."""
+    return bytes.fromhex(text.removeprefix(_HEX)) if text.startswith(_HEX) else text.encode()
 
 
-def _json(value: bytes | None) -> str | None:
-    return None if value is None else json.dumps(_told(value))
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else _told(value)
 
 
 def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else _heard(json.loads(text))
+    return None if text is None else _heard(text)
 
 
 def _key(text: str | None) -> Key | None:

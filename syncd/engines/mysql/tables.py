@@ -20,6 +20,8 @@ _SNAPSHOT: Final = (
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 )
 
+_READ_COMMITTED: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
 
 class MySQLTables:
     """A server of either kind; each session of it is a connection of its own."""
@@ -51,9 +53,20 @@ class MySQLTables:
         """Begin a session that writes."""
         with connected(self._access, ctx, WRITES) as session:
             session.use(relation.schema)
+            if not _logs_statements(session):
+                session.change(_READ_COMMITTED)
             yield MySQLTarget(session, relation, state_schema)
 
     def _reading(self, stack: ExitStack, ctx: RunContext, relation: Relation) -> Session:
         session = stack.enter_context(connected(self._access, ctx, _READS))
         session.use(relation.schema or relation.database)
         return session
+
+
+def _logs_statements(session: Session) -> bool:
+    """Tell whether the binary log wants each statement to be repeatable.
+
+    Elsewhere gaps between rows need no locks, by which others that write would have to wait.
+    """
+    found = session.rows("SHOW GLOBAL VARIABLES LIKE 'binlog_format'")
+    return bool(found) and found[0][1].upper() == "STATEMENT"

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.creating import create_statement, extend_statement
+from syncd.engines.mysql.failures import code_of
 from syncd.engines.mysql.names import quoted
 from syncd.engines.mysql.pages import Desk, MySQLPage
 from syncd.engines.mysql.shapes import table_shape
@@ -12,10 +14,13 @@ from syncd.engines.mysql.staging import declarations
 from syncd.engines.mysql.state import States, nopad
 from syncd.engines.mysql.table_failures import busy_mapped
 from syncd.engines.mysql.types import spelled
-from syncd.engines.tables import Into, NewColumn
+from syncd.engines.tables import Busy, Into, NewColumn
 from syncd.errors import BadData, SyncdError
 from syncd.model.copy import CopyState
 from syncd.model.table import Column, Relation, Shape, Type
+
+_CLAIMS: Final = 10
+_DOUBLE: Final = 1062
 
 
 class MySQLTarget:
@@ -53,8 +58,20 @@ class MySQLTarget:
     def claim(self, state: CopyState) -> CopyState | None:
         """Keep a state, and return what was kept before."""
         self._states.ensure()
+        for _ in range(_CLAIMS - 1):
+            with suppress(Busy):
+                return self._claim(state)
+        return self._claim(state)
+
+    def _claim(self, state: CopyState) -> CopyState | None:
+        """Claim; of two that do so for the first time at once one may be turned away."""
         with self._transaction(rehearse=False):
-            return self._states.take(state)
+            try:
+                return self._states.take(state)
+            except BadData as error:
+                if code_of(error.__cause__) == _DOUBLE:
+                    raise Busy(str(error)) from error
+                raise
 
     def peek(self, job: str, item: str) -> CopyState | None:
         """Return what is kept of a copy."""

@@ -15,7 +15,6 @@ _PLAIN: Final = {
     "bool": Type("boolean"),
     "bytea": Type("bytes"),
     "date": Type("date"),
-    "interval": Type("interval", scale=6),
     "uuid": Type("uuid", 36),
     "json": Type("json"),
     "jsonb": Type("json"),
@@ -25,6 +24,7 @@ _TIMES: Final[Mapping[str, Kind]] = {
     "timestamp": "timestamp",
     "timestamptz": "instant",
     "time": "time",
+    "interval": "interval",
 }
 _HEADER: Final = 4  # the typmod of a length counts the header of a value (VARHDRSZ)
 _NUMERIC_DIGITS: Final = 1_000
@@ -64,8 +64,9 @@ def _length(name: str, typmod: int) -> int | None:
 
 
 def _fraction(typmod: int) -> int:
-    """Return the digits of seconds after the point."""
-    return typmod if typmod >= 0 else 6
+    """Return the digits of seconds after the point; the fields of an interval stand before them."""
+    told = typmod & 0xFFFF
+    return 6 if told == 0xFFFF else told
 
 
 def _numeric(typmod: int) -> Type:

@@ -1,5 +1,6 @@
 """Values of Redis, which are texts, in the forms in which they are compared with columns."""
 
+import math
 import re
 from decimal import Decimal
 from typing import Final
@@ -45,9 +46,16 @@ def _plain(value: bytes) -> bytes:
 
 
 def _float(value: bytes) -> bytes:
-    """Return a number with as many digits as tell it from the others."""
+    """Return the shortest digits, with an exponent below 1e-4 and from 1e15 on, as tables do."""
     text = value.strip(b" \t\r\n")
     if len(text) > _LONGEST or not _WRITTEN.fullmatch(text):
         return value
     number = float(text)
-    return repr(number).removesuffix(".0").encode()
+    if not number or math.isinf(number):
+        return b"0" if not number else value
+    if 1e-4 <= abs(number) < 1e15:
+        return repr(number).removesuffix(".0").encode()
+    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
+    first, *rest = map(str, digits)
+    power = int(exponent) + len(rest)
+    return f"{'-' * sign}{first}{'.' * bool(rest)}{''.join(rest)}e{power}".encode()

@@ -144,7 +144,7 @@ class World:
         )
         with closing(self._server.connect(charset="utf8mb4")) as connection:
             cursor = connection.cursor()
-            cursor.execute("set sql_mode = '', time_zone = '+00:00'")
+            cursor.execute("set sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'")
             cursor.execute(f"create table {place}.{table} ({told}) charset utf8mb4")
             for number, row in enumerate(rows, 1):
                 names = ", ".join(map(ident, ["id", *row]))

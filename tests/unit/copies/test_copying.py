@@ -325,6 +325,17 @@ def test_conflict_error_fails_and_keeps_nothing_of_the_page():
     assert copies.rejected == {}
 
 
+def test_rows_in_whose_place_a_later_one_came_count_as_unchanged(undecoded):
+    copies = Copies(page_rows=50)
+    copies.target.undecoded = undecoded
+    copies.source.tables["orders"] = MemoryTable(list(COLUMNS), ("id", "note"))
+    copies.fill((b"1", at(1), b"a"), (b"1", at(2), b"b"), (b"2", at(3), b"c"))
+    copies.rules = replace(copies.rules, source=replace(copies.rules.source, key=("id",)))
+    copied = copies.run()
+    assert copied.counts == Counts(total=3, added=2, unchanged=1)
+    assert copies.report.details["duplicates"] == 1
+
+
 # deletions
 
 
@@ -478,6 +489,17 @@ def test_a_bound_that_went_back_is_where_the_next_pass_begins():
     copies.run()
     assert copies.state.watermark == at(50)
     copies.fill((b"4", at(60), b"by the clock that was put back"))
+    copies.run()
+    assert same(copies)
+
+
+def test_lookback_begins_at_a_bound_that_went_back():
+    copies = incremental(watermark=Watermark("changed", timedelta(seconds=20)))
+    limits = iter([100, 50])
+    copies.source.bound = lambda: at(next(limits))
+    copies.numbered(3)
+    copies.run()
+    copies.fill((b"4", at(40), b"late, by the clock that was put back"))
     copies.run()
     assert same(copies)
 

@@ -1,0 +1,60 @@
+"""What docs/copies.md and docs/checks.md show is valid, and what they name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click import Context
+
+from syncd.cli.main import cli
+from syncd.config.copy_rules import check_rules, copy_rules
+from syncd.config.toml_secrets import hide
+from syncd.copies import details
+from syncd.model.check import RedisKeys
+
+ROOT = Path(__file__).parents[3]
+COPIES, CHECKS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("copies", "checks"))
+SHOWN = "\n".join(re.findall(r"```toml\n(.*?)```", COPIES + CHECKS, re.DOTALL))
+CACHE = '[servers.cache]\nengine = "redis"\nhost = "cache.example.com"\n'
+COMMANDS = re.findall(r"^    syncd ([a-z]+)((?: --[a-z]+| [\w-]+)*)", COPIES + CHECKS, re.MULTILINE)
+
+
+def named(page):
+    return set(re.findall(r"`([a-z_]+)`", page))
+
+
+def test_their_examples_are_valid_together(folder):
+    folder.write(SHOWN + CACHE)
+    config = folder.load()
+    assert config.warnings == ()
+    copied = copy_rules(config.jobs["shop-copy"], config.servers)
+    assert [each.name for each in copied] == ["orders", "order_lines"]
+    assert len(check_rules(config.jobs["shop-check"], config.servers)) == 2
+    (stock,) = check_rules(config.jobs["stock-check"], config.servers)
+    assert stock.left == RedisKeys("cache", 0, "stock:{sku}", "qty", "qty")
+
+
+def test_a_diff_shows_their_examples_whole():
+    assert hide(SHOWN, "***").lines == SHOWN.split("\n")
+
+
+def test_each_detail_of_a_copy_is_named():
+    kept = re.findall(r"^\| ([a-z_, ]+) \|", details.__doc__, re.MULTILINE)
+    words = {word for line in kept for word in line.split(", ")} - {"detail"}
+    assert len(words) > 15
+    assert words <= named(COPIES)
+
+
+def test_each_detail_of_a_check_is_named():
+    findings = (ROOT / "syncd" / "checks" / "findings.py").read_text()
+    body = findings.partition("told: dict[str, object] = {")[2].partition("}")[0]
+    told = set(re.findall(r'"([a-z_]+)": ', body))
+    assert len(told) > 10
+    assert told - {"differing_ranges_skipped", "cut"} <= named(CHECKS)
+
+
+@pytest.mark.parametrize(("name", "rest"), COMMANDS)
+def test_the_commands_that_they_show_are_there(name, rest):
+    command = cli.get_command(Context(cli), name)
+    options = {each for one in command.params for each in one.opts}
+    assert {word for word in rest.split() if word.startswith("--")} <= options
