@@ -61,10 +61,15 @@ class PostgreSQLPage:
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused.
 
-        They come once: where one that goes into the table itself is there already, all are refused.
+        They are asked for again where they can't go into the table itself after all; an iterator,
+        of which that can't be asked, is refused then.
         """
-        name = form.removeprefix("postgresql-")
-        return self._write(lambda table: self._copy(table, name, blocks), None, 0, unique=True)
+        name, once = form.removeprefix("postgresql-"), isinstance(blocks, Iterator)
+
+        def send(table: Composable) -> int:
+            return self._copy(table, name, blocks)
+
+        return self._write(send, tuple, 0, unique=True, once=once)
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         """Note keys of the source for `missing`, for as long as the session."""
@@ -115,20 +120,20 @@ class PostgreSQLPage:
     def _write(
         self,
         send: Callable[[Composable], int],
-        keys: Callable[[], tuple[Key, ...]] | None,
+        keys: Callable[[], tuple[Key, ...]],
         duplicates: int,
         *,
         unique: bool,
+        once: bool = False,
     ) -> Written:
         """Write rows that are sent when asked for, into the table or by way of the stage.
 
-        Without `keys` they can be sent but once. What is `unique` has no key twice, or is in no
+        Those of `once` can't be sent again. What is `unique` has no key twice, or is in no
         order: then any row of a key will do, and only those that are written are looked at.
         """
         with self._savepoint():
-            if self.direct and (added := self._sent_directly(send, once=keys is None)) is not None:
-                told = keys() if keys else ()
-                return Written(added, added_keys=told, duplicates=duplicates)
+            if self.direct and (added := self._sent_directly(send, once=once)) is not None:
+                return Written(added, added_keys=keys(), duplicates=duplicates)
             if self._used:
                 self._connection.execute(SQL("truncate {}, {}").format(STAGE, DIFF))
             self._used = True

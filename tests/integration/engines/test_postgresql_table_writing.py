@@ -13,7 +13,7 @@ from postgresql_tables import Shop, into_all
 
 from syncd.context import CancelSource
 from syncd.engines.postgresql.table_failures import writing
-from syncd.engines.tables import Busy, Into, NewColumn, Refused
+from syncd.engines.tables import Busy, Into, NewColumn, Refused, Source
 from syncd.errors import BadData, Cancelled, Network, Permission, retryable
 from syncd.model.copy import Span
 from syncd.model.table import Column, Row, Type
@@ -253,6 +253,31 @@ def test_blocks_that_meet_a_row_of_another_are_refused_and_the_rows_go_on(shop: 
             done = page.put(rows)
         assert (done.added, done.updated) == (98, 1)
         del blocks
+
+
+class Again:
+    """Blocks that can be had again."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.times = source, 0
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        self.times += 1
+        return self.source.blocks(["id", "v"], Span(("id",)), BINARY)
+
+
+def test_blocks_that_meet_a_row_of_another_are_asked_for_again(shop: Shop) -> None:
+    shop.execute("insert into s select g, 'v' || g from generate_series(1, 100000) g")
+    with shop.source("s", snapshot=True) as source, shop.target("t") as target:
+        with target.page(INTO) as page:
+            shop.execute("insert into t values (50, 'theirs')")  # after the table was found empty
+            blocks = Again(source)
+            done = page.forward(blocks, BINARY)
+        assert (done.added, done.updated, blocks.times) == (99_999, 1, 2)
+        with target.page(INTO) as page:
+            assert page.forward(blocks, BINARY).unchanged == 100_000
+        assert blocks.times == 3
+    assert shop.rows("select count(*), min(v) from t") == [(100_000, "v1")]
 
 
 def test_two_that_wait_for_each_other_are_busy(shop: Shop) -> None:
