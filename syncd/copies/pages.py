@@ -137,6 +137,27 @@ def taken(target: Target, state: CopyState) -> CopyState | None:
         raise TakenOver(f"a later attempt took over: {error}") from error
 
 
+@dataclass(slots=True)
+class _Blocks:
+    """The blocks of a page, read anew each time that they are gone through; `size` is their bytes.
+
+    A target that can't write them as it thought asks for them again.
+    """
+
+    job: Job
+    span: Span
+    form: str
+    size: int = 0
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        self.size = 0
+        job = self.job
+        for block in job.source.blocks(job.layout.read, self.span, self.form):
+            job.ctx.check()
+            self.size += len(block)
+            yield block
+
+
 class Rows:
     """Copies the rows of a pass; `state` is that of the last page that stands."""
 
@@ -191,16 +212,9 @@ class Rows:
         return got
 
     def _blocks(self, page: Page, span: Span, form: str, rejects: Rejects) -> _Got:
-        got, columns = _Got(rejects), self._job.layout.read
-
-        def passing() -> Iterator[bytes | memoryview]:
-            for block in self._job.source.blocks(columns, span, form):
-                self._job.ctx.check()
-                got.bytes += len(block)
-                yield block
-
-        got.written = page.forward(passing(), form)
-        got.read = got.counts.total
+        got, blocks = _Got(rejects), _Blocks(self._job, span, form)
+        got.written = page.forward(blocks, form)
+        got.read, got.bytes = got.counts.total, blocks.size
         return got
 
     def _rows(self, page: Page, span: Span, limit: int, rejects: Rejects) -> _Got:

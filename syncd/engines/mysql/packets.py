@@ -59,20 +59,20 @@ def streamed(connection: Connection, query: str, part: int) -> Iterator[list[Val
 
 
 def _parts(connection: Connection, width: int, part: int) -> Iterator[list[Values]]:
-    done = False
+    reader = _Reader(connection, width)
     try:
-        reader = _Reader(connection, width)
-        while not done:
-            rows, done = reader.read(part)
-            if rows:
+        while not reader.done:
+            if rows := reader.read(part):
                 yield rows
     finally:
-        if not done:
+        if not reader.done:
             connection._force_close()
 
 
 class _Reader:
-    """Cuts rows out of what has arrived."""
+    """Cuts rows out of what has arrived; `done` once the server has said its last word."""
+
+    done = False
 
     def __init__(self, connection: Connection, width: int) -> None:
         self._connection = connection
@@ -80,24 +80,24 @@ class _Reader:
         self._width = width
         self._data = b""
 
-    def read(self, part: int) -> tuple[list[Values], bool]:
-        """Return rows of about so many bytes, and whether they are the last ones."""
+    def read(self, part: int) -> list[Values]:
+        """Return rows of about so many bytes; a larger one comes alone."""
         rows: list[Values] = []
         got = 0
-        while got < part:
+        while got < part and not self.done:
             if len(self._data) < 4:
                 self._more(4 - len(self._data))
             size = int.from_bytes(self._data[:3], "little")
+            if size > part and rows:
+                break
             if size == _FULL:
-                rows.append(self._large())
-                return rows, False
+                return [self._large()]
             if len(self._data) < size + 4:
                 self._more(size + 4 - len(self._data))
             before = len(self._data)
-            if self._cut(rows):
-                return rows, True
+            self._cut(rows)
             got += before - len(self._data)
-        return rows, False
+        return rows
 
     def _more(self, least: int) -> None:
         """Wait for so many bytes more, and take what else has arrived."""
@@ -110,8 +110,8 @@ class _Reader:
             found += rest
         self._data += found
 
-    def _cut(self, rows: list[Values]) -> bool:
-        """Add the rows that are whole; tell whether the result is at its end."""
+    def _cut(self, rows: list[Values]) -> None:
+        """Add the rows that are whole."""
         data = self._data
         at, end, width = 0, len(data), self._width
         columns = range(width)
@@ -122,9 +122,9 @@ class _Reader:
                 break
             first = data[at + 4]
             if first >= _EOF and (first == _ERROR or size < 9):
-                self._data = b""
+                self._data, self.done = b"", True
                 MysqlPacket(data[at + 4 : stop], "utf-8").check_error()
-                return True
+                return
             at += 4
             row: list[bytes | None] = []
             for _ in columns:
@@ -143,7 +143,6 @@ class _Reader:
                     at += length
             rows.append(tuple(row))
         self._data = data[at:]
-        return False
 
     def _large(self) -> Values:
         """Read a row that takes several packets; one that is too large ends the connection."""

@@ -106,6 +106,7 @@ class MySQLPage:
         pairs = list(zip(desk.key, desk.keys.names, strict=True))
         on = " AND ".join(f"t.{quoted(column.name)} = k.{name}" for column, name in pairs)
         where = f"FROM {desk.target} t LEFT JOIN {desk.keys.table} k ON {on} WHERE k.seq IS NULL"
+        where += "".join(f" AND t.{quoted(c.name)} IS NOT NULL" for c in desk.key if c.nullable)
         if desk.into.revive:
             where += f" AND t.{quoted(desk.into.revive)} IS NULL"
         asked = ", ".join(selected(each, f"t.{quoted(each.name)}") for each in desk.key)

@@ -215,6 +215,18 @@ def test_a_page_that_others_were_in_the_way_of_is_made_again(name, monkeypatch):
     assert same(copies)
 
 
+@pytest.mark.parametrize("name", ["keep keys", "delete", "existing", "commit"])
+def test_deletions_that_others_were_in_the_way_of_are_made_again(name, monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
+    copies = Copies(delete="hard")
+    copies.numbered(20)
+    copies.run()
+    del copies.orders.rows[b"7",], copies.orders.rows[b"8",]
+    copied = copies.run(step=busy(3, name))
+    assert copied.counts == Counts(total=18, unchanged=18, deleted=2)
+    assert same(copies)
+
+
 def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
     copies = Copies()
@@ -222,6 +234,20 @@ def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     with pytest.raises(Busy):
         copies.run(step=busy(100, "put"))
     assert copies.run().counts.total == 20
+
+
+def test_pauses_end_at_once_when_cancelled(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (50.0,))
+    copies = Copies()
+    copies.numbered(20)
+
+    def cancels(name: str) -> None:
+        if name == "put":
+            copies.cancel.cancel(Cancelled("by hand"))
+            raise Busy("a deadlock")
+
+    with pytest.raises(Cancelled):
+        copies.run(step=cancels)
 
 
 def test_a_cancelled_copy_ends_at_once_and_may_go_on():
