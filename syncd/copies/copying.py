@@ -7,7 +7,7 @@ is a transaction that moves the state on, or one that does no harm when it is ma
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from syncd.context import Clock, RunContext
@@ -165,6 +165,8 @@ class Copy:
             seconds = self.clock.monotonic() - began
             told = state if state.phase == "done" else rows.state
             details.report(self.ctx.report, told, told.counts.total - already, seconds)
+            if told.phase != "done" and not self.ctx.rehearsal:
+                self.ctx.report.detail("committed", asdict(told.counts))
         self.ctx.log.info(
             "table copied", rows=state.counts.total, seconds=round(seconds, 3),
             rows_per_second=details.rate(state.counts.total - already, seconds),

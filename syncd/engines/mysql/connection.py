@@ -33,6 +33,7 @@ _FIRM: Final = {
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
+_PATIENT: Final = "28800"  # seconds: a session has nothing to do while the other side works
 _STRICT: Final = (
     "STRICT_ALL_TABLES", "ALLOW_INVALID_DATES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES",
     "NO_ENGINE_SUBSTITUTION",
@@ -45,9 +46,16 @@ WRITES: Final = {
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
     "innodb_lock_wait_timeout": "20",
+    "wait_timeout": _PATIENT,
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
+READS: Final = {
+    "net_write_timeout": _PATIENT,
+    "wait_timeout": _PATIENT,
+    "sql_big_selects": "1",
+}
+"""What a session is like whose rows somebody writes, who may take his time."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 

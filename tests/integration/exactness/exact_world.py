@@ -101,6 +101,19 @@ class World:
         copied = Copy(ctx, Clock(), asked, self._tables.__getitem__, rejected.extend).make()
         return Outcome(copied, told.details, rejected)
 
+    def execute(self, engine: str, *statements: str) -> None:
+        """Execute statements as somebody who may do everything."""
+        if engine == MARIA:
+            self._server.execute(*statements)
+            return
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            for each in statements:
+                connection.execute(each)
+
+    def set_zone(self, zone: str) -> None:
+        """Let sessions of MariaDB begin in a zone."""
+        self._server.execute(f"set global time_zone = '{zone}'")
+
     def read(self, relation: Relation) -> Table:
         """Return a table as a reader of another make sees it."""
         look = postgresql_table if relation.server == PG else mariadb_table
