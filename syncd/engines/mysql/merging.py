@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
     number: int
     new: bool
-    other: str
+    other: bytes
     """The key of the row that is there, where it is another text."""
 
 
