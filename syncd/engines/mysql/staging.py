@@ -26,6 +26,11 @@ SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME
 """
 
 
+def beside(table: str, wanted: str) -> str:
+    """Return the name of a temporary table, another one than that of the table it would hide."""
+    return f"{wanted}_" if table.casefold() == wanted else wanted
+
+
 def declarations(session: Session, schema: str, table: str) -> dict[str, str]:
     """Return the types of all columns of a table, with their collations."""
     return {
@@ -84,10 +89,14 @@ class Staging:
     """The rows of a page in a temporary table, numbered as they came."""
 
     def __init__(
-        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+        self,
+        session: Session,
+        path: tuple[str, str],
+        columns: Sequence[Column],
+        types: dict[str, str],
     ) -> None:
         self._session = session
-        self.table = quoted(schema, PAGE)
+        self.table = quoted(path[0], beside(path[1], PAGE))
         self.names = [f"c{number}" for number in range(len(columns))]
         made = ", ".join(
             f"{name} {types[column.name]} NULL"
@@ -113,9 +122,13 @@ class Keys:
     """Keys of the source in a temporary table; one may be noted twice."""
 
     def __init__(
-        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+        self,
+        session: Session,
+        path: tuple[str, str],
+        columns: Sequence[Column],
+        types: dict[str, str],
     ) -> None:
-        self.table = quoted(schema, KEYS)
+        self.table = quoted(path[0], beside(path[1], KEYS))
         self.names = [f"k{number}" for number in range(len(columns))]
         made = ", ".join(
             f"{name} {types[column.name]} NOT NULL"
