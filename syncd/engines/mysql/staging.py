@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from syncd.engines.mysql.connection import Session
-from syncd.engines.mysql.literals import encoder, tuples
+from syncd.engines.mysql.literals import encoder, lines
 from syncd.engines.mysql.names import quoted
 from syncd.engines.tables import Refused
 from syncd.model.table import Column, Row
@@ -47,18 +47,16 @@ class Inserter:
     ) -> None:
         self._session = session
         told = ", ".join(names)
-        self._head = f"INSERT INTO {into} ({told}) VALUES ".encode()  # noqa: S608
+        self._head = f"INSERT INTO {into} ({told}) VALUES (".encode()  # noqa: S608
         self._encoders = [encoder(each) for each in columns]
         found = session.rows("SELECT @@max_allowed_packet")[0][0]
         self._most = int(found) - _ROOM - len(self._head)
 
-    def insert(self, rows: Sequence[Row], numbered: bool = False) -> None:  # noqa: FBT001, FBT002
+    def insert(self, rows: Sequence[Row], *, numbered: bool = False) -> None:
         """Insert rows, with their numbers before them if they are to be `numbered`."""
         if not rows:
             return
-        told = tuples(self._encoders, rows)
-        if numbered:
-            told = [b"(%d,%b" % (number, each[1:]) for number, each in enumerate(told)]
+        told = lines(self._encoders, rows, numbered=numbered)
         for statement in self._statements(told):
             if self._session.change(statement).warnings:
                 self._look_at_warnings()
@@ -73,11 +71,14 @@ class Inserter:
                     f"a row of {len(each):,} bytes is larger than the server's max_allowed_packet"
                 )
             if chunk and size + len(each) > most:
-                yield self._head + b",".join(chunk)
+                yield self._statement(chunk)
                 chunk, size = [], 0
             chunk.append(each)
-            size += len(each) + 1
-        yield self._head + b",".join(chunk)
+            size += len(each) + 3
+        yield self._statement(chunk)
+
+    def _statement(self, chunk: Sequence[bytes]) -> bytes:
+        return b"".join((self._head, b"),(".join(chunk), b")"))
 
     def _look_at_warnings(self) -> None:
         for _, code, text in self._session.rows("SHOW WARNINGS"):
