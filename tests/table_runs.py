@@ -8,13 +8,22 @@ from typing import Any, Protocol
 
 import psycopg
 import pymysql
-from job_runs import JobRuns, Result
+from job_runs import COUNTS, JobRuns, Result
 from mariadb_server import HOST, MariaDbServer
 from psycopg.conninfo import conninfo_to_dict
 
 from syncd import assembly
 from syncd.config.configuration import Config, Tables
 from syncd.dispatch.planner import Planned
+
+ORDERS = """create table orders (
+    id bigint primary key, changed {time}, name varchar(100), price decimal(10, 2) not null)"""
+ALL = "select id, changed, name, price from orders order by id"
+
+
+def counts(**told: int) -> dict[str, int]:
+    """Return counts, which are 0 where nothing is said."""
+    return {name: told.get(name, 0) for name in COUNTS}
 
 
 class Side(Protocol):
@@ -105,6 +114,7 @@ class TableRuns(JobRuns):
         self.source, self.target = source, target
         self.accounts = assembly.Accounts(self.store, lambda *_: None, b"key")
         self.tokens = assembly.open_tokens(None, b"key", lambda *_: None)
+        self.filled = False
         self.configure()
 
     def configure(
@@ -124,6 +134,21 @@ class TableRuns(JobRuns):
         self.specs = assembly.job_specs(
             self.config, self.store, self.accounts, self.tokens, lambda *_: None
         )
+
+    def fill(self, first: int, last: int) -> None:
+        """Write rows of these numbers into the source, whose table is made before the first."""
+        if not self.filled:
+            time = "timestamp(6)" if isinstance(self.source, Postgres) else "datetime(6)"
+            self.source.execute(ORDERS.format(time=time))
+        self.filled = True
+        values = ", ".join(
+            f"({n}, '2026-01-01 00:00:{n % 60:02}.5', 'it''s % \\\\ 😀 {n}', {n}.25)"
+            for n in range(first, last + 1)
+        )
+        self.source.execute(f"insert into orders values {values}")
+
+    def assert_same(self) -> None:
+        assert self.source.rows(ALL) == self.target.rows(ALL)
 
     def copied(self, **rest: Any) -> Result:
         """Make a run, which has to succeed."""

@@ -45,8 +45,9 @@ class TakenOver(Conflict):
 class Job:
     """What a copy works with.
 
-    `watermark` is the column whose latest value is to be found, `start` where an incremental pass
-    begins; `form` the format in which blocks pass undecoded, None where rows are looked at.
+    `watermark` is the column of an incremental copy, `unbounded` tells whether its latest value is
+    to be found, `start` where its pass begins; `form` is the format in which blocks pass undecoded,
+    None where rows are looked at.
     """
 
     ctx: RunContext
@@ -60,6 +61,7 @@ class Job:
     order: tuple[str, ...]
     reject: Reject
     watermark: Column | None = None
+    unbounded: bool = False
     start: bytes | None = None
     form: str | None = None
 
@@ -137,6 +139,27 @@ def taken(target: Target, state: CopyState) -> CopyState | None:
         raise TakenOver(f"a later attempt took over: {error}") from error
 
 
+@dataclass(slots=True)
+class _Blocks:
+    """The blocks of a page, read anew each time that they are gone through; `size` is their bytes.
+
+    A target that can't write them as it thought asks for them again.
+    """
+
+    job: Job
+    span: Span
+    form: str
+    size: int = 0
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        self.size = 0
+        job = self.job
+        for block in job.source.blocks(job.layout.read, self.span, self.form):
+            job.ctx.check()
+            self.size += len(block)
+            yield block
+
+
 class Rows:
     """Copies the rows of a pass; `state` is that of the last page that stands."""
 
@@ -191,16 +214,9 @@ class Rows:
         return got
 
     def _blocks(self, page: Page, span: Span, form: str, rejects: Rejects) -> _Got:
-        got, columns = _Got(rejects), self._job.layout.read
-
-        def passing() -> Iterator[bytes | memoryview]:
-            for block in self._job.source.blocks(columns, span, form):
-                self._job.ctx.check()
-                got.bytes += len(block)
-                yield block
-
-        got.written = page.forward(passing(), form)
-        got.read = got.counts.total
+        got, blocks = _Got(rejects), _Blocks(self._job, span, form)
+        got.written = page.forward(blocks, form)
+        got.read, got.bytes = got.counts.total, blocks.size
         return got
 
     def _rows(self, page: Page, span: Span, limit: int, rejects: Rejects) -> _Got:
@@ -212,7 +228,7 @@ class Rows:
             got.read += len(part)
             got.bytes += sum(map(len, filter(None, chain.from_iterable(part))))
             got.position = tuple(part[-1][place] or b"" for place in self._places)
-            if job.watermark:
+            if job.watermark and job.unbounded:
                 place = job.layout.read.index(job.watermark.name)
                 got.seen += [row[place] for row in part]
             placed = job.values.placed(part)
@@ -234,7 +250,9 @@ class Rows:
         state = replace(
             state, position=got.position, counts=state.counts + got.counts, details=figures
         )
-        return passes.rows_over(state) if got.position is None else state
+        if got.position is None:
+            return passes.rows_over(state)
+        return passes.moved(state, job.watermark) if job.watermark else state
 
     def _resize(self, got: _Got) -> None:
         """Let the next page be larger, unless its rows are heavy."""

@@ -1,15 +1,21 @@
 """The parts that run attempts, on a fresh store."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Databases
 from dispatch_desk import Desk, Open
 from dispatch_helpers import SECONDS, Bench
+from mariadb_server import MariaDbServer
 from notice_engine import Announcing, Receivers
+from table_runs import Maria, Postgres, Side, TableRuns
 
 from syncd.dispatch.spec import JobSpec
+
+DIRECTIONS = [(one, other) for one in ("postgresql", "mysql") for other in ("postgresql", "mysql")]
 
 
 @pytest.fixture
@@ -53,3 +59,29 @@ def site(bench: Bench, tmp_path: Path) -> Iterator[Announcing]:
     made = Announcing(bench, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(params=DIRECTIONS, ids=lambda pair: f"{pair[0]} to {pair[1]}")
+def table_copies(
+    request: pytest.FixtureRequest, migrated_dsn: str, tmp_path: Path
+) -> Iterator[TableRuns]:
+    """Give a job that copies tables, in each direction."""
+    source, target = (_side(engine, request) for engine in request.param)
+    runs = TableRuns(migrated_dsn, tmp_path, source, target)
+    runs.store.open()
+    yield runs
+    runs.close()
+
+
+def _side(engine: str, request: pytest.FixtureRequest) -> Side:
+    """Return an empty database of its own."""
+    if engine == "postgresql":
+        databases: Databases = request.getfixturevalue("databases")
+        dsn = databases.create()
+        request.addfinalizer(lambda: databases.drop(dsn))
+        return Postgres(dsn)
+    mariadb: MariaDbServer = request.getfixturevalue("mariadb")
+    name = f"t{uuid.uuid4().hex}"
+    mariadb.execute(f"create database {name}")
+    request.addfinalizer(lambda: mariadb.execute(f"drop database {name}"))
+    return Maria(mariadb, name)

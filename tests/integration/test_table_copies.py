@@ -1,67 +1,18 @@
 """Copies of tables between real servers, in all four directions, through the real dispatch."""
 
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from mariadb_server import MariaDbServer
-from table_runs import Maria, Postgres, Side, TableRuns
-
-DIRECTIONS = [(one, other) for one in ("postgresql", "mysql") for other in ("postgresql", "mysql")]
-ORDERS = """create table orders (
-    id bigint primary key, changed {time}, name varchar(100), price decimal(10, 2) not null)"""
-ALL = "select id, changed, name, price from orders order by id"
+from table_runs import ALL, Postgres, TableRuns, counts
 
 
-def _made(engine: str, request: pytest.FixtureRequest) -> Side:
-    if engine == "postgresql":
-        databases = request.getfixturevalue("databases")
-        dsn = databases.create()
-        request.addfinalizer(lambda: databases.drop(dsn))
-        return Postgres(dsn)
-    mariadb: MariaDbServer = request.getfixturevalue("mariadb")
-    name = f"t{uuid.uuid4().hex}"
-    mariadb.execute(f"create database {name}")
-    request.addfinalizer(lambda: mariadb.execute(f"drop database {name}"))
-    return Maria(mariadb, name)
-
-
-@pytest.fixture(params=DIRECTIONS, ids=lambda pair: f"{pair[0]} to {pair[1]}")
-def copies(
-    request: pytest.FixtureRequest, migrated_dsn: str, tmp_path: Path
-) -> Iterator[TableRuns]:
-    source, target = (_made(engine, request) for engine in request.param)
-    runs = TableRuns(migrated_dsn, tmp_path, source, target)
-    runs.store.open()
-    source.execute(
-        ORDERS.format(time="timestamp(6)" if isinstance(source, Postgres) else "datetime(6)")
-    )
-    yield runs
-    runs.close()
-
-
-def fill(copies: TableRuns, first: int, last: int) -> None:
-    values = ", ".join(
-        f"({n}, '2026-01-01 00:00:{n % 60:02}.5', 'it''s % \\\\ 😀 {n}', {n}.25)"
-        for n in range(first, last + 1)
-    )
-    copies.source.execute(f"insert into orders values {values}")
-
-
-def assert_same(copies: TableRuns) -> None:
-    assert copies.source.rows(ALL) == copies.target.rows(ALL)
-
-
-def counts(**told: int) -> dict[str, int]:
-    names = ("total", "added", "updated", "deleted", "unchanged", "errors")
-    return {name: told.get(name, 0) for name in names}
+@pytest.fixture
+def copies(table_copies: TableRuns) -> TableRuns:
+    return table_copies
 
 
 def test_full_copies(copies):
-    fill(copies, 1, 300)
+    copies.fill(1, 300)
     result = copies.copied()
-    assert_same(copies)
+    copies.assert_same()
     assert result.counts == counts(total=300, added=300)
     assert result.items["orders"]["details"]["created"] is True
     copies.source.execute(
@@ -71,12 +22,12 @@ def test_full_copies(copies):
     assert copies.copied().counts == counts(total=300, added=1, updated=1, unchanged=298)
     copies.configure(delete="hard")
     assert copies.copied().counts == counts(total=300, unchanged=300, deleted=1)
-    assert_same(copies)
+    copies.assert_same()
 
 
 def test_incremental_copies(copies):
     copies.configure(mode="incremental", watermark="changed", watermark_zone="UTC", lookback="5m")
-    fill(copies, 1, 100)
+    copies.fill(1, 100)
     assert copies.copied().counts == counts(total=100, added=100)
     now = (
         "now() at time zone 'UTC' - interval '1 minute'"
@@ -93,24 +44,24 @@ def test_incremental_copies(copies):
     assert result.counts == counts(total=2, added=1, updated=1)
     assert result.items["orders"]["details"]["beyond_bound"] == 1
     copies.source.execute("delete from orders where id = 1001")
-    assert_same(copies)
+    copies.assert_same()
 
 
 def test_soft_deletions(copies):
     copies.configure(delete="soft", max_delete_percent=50)
-    fill(copies, 1, 20)
+    copies.fill(1, 20)
     copies.copied()
     copies.source.execute("delete from orders where id <= 5")
     assert copies.copied().counts == counts(total=15, unchanged=15, deleted=5)
     assert copies.target.rows("select count(*) from orders where deleted_at is not null") == [(5,)]
     assert copies.copied().counts == counts(total=15, unchanged=15)
-    fill(copies, 1, 5)
+    copies.fill(1, 5)
     assert copies.copied().counts == counts(total=20, unchanged=15, updated=5)
 
 
 def test_the_guard(copies):
     copies.configure(delete="hard", max_delete_percent=10, max_delete_count=2)
-    fill(copies, 1, 20)
+    copies.fill(1, 20)
     copies.copied()
     copies.source.execute("delete from orders where id <= 5")
     result = copies.run()
@@ -119,7 +70,7 @@ def test_the_guard(copies):
 
 
 def test_plans(copies):
-    fill(copies, 1, 20)
+    copies.fill(1, 20)
     planned = copies.planned()
     assert planned.counts.added == 20
     assert [(each.change, each.thing) for each in planned.changes] == [("added", "table")]
@@ -138,7 +89,7 @@ def test_plans(copies):
 
 
 def test_rejected_rows(copies):
-    fill(copies, 1, 20)
+    copies.fill(1, 20)
     copies.target.execute(
         "create table orders (id bigint primary key, changed timestamp(6) null,"
         " name varchar(100), price decimal(10, 2) not null check (price <> 7.25 and price < 19))"
@@ -157,7 +108,7 @@ def test_rejected_rows(copies):
 
 
 def test_new_columns(copies):
-    fill(copies, 1, 5)
+    copies.fill(1, 5)
     copies.copied()
     copies.source.execute("alter table orders add more int", "update orders set more = 5")
     result = copies.copied()
@@ -169,7 +120,7 @@ def test_new_columns(copies):
 
 
 def test_types_that_do_not_fit(copies):
-    fill(copies, 1, 5)
+    copies.fill(1, 5)
     copies.target.execute("create table orders (id bigint primary key, price decimal(10, 1))")
     result = copies.run()
     assert result.of("orders") == ("failed", "bad_data")

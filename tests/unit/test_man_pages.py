@@ -172,7 +172,9 @@ def test_the_example_of_a_configuration_is_valid(tmp_path):
     lines = examples("syncd.toml.5")
     text = "\n".join(lines[next(n for n, line in enumerate(lines) if "timezone" in line) :])
     (tmp_path / "syncd.toml").write_text(text)
-    assert {"hosts", "db-accounts"} <= load(tmp_path / "syncd.toml", {}).enabled_jobs().keys()
+    assert {"hosts", "db-accounts", "orders", "orders-check"} <= load(
+        tmp_path / "syncd.toml", {}
+    ).enabled_jobs().keys()
 
 
 @needs("mandoc")

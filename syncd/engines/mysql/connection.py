@@ -33,6 +33,7 @@ _FIRM: Final = {
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
+_PATIENT: Final = "28800"  # seconds: a session has nothing to do while the other side works
 _STRICT: Final = (
     "STRICT_ALL_TABLES", "ALLOW_INVALID_DATES", "NO_AUTO_VALUE_ON_ZERO", "NO_BACKSLASH_ESCAPES",
     "NO_ENGINE_SUBSTITUTION",
@@ -45,9 +46,18 @@ WRITES: Final = {
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
     "innodb_lock_wait_timeout": "20",
+    "wait_timeout": _PATIENT,
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+"""What the configuration may say otherwise."""
+READS: Final = {
+    "net_write_timeout": _PATIENT,
+    "wait_timeout": _PATIENT,
+    "sql_big_selects": "1",
+}
+"""What a session is like whose rows somebody writes, who may take his time."""
 _SETTING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -155,7 +165,10 @@ class Session:
         """Make the session what the rest relies on; settings of the configuration come first."""
         for name, value in self._access.options.items():
             self._option(name, value)
+        told = self._access.options.keys() & _PATIENCE
         for name, value in {**_FIRM, **self._statement_limit(), **settings}.items():
+            if name in told:
+                continue
             self._rows(f"SET SESSION {name} = {value}")
         writes = settings.get("sql_mode") == WRITES["sql_mode"]
         self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")

@@ -38,11 +38,8 @@ def extend_statement(path: tuple[str, str], columns: Sequence[NewColumn], engine
 
 def definitions(columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> list[str]:
     """Return columns as SQL has them; texts that make a row too long are kept apart from it."""
-    variable = sum(_is_variable(each, engine) for each in columns if each.name in key)
-    share = _KEY_BYTES // max(variable, 1)
-    types = {
-        each.name: _type(each, engine, share if each.name in key else None) for each in columns
-    }
+    shares = _shares([each for each in columns if each.name in key], engine)
+    types = {each.name: _type(each, engine, shares.get(each.name)) for each in columns}
     for each in sorted(columns, key=lambda one: -_size(types[one.name])):
         if sum(_size(native) for native in types.values()) <= _ROW_BYTES:
             break
@@ -64,8 +61,25 @@ def _text(column: NewColumn) -> Column:
     return Column(column.name, column.type, "")
 
 
-def _is_variable(column: NewColumn, engine: str) -> bool:
-    return _type(column, engine, None).startswith(("VARCHAR", "VARBINARY", "LONG"))
+def _shares(key: Sequence[NewColumn], engine: str) -> dict[str, int]:
+    """Return how many bytes each column of a key may have: who wants less leaves more to others."""
+    wanted = {each.name: _key_size(_type(each, engine, None)) for each in key}
+    shares: dict[str, int] = {}
+    left = _KEY_BYTES
+    for name, size in sorted(wanted.items(), key=lambda pair: pair[1]):
+        shares[name] = min(size, left // (len(wanted) - len(shares)))
+        left -= shares[name]
+    return shares
+
+
+def _key_size(native: str) -> int:
+    """Return how many bytes of an index a column takes."""
+    held = parsed(native)
+    if native.startswith(("LONG", "JSON")):
+        return _KEY_BYTES
+    if held.kind in ("text", "bytes"):
+        return (held.size or 64) * (4 if held.kind == "text" else 1)
+    return held.size or 4 if held.kind == "integer" else 8 if held.kind != "decimal" else 30
 
 
 def _size(native: str) -> int:

@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
     number: int
     new: bool
-    other: str
+    other: bytes
     """The key of the row that is there, where it is another text."""
 
 
@@ -116,7 +116,7 @@ class Merge:
         elif column.type.kind == "json" and not self.mariadb:
             mine, theirs = f"CAST({mine} AS CHAR)", f"CAST({theirs} AS CHAR)"
         if column.type.kind in ("text", "json"):
-            mine, theirs = f"BINARY {mine}", f"BINARY {theirs}"
+            mine, theirs = f"CAST({mine} AS BINARY)", f"CAST({theirs} AS BINARY)"
         return f"NOT ({mine} <=> {theirs})"
 
 

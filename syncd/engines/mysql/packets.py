@@ -5,7 +5,7 @@ A row of the text protocol is a packet of length-encoded values
 The driver reads each with several calls and decodes every value; here whole buffers are cut up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ LARGEST: Final = 256 * 2**20
 """Bytes of the largest row that is read."""
 
 _BUFFER: Final = 256 * 1024
+_PIECE: Final = 2**20
 _FULL: Final = 0xFFFFFF  # a packet of this size is continued by the next one
 _NULL: Final = 251
 _WIDTHS: Final = {252: 2, 253: 3, 254: 8}
@@ -59,20 +60,20 @@ def streamed(connection: Connection, query: str, part: int) -> Iterator[list[Val
 
 
 def _parts(connection: Connection, width: int, part: int) -> Iterator[list[Values]]:
-    done = False
+    reader = _Reader(connection, width)
     try:
-        reader = _Reader(connection, width)
-        while not done:
-            rows, done = reader.read(part)
-            if rows:
+        while not reader.done:
+            if rows := reader.read(part):
                 yield rows
     finally:
-        if not done:
+        if not reader.done:
             connection._force_close()
 
 
 class _Reader:
-    """Cuts rows out of what has arrived."""
+    """Cuts rows out of what has arrived; `done` once the server has said its last word."""
+
+    done = False
 
     def __init__(self, connection: Connection, width: int) -> None:
         self._connection = connection
@@ -80,24 +81,24 @@ class _Reader:
         self._width = width
         self._data = b""
 
-    def read(self, part: int) -> tuple[list[Values], bool]:
-        """Return rows of about so many bytes, and whether they are the last ones."""
+    def read(self, part: int) -> list[Values]:
+        """Return rows of about so many bytes; a larger one comes alone."""
         rows: list[Values] = []
         got = 0
-        while got < part:
+        while got < part and not self.done:
             if len(self._data) < 4:
                 self._more(4 - len(self._data))
             size = int.from_bytes(self._data[:3], "little")
+            if size > part and rows:
+                break
             if size == _FULL:
-                rows.append(self._large())
-                return rows, False
+                return [self._large()]
             if len(self._data) < size + 4:
                 self._more(size + 4 - len(self._data))
             before = len(self._data)
-            if self._cut(rows):
-                return rows, True
+            self._cut(rows)
             got += before - len(self._data)
-        return rows, False
+        return rows
 
     def _more(self, least: int) -> None:
         """Wait for so many bytes more, and take what else has arrived."""
@@ -110,8 +111,8 @@ class _Reader:
             found += rest
         self._data += found
 
-    def _cut(self, rows: list[Values]) -> bool:
-        """Add the rows that are whole; tell whether the result is at its end."""
+    def _cut(self, rows: list[Values]) -> None:
+        """Add the rows that are whole."""
         data = self._data
         at, end, width = 0, len(data), self._width
         columns = range(width)
@@ -122,9 +123,9 @@ class _Reader:
                 break
             first = data[at + 4]
             if first >= _EOF and (first == _ERROR or size < 9):
-                self._data = b""
+                self._data, self.done = b"", True
                 MysqlPacket(data[at + 4 : stop], "utf-8").check_error()
-                return True
+                return
             at += 4
             row: list[bytes | None] = []
             for _ in columns:
@@ -143,23 +144,61 @@ class _Reader:
                     at += length
             rows.append(tuple(row))
         self._data = data[at:]
-        return False
 
     def _large(self) -> Values:
-        """Read a row that takes several packets; one that is too large ends the connection."""
+        """Read a row that takes several packets, value by value; one that is too large ends it."""
+        packets = _Packets(self._header, self._pull)
+        row = tuple(packets.value() for _ in range(self._width))
+        packets.close()
+        return row
+
+    def _header(self) -> int:
+        """Go past the header of a packet, and return its size."""
+        return int.from_bytes(self._pull(4)[:3], "little")
+
+    def _pull(self, size: int) -> bytes:
+        """Take so many bytes."""
+        if len(self._data) < size:
+            self._more(size - len(self._data))
+        found, self._data = self._data[:size], self._data[size:]
+        return found
+
+
+class _Packets:
+    """A row as one stream, however many packets it takes."""
+
+    def __init__(self, header: Callable[[], int], pull: Callable[[int], bytes]) -> None:
+        self._header, self._pull = header, pull
+        self._size = _FULL
+        self._left = self._total = 0
+
+    def value(self) -> bytes | None:
+        """Read the next value; raises BadData before it reads one that is too large."""
+        length = self._take(1)[0]
+        if length == _NULL:
+            return None
+        if length > _NULL:
+            length = int.from_bytes(self._take(_WIDTHS[length]), "little")
+        self._total += length
+        if self._total > LARGEST:
+            raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
+        return self._take(length)
+
+    def close(self) -> None:
+        """Go past an empty packet at the end: that of a row that fills its packets."""
+        while self._size == _FULL:
+            self._open()
+
+    def _take(self, size: int) -> bytes:
         pieces: list[bytes] = []
-        total, size = 0, _FULL
-        while size == _FULL:
-            if len(self._data) < 4:
-                self._more(4 - len(self._data))
-            size = int.from_bytes(self._data[:3], "little")
-            total += size
-            if total > LARGEST:
-                self._connection._force_close()
-                raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
-            if len(self._data) < size + 4:
-                self._more(size + 4 - len(self._data))
-            pieces.append(self._data[4 : size + 4])
-            self._data = self._data[size + 4 :]
-        packet = MysqlPacket(b"".join(pieces), "utf-8")
-        return tuple(packet.read_length_coded_string() for _ in range(self._width))
+        while size:
+            if not self._left:
+                self._open()
+            piece = self._pull(min(size, self._left, _PIECE))
+            self._left -= len(piece)
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _open(self) -> None:
+        self._size = self._left = self._header()

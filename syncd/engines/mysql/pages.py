@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.connection import Session
+from syncd.engines.mysql.literals import shown
 from syncd.engines.mysql.merging import Found, Merge, told
 from syncd.engines.mysql.names import quoted
 from syncd.engines.mysql.spans import among, columns_of
@@ -106,6 +107,7 @@ class MySQLPage:
         pairs = list(zip(desk.key, desk.keys.names, strict=True))
         on = " AND ".join(f"t.{quoted(column.name)} = k.{name}" for column, name in pairs)
         where = f"FROM {desk.target} t LEFT JOIN {desk.keys.table} k ON {on} WHERE k.seq IS NULL"
+        where += "".join(f" AND t.{quoted(c.name)} IS NOT NULL" for c in desk.key if c.nullable)
         if desk.into.revive:
             where += f" AND t.{quoted(desk.into.revive)} IS NULL"
         asked = ", ".join(selected(each, f"t.{quoted(each.name)}") for each in desk.key)
@@ -167,11 +169,15 @@ class MySQLPage:
         desk, merge = self._desk, self._desk.merge
         desk.staging.fill(rows)
         self._look_for_one_key(rows)
-        found = [Found(*each) for each in self._session.rows(merge.changes())]
+        found = [
+            Found(int(number or 0), new == b"1", other or b"")
+            for part in self._session.stream(merge.changes(), _PART)
+            for number, new, other in part
+        ]
         for each in found:
             if each.other:
                 raise Refused(
-                    f"the keys {told(self._key(rows[each.number]))} and {_text(each.other)}, which"
+                    f"the keys {told(self._key(rows[each.number]))} and {shown(each.other)}, which"
                     " the table has, are one by its collation"
                 )
         new = [each.number for each in found if each.new]
@@ -205,7 +211,3 @@ class MySQLPage:
 
     def _undo(self) -> None:
         self._session.change("ROLLBACK TO SAVEPOINT syncd")
-
-
-def _text(other: str | bytes) -> str:
-    return repr(other.decode("utf-8", "backslashreplace") if isinstance(other, bytes) else other)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.bounds import bound
@@ -15,7 +16,7 @@ from syncd.engines.mysql.times import earlier
 from syncd.engines.mysql.types import selected
 from syncd.errors import BadData, Conflict
 from syncd.model.copy import Edge, Span
-from syncd.model.table import Key, Relation, Row
+from syncd.model.table import Column, Key, Relation, Row, Value
 
 _PART: Final = 2 * 2**20
 _STATEMENT: Final = 32 * 2**20
@@ -97,7 +98,8 @@ class MySQLSource:
             with self._named():
                 for part in session.stream(query, _PART):
                     found.update(part)
-        return {key for key in given if key in found}
+        alike = {_alike(asked, row) for row in found}
+        return {key for key in given if _alike(asked, key) in alike}
 
     def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:  # noqa: ARG002
         """Return no format: MySQL has none."""
@@ -142,6 +144,14 @@ class MySQLSource:
         """Learn what rows weigh, for the size of later statements."""
         total = sum(len(value) for row in rows for value in row if value is not None)
         self._weight = max(self._weight / 2, total / len(rows)) + 1
+
+
+def _alike(columns: Sequence[Column], key: Sequence[Value]) -> tuple[object, ...]:
+    """Return what of a key is the same however its numbers are spelled: 1.5 and 1.50."""
+    return tuple(
+        Decimal(value.decode()) if value and column.type.kind in ("decimal", "float") else value
+        for column, value in zip(columns, key, strict=True)
+    )
 
 
 def _place(row: Row, places: Sequence[int]) -> Key:

@@ -19,6 +19,10 @@ _HEX: Final = "\\x"
 _EXISTS: Final = """
 SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
 """
+_NOPAD: Final = """
+SELECT COLLATION_NAME FROM information_schema.COLLATIONS
+ WHERE COLLATION_NAME IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
+"""
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS {table} (
     job VARCHAR(255) NOT NULL,
@@ -120,10 +124,9 @@ def _is_later(one: CopyState, other: CopyState) -> bool:
 
 
 def nopad(session: Session) -> str:
-    """Return the collation that tells all texts apart."""
-    if session.dialect.mariadb:
-        return "utf8mb4_nopad_bin"
-    return "utf8mb4_0900_bin" if session.dialect.version >= (8, 0) else "utf8mb4_bin"
+    """Return the collation that tells all texts apart; older MySQL has none that sees blanks."""
+    found = session.rows(_NOPAD)
+    return str(found[0][0]) if found else "utf8mb4_bin"
 
 
 def _values(state: CopyState) -> list[object]:

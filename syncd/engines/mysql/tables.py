@@ -6,15 +6,11 @@ from typing import Final
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
-from syncd.engines.mysql.connection import WRITES, Session, connected
+from syncd.engines.mysql.connection import READS, WRITES, Session, connected
 from syncd.engines.mysql.reading import MySQLSource
 from syncd.engines.mysql.writing import MySQLTarget
 from syncd.model.table import Relation
 
-_READS: Final = {
-    "net_write_timeout": "3600",  # whoever writes what is read may take his time
-    "sql_big_selects": "1",
-}
 _SNAPSHOT: Final = (
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
@@ -58,7 +54,7 @@ class MySQLTables:
             yield MySQLTarget(session, relation, state_schema)
 
     def _reading(self, stack: ExitStack, ctx: RunContext, relation: Relation) -> Session:
-        session = stack.enter_context(connected(self._access, ctx, _READS))
+        session = stack.enter_context(connected(self._access, ctx, READS))
         session.use(relation.schema or relation.database)
         return session
 

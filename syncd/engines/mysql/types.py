@@ -122,6 +122,8 @@ def declared(like: Column, made: Type, engine: str, *, key_share: int | None = N
     native = like.native.lower()
     if like.type.kind == "boolean" and made.kind == "integer":
         return "TINYINT(1)"
+    if like.type.kind == "uuid" and made.size == 36:
+        return "CHAR(36)"
     if engine in ("mysql", "mariadb") and made == like.type and "zerofill" not in native:
         if word_of(like) in ("enum", "set", "year") or is_geometry(like):
             return re.sub(r"^year\(\d\)", "year", like.native, flags=re.I)

@@ -61,7 +61,7 @@ class PostgreSQLPage:
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused.
 
-        They can't be sent again: with `direct` the caller has to know that no key is there.
+        They are asked for again where they can't go into the table itself after all.
         """
         name = form.removeprefix("postgresql-")
         return self._write(lambda table: self._copy(table, name, blocks), tuple, 0, unique=False)

@@ -9,6 +9,7 @@ from syncd.engines.sides import Form, formed
 from syncd.model.table import Key, Value
 
 _WRITTEN: Final = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_SIMPLE: Final = re.compile(rb"-?[0-9]{1,40}")
 _LONGEST: Final = 1_100  # no number of any column has more digits
 _FARTHEST: Final = 1_000  # nor so many zeros
 
@@ -21,7 +22,7 @@ def in_form(form: Form, value: Value) -> Value:
     if value is None:
         return None
     if form.kind in ("integer", "decimal"):
-        return formed(form, _plain(value))
+        return formed(form, value if _SIMPLE.fullmatch(value) else _plain(value))
     if form.kind == "float":
         return _float(value)
     return formed(form, value)

@@ -172,7 +172,9 @@ class RedisSide:
 
     def _kept(self, view: View, name: bytes, entry: Entry) -> Kept:
         row = self._row(view.fields, name, entry)
-        place = bucket(view.key, self._key(view, name), BITS)
+        forms = dict(zip(view.fields, row, strict=True))
+        key = tuple(forms[field] or b"" for field in view.key)
+        place = bucket(view.key, key, BITS)
         value = entry.value if entry.value is None else entry.value[:_KEPT]
         return Kept(place, name, row_hash(view.fields, row), value)
 

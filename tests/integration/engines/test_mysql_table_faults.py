@@ -74,6 +74,18 @@ def test_a_lock_that_is_not_given_is_busy_and_undoes_the_page(shop: Shop) -> Non
             assert page.put([(b"1", b"2")]).updated == 1
 
 
+def test_whoever_goes_on_after_busy_writes_nothing(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key, x int)", "insert into t values (1, 1)")
+    with shop.target("t") as target:
+        target._session.change("set session innodb_lock_wait_timeout = 1")
+        with other(shop) as cursor, pytest.raises(Busy), target.page(into("id", "x")) as page:
+            cursor.execute("update t set x = 9 where id = 1")
+            with pytest.raises(Busy):
+                page.put([(b"1", b"2")])
+            page.put([(b"6", b"6")])
+    assert shop.execute("select * from t") == [(1, 1)]
+
+
 def test_a_deadlock_is_busy_and_the_session_goes_on(shop: Shop) -> None:
     shop.execute(
         "create table t (id int primary key, x int)", "insert into t values (1, 1), (2, 1)"

@@ -1,4 +1,4 @@
-# ruff: noqa: E501
+# ruff: noqa: E501, PT012
 """Tables of MariaDB are read by pages, exactly, and with a bounded effort."""
 
 import threading
@@ -335,3 +335,44 @@ def test_a_key_that_is_no_number_is_no_statement(shop: Shop) -> None:
                 source.count(Span(("id",), Edge((bad,))))
         with pytest.raises(BadData):
             source.count(Span(("d",), Edge((b"' or '1",))))
+
+
+def test_an_error_in_the_middle_of_rows_leaves_the_session_alone(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key, j text)")
+    shop.execute("insert into t select seq, repeat('x', 900) from seq_1_to_2000")
+    query = "select id, j, if(id = 1500, (select 1 union select 2), 3) as bad from t"
+    with shop.source("q", query=query, key=("id",)) as source:
+        rows = []
+        with pytest.raises(BadData, match="more than 1 row"):
+            for part in source.rows(["id", "bad"], Span(("id",)), 10**6):
+                rows += part
+        assert source.count() == 2000
+
+
+def test_a_query_is_described_without_being_carried_out(shop: Shop) -> None:
+    query = "select count(*) as n, sum(sleep(30)) as s from seq_1_to_9"
+    began = time.monotonic()
+    with shop.source("q", query=query, key=("n",)) as source:
+        assert [each.name for each in source.shape.columns] == ["n", "s"]
+    assert time.monotonic() - began < 5
+
+
+def test_keys_are_the_same_however_numbers_are_spelled(shop: Shop) -> None:
+    shop.execute(
+        "create table t (d decimal(9,2), f double, primary key (d, f))",
+        "insert into t values (1.5, 1e3)",
+    )
+    given = [(b"1.5", b"1000"), (b"1.500", b"1e+3"), (b"1.51", b"1000")]
+    with shop.source("t") as source:
+        assert source.existing(["d", "f"], given) == set(given[:2])
+
+
+def test_a_large_row_is_a_part_of_its_own(shop: Shop, large_packets: None) -> None:
+    shop.execute("create table t (id int primary key, x longblob)")
+    with shop.server.connect(database=shop.database) as connection, connection.cursor() as cursor:
+        for at, size in enumerate([9, 9, 2**25, 9, 3 * 2**20, 9]):
+            cursor.execute(f"insert into t values ({at}, repeat('x', {size}))")
+    with shop.source("t") as source:
+        parts = [[row[0] for row in part] for part in source.rows(["id", "x"], Span(("id",)), 99)]
+    assert [b"2"] in parts
+    assert [each for part in parts for each in part] == [b"%d" % at for at in range(6)]

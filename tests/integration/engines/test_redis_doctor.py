@@ -1,4 +1,4 @@
-"""What the doctor says of a Redis: who answers, whether it is encrypted, and no word of accounts."""
+"""What the doctor says of a Redis: who answers, and how encrypted; no word of accounts."""
 
 from contextlib import closing
 

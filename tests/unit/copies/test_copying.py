@@ -215,6 +215,18 @@ def test_a_page_that_others_were_in_the_way_of_is_made_again(name, monkeypatch):
     assert same(copies)
 
 
+@pytest.mark.parametrize("name", ["keep keys", "delete", "existing", "commit"])
+def test_deletions_that_others_were_in_the_way_of_are_made_again(name, monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
+    copies = Copies(delete="hard")
+    copies.numbered(20)
+    copies.run()
+    del copies.orders.rows[b"7",], copies.orders.rows[b"8",]
+    copied = copies.run(step=busy(3, name))
+    assert copied.counts == Counts(total=18, unchanged=18, deleted=2)
+    assert same(copies)
+
+
 def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
     copies = Copies()
@@ -222,6 +234,20 @@ def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     with pytest.raises(Busy):
         copies.run(step=busy(100, "put"))
     assert copies.run().counts.total == 20
+
+
+def test_pauses_end_at_once_when_cancelled(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (50.0,))
+    copies = Copies()
+    copies.numbered(20)
+
+    def cancels(name: str) -> None:
+        if name == "put":
+            copies.cancel.cancel(Cancelled("by hand"))
+            raise Busy("a deadlock")
+
+    with pytest.raises(Cancelled):
+        copies.run(step=cancels)
 
 
 def test_a_cancelled_copy_ends_at_once_and_may_go_on():
@@ -493,6 +519,19 @@ def test_a_bound_that_went_back_is_where_the_next_pass_begins():
     assert same(copies)
 
 
+def test_a_bound_that_went_back_counts_though_its_pass_ends_early():
+    copies = incremental()
+    limits = iter([100, 50, 70])
+    copies.source.bound = lambda: at(next(limits))
+    copies.numbered(3)
+    copies.run()
+    with pytest.raises(Died):
+        copies.run(step=lambda name: name == "page" and _raise(Died()))
+    copies.fill((b"4", at(60), b"by the clock that was put back"))
+    copies.run()
+    assert same(copies)
+
+
 def test_lookback_begins_at_a_bound_that_went_back():
     copies = incremental(watermark=Watermark("changed", timedelta(seconds=20)))
     limits = iter([100, 50])
@@ -502,6 +541,41 @@ def test_lookback_begins_at_a_bound_that_went_back():
     copies.fill((b"4", at(40), b"late, by the clock that was put back"))
     copies.run()
     assert same(copies)
+
+
+@pytest.mark.parametrize("bound", [200, None])
+def test_an_incremental_pass_that_ended_early_spares_the_next_one_its_pages(bound):
+    copies = incremental(page_rows=5)
+    copies.clock.at += timedelta(hours=1)
+    copies.numbered(1)
+    copies.run()
+    copies.source.bound = lambda: bound and at(bound)
+    copies.numbered(40)
+
+    def dies(name: str) -> None:
+        if name == "commit" and len(copies.copied.rows) > 20:
+            raise Died
+
+    with pytest.raises(Died):
+        copies.run(step=dies)
+    assert copies.state.watermark == at(len(copies.copied.rows))
+    assert copies.run().counts.total < 25
+    assert same(copies)
+
+
+def test_rows_that_are_read_again_do_not_move_the_watermark_back():
+    copies = incremental(100, watermark=Watermark("changed", timedelta(seconds=90)), page_rows=5)
+    copies.numbered(60)
+    copies.run()
+    copies.source.bound = lambda: at(101)
+    with pytest.raises(Died):
+        copies.run(step=lambda name: name == "committed" and _raise(Died()))
+    assert copies.state.position
+    assert copies.state.watermark == at(100)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def test_a_first_full_pass_that_failed_is_followed_by_a_full_one():
