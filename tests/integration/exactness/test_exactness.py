@@ -28,6 +28,10 @@ def test_every_value_arrives_in_a_table_that_is_made(
     assert differences(servers.read(ours), servers.read(theirs)) == []
     again = servers.copy(ours, theirs)
     assert (again.copied.counts.unchanged, again.copied.counts.updated) == (len(rows), 0)
+    servers.forget(theirs)
+    third = servers.copy(ours, theirs)
+    assert (third.copied.counts.unchanged, third.copied.counts.updated) == (1, len(rows) - 1)
+    assert differences(servers.read(ours), servers.read(theirs)) == []
 
 
 @pytest.mark.parametrize("source", [PG, MARIA])
