@@ -49,7 +49,7 @@ def test_tables_are_made_with_types_that_hold_everything(servers: World, source:
 WIDER = {
     "int_z": "int(10) unsigned", "tinytext": "varchar(255)", "text": "longtext",
     "mediumtext": "longtext", "tinyblob": "varbinary(255)", "blob": "longblob",
-    "mediumblob": "longblob", "float_7_2": "float", "uuid": "varchar(36)", "inet4": "longtext",
+    "mediumblob": "longblob", "float_7_2": "float", "uuid": "char(36)", "inet4": "longtext",
     "inet6": "longtext",
 }  # fmt: skip
 """Types that hold as much, or more, where tables of MySQL are made after those of MySQL."""
