@@ -50,6 +50,8 @@ WRITES: Final = {
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+"""What the configuration may say otherwise."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
     "wait_timeout": _PATIENT,
@@ -163,10 +165,12 @@ class Session:
         """Make the session what the rest relies on; settings of the configuration come first."""
         for name, value in self._access.options.items():
             self._option(name, value)
+        told = self._access.options.keys() & _PATIENCE
         for name, value in {**_FIRM, **self._statement_limit(), **settings}.items():
+            if name in told:
+                continue
             self._rows(f"SET SESSION {name} = {value}")
-        writes = settings.get("sql_mode") == WRITES["sql_mode"]
-        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
+        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if settings is WRITES else 'ONLY'}")
 
     def _option(self, name: str, value: str) -> None:
         if not _SETTING.fullmatch(name):
