@@ -170,8 +170,7 @@ class Session:
             if name in told:
                 continue
             self._rows(f"SET SESSION {name} = {value}")
-        writes = settings.get("sql_mode") == WRITES["sql_mode"]
-        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
+        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if settings is WRITES else 'ONLY'}")
 
     def _option(self, name: str, value: str) -> None:
         if not _SETTING.fullmatch(name):

@@ -89,12 +89,16 @@ def encoder(column: Column) -> Encoder:
     return encode
 
 
-def tuples(encoders: Sequence[Encoder], rows: Sequence[Sequence[Value]]) -> list[bytes]:
-    """Return rows as VALUES has them."""
+def lines(
+    encoders: Sequence[Encoder], rows: Sequence[Sequence[Value]], *, numbered: bool
+) -> list[bytes]:
+    """Return rows as VALUES has them, without parentheses; with their numbers if `numbered`."""
     columns = [
         encode(values) for encode, values in zip(encoders, zip(*rows, strict=True), strict=True)
     ]
-    return [b"(" + b",".join(row) + b")" for row in zip(*columns, strict=True)]
+    if numbered:
+        columns.insert(0, [b"%d" % number for number in range(len(rows))])
+    return [b",".join(row) for row in zip(*columns, strict=True)]
 
 
 def _check(column: Column) -> Callable[[bytes], object] | None:  # noqa: PLR0911 - one a type
@@ -147,15 +151,12 @@ def _plain(values: Values) -> list[bytes]:
 
 
 def _texts(values: Values) -> list[bytes]:
-    return [
-        _NULL if value is None else b"'" + value.replace(b"'", b"''") + b"'" for value in values
-    ]
+    return [_NULL if value is None else b"'%b'" % value.replace(b"'", b"''") for value in values]
 
 
 def _bytes(values: Values) -> list[bytes]:
     return [
-        _NULL if value is None else b"_binary'" + value.replace(b"'", b"''") + b"'"
-        for value in values
+        _NULL if value is None else b"_binary'%b'" % value.replace(b"'", b"''") for value in values
     ]
 
 

@@ -41,8 +41,8 @@ class Desk:
         self.places = [into.columns.index(name) for name in into.key]
         self.target = quoted(*path)
         self.shape = shape
-        self.staging = Staging(session, path[0], self.columns, types)
-        self.keys = Keys(session, path[0], self.key, types)
+        self.staging = Staging(session, path, self.columns, types)
+        self.keys = Keys(session, path, self.key, types)
         self.direct = into.fresh
         names = [quoted(each.name) for each in self.columns]
         self.inserter = Inserter(session, self.target, names, self.columns)
