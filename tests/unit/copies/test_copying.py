@@ -227,6 +227,24 @@ def test_deletions_that_others_were_in_the_way_of_are_made_again(name, monkeypat
     assert same(copies)
 
 
+def test_deletions_whose_commit_fails_count_once(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
+    copies = Copies(delete="hard")
+    copies.numbered(20)
+    copies.run()
+    del copies.orders.rows[b"7",]
+    failed = []
+
+    def fails(name: str) -> None:
+        if name == "commit" and "delete" in copies.steps and not failed:
+            failed.append(name)
+            raise Busy("a deadlock")
+
+    assert copies.run(step=fails).counts.deleted == 1
+    assert failed
+    assert copies.state.counts.deleted == 1
+
+
 def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
     copies = Copies()
@@ -349,6 +367,16 @@ def test_conflict_error_fails_and_keeps_nothing_of_the_page():
         copies.run()
     assert copies.copied.rows[b"6",][2] == b"note"
     assert copies.rejected == {}
+
+
+def test_of_rows_with_one_key_the_last_counts_though_others_are_refused():
+    copies = Copies(page_rows=50, max_rejected=5)
+    copies.source.tables["orders"] = MemoryTable(list(COLUMNS), ("id", "note"))
+    copies.fill((b"1", at(1), b"a"), (b"1", at(2), b"b"), (b"2", at(4), b"d"))
+    copies.rules = replace(copies.rules, source=replace(copies.rules.source, key=("id",)))
+    copies.target.refuses = refuse(2)
+    copies.run()
+    assert copies.copied.rows == {(b"1",): (b"1", at(2), b"b")}
 
 
 def test_rows_in_whose_place_a_later_one_came_count_as_unchanged(undecoded):
