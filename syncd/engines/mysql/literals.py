@@ -59,7 +59,7 @@ def place(column: Column, value: bytes) -> int:
     texts = [each.encode() for each in members(column)]
     try:
         if word_of(column) == "enum":
-            return texts.index(value) + 1 if value else 0
+            return texts.index(value) + 1 if value or b"" in texts else 0
         return sum(1 << texts.index(each) for each in set(value.split(b",")) if each)
     except ValueError as error:
         raise BadData(f"{column.name}: {shown(value)} is none of its texts") from error

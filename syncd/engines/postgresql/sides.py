@@ -11,7 +11,6 @@ from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql import digests
 from syncd.engines.postgresql.connection import Session, connected
-from syncd.engines.postgresql.failures import errors_mapped
 from syncd.engines.postgresql.literals import Text, keys_equal, keys_table, literal, where
 from syncd.engines.postgresql.shapes import Look
 from syncd.engines.postgresql.table_failures import reading
@@ -46,7 +45,7 @@ class PostgreSQLSides:
         with connected(self._access, ctx, database) as connection:
             for name, value in digests.SETTINGS.items():
                 connection.execute("select set_config(%s, %s, false)", (name, value))
-            found = looked_at(connection, relation, snapshot=False)
+            found = looked_at(connection, ctx, relation, snapshot=False)
             yield PostgreSQLSide(connection, ctx, str(relation), found)
 
 
@@ -282,7 +281,7 @@ class PostgreSQLSide:
         for left in range(_TRIES, 0, -1):
             self.ctx.check()
             try:
-                with errors_mapped(self.ctx), reading(self.name, snapshot=False):
+                with reading(self.name, self.ctx, snapshot=False):
                     rows = self.connection.execute(query).fetchall()
                     break
             except Busy:

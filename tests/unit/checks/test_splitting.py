@@ -115,6 +115,17 @@ def test_memory_and_cost_are_bounded_when_everything_differs(key: list[Column]) 
     assert len(result.differences) == 100
 
 
+def test_a_range_is_cut_where_its_rows_are() -> None:
+    few, many = _side([NUMBER], {}), _side([NUMBER], {(b"%d" % n,): (b"x",) for n in range(500)})
+
+    def fail(*_: Any) -> Any:
+        raise AssertionError("no index helps a hash")
+
+    for left, right in (few, many), (many, few):
+        left.buckets = right.buckets = fail  # type: ignore[method-assign]
+        assert len(_check(left, right, sizes=Sizes(chunk=1024, leaf=32)).found) == 500
+
+
 def test_a_server_with_another_order_is_found_out() -> None:
     rows = {(b"%d" % n,): (b"x",) for n in range(500)}
     wrong = _side([NUMBER], rows)
