@@ -148,6 +148,7 @@ def planned_documents(planned: Sequence[Planned]) -> list[Json]:
             "changes": [asdict(change) for change in item.changes],
             "error_class": item.error.error_class if item.error else None,
             "error": describe(item.error) if item.error else None,
+            "details": item.details,
         }
         for item in planned
     ]

@@ -86,20 +86,20 @@ class MariaDb:
 Place = Postgres | MariaDb
 
 
-def rules(left: Place, right: Place, table: str = "t", **changed: Any) -> CheckRules:
+def rules(one: Place, other: Place, /, table: str = "t", **changed: Any) -> CheckRules:
     """Return the rules of a comparison that does not wait."""
-    made = CheckRules("item", left.relation(table), right.relation(table), recheck=timedelta(0))
+    made = CheckRules("item", one.relation(table), other.relation(table), recheck=timedelta(0))
     return replace(made, **changed)
 
 
 def compare(
-    left: Place, right: Place, *, sizes: Sizes = SMALL, most: int = MOST,
+    one: Place, other: Place, /, *, sizes: Sizes = SMALL, most: int = MOST,
     ctx: RunContext | None = None, now: datetime | None = None, **changed: Any,
 ) -> Result:  # fmt: skip
     """Compare table `t` of two places, by small steps."""
-    told = rules(left, right, **changed)
+    told = rules(one, other, **changed)
     check = Check(
-        ctx or context(), told, (left.sides(), told.left), (right.sides(), told.right),
+        ctx or context(), told, (one.sides(), told.left), (other.sides(), told.right),
         now or datetime.now(UTC), sizes, most,
     )  # fmt: skip
     return check.run()[0]

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -39,7 +39,7 @@ _SETTINGS = {
     "lc_messages": "C",
     "autovacuum": "off",  # sizes are compared
 }
-_HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+_HBA = "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 
 @dataclass
@@ -124,24 +124,35 @@ class PrivateServers(ExitStack):
 
 
 @contextmanager
-def private_server(version: str) -> Iterator[PrivateServer]:
-    """Give a new server of a version."""
+def private_server(
+    version: str, settings: Mapping[str, str] | None = None, standby_of: PrivateServer | None = None
+) -> Iterator[PrivateServer]:
+    """Give a new server of a version, or a hot standby of one that has that version."""
     with reachable_directory() as place, _fast_directory() as directory:
         account = choose_account(directory)
         programs = DEBIAN if version == "15" else _wheel(account, place)
         data, log = account.own(directory / "data"), directory / "log"
         account.own(directory / "run")
         with log.open("wb") as file:
-            options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]
-            status = account.run([programs / "initdb", *options, data], file, 60)
+            status = account.run(_making(programs, data, standby_of), file, 60)
             assert status == 0, log.read_text()
             (data / "pg_hba.conf").write_text(_HBA)
-            server = _started(account, version, programs, directory, file.fileno())
+            told = _SETTINGS | dict(settings or {})
+            server = _started(account, version, programs, directory, file.fileno(), told)
         try:
             yield server
         finally:
             server.process.send_signal(signal.SIGQUIT)
             server.process.wait(30)
+
+
+def _making(programs: Path, data: Path, standby_of: PrivateServer | None) -> list[str | Path]:
+    """Return the command that makes the files of a server."""
+    if standby_of is None:
+        options = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]
+        return [programs / "initdb", *options, data]
+    options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d", standby_of.dsn()]
+    return [programs / "pg_basebackup", *options, "-D", data]
 
 
 @contextmanager
@@ -160,13 +171,18 @@ def _wheel(account: Account, directory: Path) -> Path:
 
 
 def _started(
-    account: Account, version: str, programs: Path, directory: Path, log: int
+    account: Account,
+    version: str,
+    programs: Path,
+    directory: Path,
+    log: int,
+    told: Mapping[str, object],
 ) -> PrivateServer:
     """Start a server; another process may take its port meanwhile, so that it is tried again."""
     for _ in range(3):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        settings = _SETTINGS | {"port": port, "unix_socket_directories": directory / "run"}
+        settings = {**told, "port": port, "unix_socket_directories": directory / "run"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         process = account.spawn([programs / "postgres", "-D", directory / "data", *options], log)
         server = PrivateServer(version, directory, port, directory / "log", process)

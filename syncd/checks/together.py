@@ -35,6 +35,7 @@ class Both:
 
     def do(self, left: Callable[[], T], right: Callable[[], T]) -> tuple[T, T]:
         """Do two things at the same time."""
+        self.ctx.check()
         theirs: Future[T | None] = self._other.submit(self._tried, right)
         ours = self._tried(left)
         answer = theirs.result()

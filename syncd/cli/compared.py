@@ -44,10 +44,13 @@ def _equal(equal: bool | None) -> Cell:  # noqa: FBT001 - what was found
 
 
 def _remarks(item: Json) -> Iterator[str]:
-    """Yield what went wrong, how the sums differ, and what was not looked at."""
     if error := error_text(item):
         yield error
-    found = item["details"]
+    yield from check_notes(item["details"])
+
+
+def check_notes(found: Json) -> Iterator[str]:
+    """Yield how the sums differ, and what was not looked at."""
     for column, sums in (found.get("aggregates") or {}).items():
         for name, (left, right) in sums.items():
             yield f"{name} of {column}: {_shown(left)} ≠ {_shown(right)}"

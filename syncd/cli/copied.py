@@ -29,22 +29,27 @@ def print_copies(run: Json, zone: tzinfo) -> None:
 
 
 def _line(item: Json) -> list[Cell]:
+    """Return the figures of a table; of one that failed those of the pages that stand."""
     details = item["details"]
+    committed = details.get("committed", item) if item["status"] != "success" else item
     return [
-        cell(item["target"]), word(item["status"]), cell(details.get("pass")), *count_cells(item),
-        size_cell(details.get("bytes")), cell(item["duration_seconds"]),
+        cell(item["target"]), word(item["status"]), cell(details.get("pass")),
+        *count_cells(committed), size_cell(details.get("bytes")), cell(item["duration_seconds"]),
         cell(details.get("rows_per_second")), cell(details.get("watermark")),
         cell("; ".join(_remarks(item))),
     ]  # fmt: skip
 
 
 def _remarks(item: Json) -> Iterator[str]:
-    """Yield what went wrong, what became of values and columns, and which rows were left out."""
     if error := error_text(item):
         yield error
-    details = item["details"]
-    if details.get("created"):
+    if item["details"].get("created"):
         yield "the table was made"
+    yield from copy_notes(item["details"])
+
+
+def copy_notes(details: Json) -> Iterator[str]:
+    """Yield what became of values and columns, and which rows were left out."""
     for name, words in (("new_columns", "new columns"), ("ignored_columns", "left out")):
         if names := details.get(name):
             yield f"{words}: {some(names, _NAMES)}"

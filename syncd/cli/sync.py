@@ -8,6 +8,8 @@ from uuid import UUID
 import click
 
 from syncd.cli.cells import Cell, before_and_after, cell, mark
+from syncd.cli.compared import check_notes
+from syncd.cli.copied import copy_notes
 from syncd.cli.names import JOB, LEVEL
 from syncd.cli.privileges import GRANTED, REVOKED, changed_lines, other_fields
 from syncd.cli.records import count_cells, error_text, print_calls, summary
@@ -109,6 +111,9 @@ def _print_item(item: Json) -> None:
         added, Cell(" to add, "), updated, Cell(" to update, "), deleted, Cell(" to delete, "),
         unchanged, Cell(" unchanged, "), errors, Cell(" errors"),
     )  # fmt: skip
+    details = item.get("details", {})  # an older daemon tells of none
+    for note in (*copy_notes(details), *check_notes(details)):
+        print_line(Cell("  "), cell(note, "dim"))
     for change in item["changes"]:
         _print_change(change)
 

@@ -7,7 +7,7 @@ is a transaction that moves the state on, or one that does no harm when it is ma
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from syncd.context import Clock, RunContext
@@ -99,8 +99,8 @@ class Copy:
             raise Misfit("an incremental copy needs a watermark")
         column = passes.watermark_column(source.shape, watermark)
         if not passes.is_time(column):
-            return passes.bounded(state, None)
-        return passes.bounded(state, source.bound(column.name, watermark.zone))
+            return passes.bounded(state, column, None)
+        return passes.bounded(state, column, source.bound(column.name, watermark.zone))
 
     def _layout(self, source: Source, target: Target) -> Layout:
         engine = source.shape.engine
@@ -165,6 +165,8 @@ class Copy:
             seconds = self.clock.monotonic() - began
             told = state if state.phase == "done" else rows.state
             details.report(self.ctx.report, told, told.counts.total - already, seconds)
+            if told.phase != "done" and not self.ctx.rehearsal:
+                self.ctx.report.detail("committed", asdict(told.counts))
         self.ctx.log.info(
             "table copied", rows=state.counts.total, seconds=round(seconds, 3),
             rows_per_second=details.rate(state.counts.total - already, seconds),
@@ -184,17 +186,17 @@ class Copy:
         column = start = None
         if rules.mode == "incremental" and rules.watermark:
             column = passes.watermark_column(source.shape, rules.watermark)
-            start = passes.start(column, state)
+            start = state.watermark if state.mode == "incremental" else None
             back = passes.lookback(column, rules.watermark)
             start = source.back(column.name, start, back) if start and back else start
         values = Values(
             [(pair.source, pair.target) for pair in layout.pairs],
             (source.shape.engine, shape.engine), rules.columns,
         )  # fmt: skip
-        unknown = column if not passes.is_bounded(state) else None
+        unbounded = column is not None and not passes.is_bounded(state)
         job = Job(
             self.ctx, self.clock, rules, layout, source, target, values,
-            self._how(layout, state, shape), order, self.reject, unknown, start,
+            self._how(layout, state, shape), order, self.reject, column, unbounded, start,
         )  # fmt: skip
         return replace(job, form=_form(job)), state
 
@@ -252,7 +254,7 @@ def _form(job: Job) -> str | None:
     """Return the format in which blocks pass undecoded; None where somebody has to look at rows."""
     layout, names = job.layout, tuple(pair.source.name for pair in job.layout.pairs)
     exact = all(pair.fit == "exact" for pair in layout.pairs)
-    if job.watermark or not job.values.idle or layout.read != names or not exact:
+    if job.unbounded or not job.values.idle or layout.read != names or not exact:
         return None
     ours, theirs = job.source.formats(names), job.target.formats(layout.columns)
     return next(

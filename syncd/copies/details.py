@@ -18,6 +18,7 @@
 | created | the table was made |
 | new_columns, ignored_columns | columns that the target was given, or that it lacks |
 | resumed | how often an attempt went on where another ended: in full passes with a new snapshot |
+| committed | of a copy that failed: its counts up to the last page that stands |
 | guarded | rows that were not deleted, because too many were gone |
 """
 

@@ -45,8 +45,9 @@ class TakenOver(Conflict):
 class Job:
     """What a copy works with.
 
-    `watermark` is the column whose latest value is to be found, `start` where an incremental pass
-    begins; `form` the format in which blocks pass undecoded, None where rows are looked at.
+    `watermark` is the column of an incremental copy, `unbounded` tells whether its latest value is
+    to be found, `start` where its pass begins; `form` is the format in which blocks pass undecoded,
+    None where rows are looked at.
     """
 
     ctx: RunContext
@@ -60,6 +61,7 @@ class Job:
     order: tuple[str, ...]
     reject: Reject
     watermark: Column | None = None
+    unbounded: bool = False
     start: bytes | None = None
     form: str | None = None
 
@@ -226,7 +228,7 @@ class Rows:
             got.read += len(part)
             got.bytes += sum(map(len, filter(None, chain.from_iterable(part))))
             got.position = tuple(part[-1][place] or b"" for place in self._places)
-            if job.watermark:
+            if job.watermark and job.unbounded:
                 place = job.layout.read.index(job.watermark.name)
                 got.seen += [row[place] for row in part]
             placed = job.values.placed(part)
@@ -248,7 +250,9 @@ class Rows:
         state = replace(
             state, position=got.position, counts=state.counts + got.counts, details=figures
         )
-        return passes.rows_over(state) if got.position is None else state
+        if got.position is None:
+            return passes.rows_over(state)
+        return passes.moved(state, job.watermark) if job.watermark else state
 
     def _resize(self, got: _Got) -> None:
         """Let the next page be larger, unless its rows are heavy."""

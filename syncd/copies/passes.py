@@ -1,8 +1,9 @@
 """Which pass over a table comes next, and how one ends: pure decisions about its state.
 
 A pass is full (one snapshot, in the order of the key) or incremental (what is new by the
-watermark). The watermark moves when a pass is over, never before, so that whatever ends a pass
-early loses nothing; a later attempt of the same run goes on behind the last page that stands.
+watermark). A full pass moves the watermark when it is over, never before, so that whatever ends
+it early loses nothing; an incremental one moves it with each page, since all rows below its place
+are copied. A later attempt of the same run goes on behind the last page that stands.
 """
 
 from dataclasses import replace
@@ -62,14 +63,23 @@ def anew(state: CopyState) -> CopyState:
     return replace(state, phase="rows", position=None, counts=Counts())
 
 
-def bounded(state: CopyState, bound: bytes | None) -> CopyState:
-    """Note the safe bound of a pass, or that there is none to be had."""
-    return replace(state, bound=bound, details={**state.details, "bounded": bound is not None})
+def bounded(state: CopyState, column: Column, bound: bytes | None) -> CopyState:
+    """Note the safe bound of a pass, or that there is none to be had.
+
+    A bound that is lower than the watermark (a clock was put back, an old transaction came to
+    light) is where the next rows come.
+    """
+    watermark = state.watermark
+    if bound is not None and watermark is not None:
+        watermark = first(column.type.kind, watermark, bound)
+    told = {**state.details, "bounded": bound is not None}
+    return replace(state, bound=bound, watermark=watermark, details=told)
 
 
 def like(state: CopyState, other: CopyState) -> CopyState:
-    """Return a state with the bound that another one has."""
-    return bounded(state, other.bound if is_bounded(other) else None)
+    """Return a state with the bound that another one has, and its beginning."""
+    told = {**state.details, "bounded": is_bounded(other)}
+    return replace(state, bound=other.bound, watermark=other.watermark, details=told)
 
 
 def is_time(column: Column) -> bool:
@@ -101,19 +111,6 @@ def span(columns: tuple[str, ...], state: CopyState, start: bytes | None) -> Spa
     return Span(columns, begins, ends)
 
 
-def start(kind: Column, state: CopyState) -> bytes | None:
-    """Return where an incremental pass begins, before its lookback.
-
-    A bound that is lower than the last one (a clock was put back, an old transaction came to light)
-    is where the next rows come.
-    """
-    if state.mode == "full" or state.watermark is None:
-        return None
-    if is_bounded(state) and state.bound is not None:
-        return first(kind.type.kind, state.watermark, state.bound)
-    return state.watermark
-
-
 def beyond(columns: tuple[str, ...], state: CopyState) -> Span | None:
     """Return the rows that an incremental pass left for a later one, once it is over."""
     if state.mode == "full" or not is_bounded(state) or state.watermark is None:
@@ -132,6 +129,18 @@ def grown(
         return state
     limit = present(column.type.kind, watermark, now)
     return replace(state, bound=last(column.type.kind, [state.bound, *seen], limit))
+
+
+def moved(state: CopyState, column: Column) -> CopyState:
+    """Return an incremental pass's state with the watermark where its pages are by now.
+
+    So a run that ends too early (or is outrun by its writers) spares the next one what it did. Rows
+    that the lookback read again don't move it back.
+    """
+    if state.mode == "full" or state.position is None:
+        return state
+    reached = state.position[0] if is_bounded(state) else state.bound
+    return replace(state, watermark=last(column.type.kind, [state.watermark, reached], None))
 
 
 def rows_over(state: CopyState) -> CopyState:

@@ -24,8 +24,13 @@ _ESCAPE: Final = re.compile(
 )
 """An escape of JSON: what it says where that is NUL, or one half of a character alone."""
 _NUL: Final = b"0000"
-_ODD_DAY: Final = rb"-00|(?m:^0000)|-02-(29|3)|-(04|06|09|11)-31"
+_ODD_DAYS: Final = (
+    b"-00", b"\n0000", b"-02-29", b"-02-3", b"-04-31", b"-06-31", b"-09-31", b"-11-31",
+)  # fmt: skip
+_FIVE_DIGITS: Final = re.compile(rb"\n\d{5}")
 _HOURS: Final = re.compile(rb"-?(\d+):[0-5]\d:[0-5]\d(\.\d+)?")
+_LONG: Final = 1_000
+"""More bytes than a number or a date has, which are looked at by the beginning of their lines."""
 _TIME_LIMIT: Final = 838
 """The hours of MySQL's TIME."""
 _FIRST_INSTANT: Final = b"1970-01-01 00:00:01"
@@ -79,9 +84,9 @@ def _numbers(source: Column, target: Column, *, to_postgresql: bool) -> Iterator
     """Find NaN and the infinities: MySQL has none, a numeric with a limit has NaN alone."""
     kind = target.type.kind
     if kind == "integer" or (not to_postgresql and kind in ("decimal", "float")):
-        yield Unplaced("a number that the target does not have", _joined(rb"[NI]"), _is_special)
+        yield Unplaced("a number that the target does not have", _among(b"N", b"I"), _is_special)
     elif kind == "decimal" and target.type.size is not None and source.type.size is None:
-        yield Unplaced("without an end", _joined(rb"I"), lambda value: b"I" in value)
+        yield Unplaced("without an end", _among(b"I"), lambda value: b"I" in value)
 
 
 def _dates(target: Column, *, from_postgresql: bool, to_postgresql: bool) -> Iterator[Unplaced]:
@@ -91,9 +96,9 @@ def _dates(target: Column, *, from_postgresql: bool, to_postgresql: bool) -> Ite
             yield Unplaced("out of the range of a TIMESTAMP", _any(_is_no_instant), _is_no_instant)
         else:
             lack = "a time that the target does not have"
-            yield Unplaced(lack, _joined(rb"B|i|(?m:^\d{5})"), _is_far)
+            yield Unplaced(lack, _may_be_far, _is_far)
     elif not from_postgresql and to_postgresql:
-        yield Unplaced("no day of the calendar", _joined(_ODD_DAY), _is_no_day)
+        yield Unplaced("no day of the calendar", _among(*_ODD_DAYS), _is_no_day)
 
 
 def _times(kind: str) -> Unplaced:
@@ -107,17 +112,17 @@ def _texts(source: Column, *, from_postgresql: bool) -> Iterator[Unplaced]:
     if source.type.kind == "bytes" or (
         not from_postgresql and source.type.kind in ("text", "other")
     ):
-        yield Unplaced("a text with NUL", _containing(b"\0"), lambda v: b"\0" in v, _without_nul)
+        yield Unplaced("a text with NUL", _among(b"\0"), lambda v: b"\0" in v, _without_nul)
 
 
 def _json(target: Column, *, to_postgresql: bool) -> Iterator[Unplaced]:
     """Find halves of characters, which MySQL's JSON and jsonb refuse, and of jsonb NUL."""
     halves = (b"\\ud", b"\\uD")
     if target.native == "jsonb":
-        some = _containing(b"\\u0000", *halves)
+        some = _among(b"\\u0000", *halves)
         yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _to_jsonb)
     elif not to_postgresql:
-        some = _containing(*halves)
+        some = _among(*halves)
         yield Unplaced("JSON with half a character", some, _has_half, _without_halves)
 
 
@@ -182,15 +187,26 @@ def _any(lacks: Lacks) -> Some:
     return lambda column: any(map(lacks, _present(column)))
 
 
-def _joined(pattern: bytes) -> Some:
-    """Look through all values of a column at once, which are short and of one line."""
-    search = re.compile(pattern).search
-    return lambda column: search(b"\n".join(_present(column))) is not None
+def _among(*parts: bytes) -> Some:
+    """Look for these bytes, which is done for a whole column as fast as for one value."""
+
+    def some(column: Sequence[Value]) -> bool:
+        text = _joined(column)
+        return any(part in text for part in parts)
+
+    return some
 
 
-def _containing(*parts: bytes) -> Some:
-    """Look through values that may be long, without a copy of them."""
-    return lambda column: any(part in value for value in _present(column) for part in parts)
+def _may_be_far(column: Sequence[Value]) -> bool:
+    text = _joined(column)
+    return b"B" in text or b"i" in text or _FIVE_DIGITS.search(text) is not None
+
+
+def _joined(column: Sequence[Value]) -> bytes:
+    """Return all values of a column, a line each; one that is alone may be long: no copy of it."""
+    if len(column) == 1 and len(column[0] or b"") > _LONG:
+        return column[0] or b""
+    return b"\n".join([b"", *filter(None, column)])
 
 
 def _is_special(value: bytes) -> bool:

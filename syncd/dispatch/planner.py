@@ -1,7 +1,7 @@
 """What a run would change, found out without changing it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from syncd.context import RunContext
@@ -22,6 +22,7 @@ class Planned:
     counts: Counts
     changes: Sequence[Change]
     error: SyncdError | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 def plan(
@@ -38,7 +39,9 @@ def plan(
     planned = []
     for target in targets:
         progress.note(target.name, state="running")
-        one = _plan_item(store, job, replace(ctx, report=ItemReport(progress, target.name)), target)
+        report = ItemReport(progress, target.name)
+        one = _plan_item(store, job, replace(ctx, report=report), target)
+        one = replace(one, details=report.details)
         progress.note(target.name, state="failed" if one.error else "success")
         planned.append(one)
     return planned

@@ -136,6 +136,30 @@ def test_rejected_rows_are_shown_with_where_they_are(house):
     assert house.execute("select count(*) from house.orders") == [(999,)]
 
 
+def test_a_copy_that_fails_tells_what_stands_and_a_plan_what_is_left_out(house):
+    house.execute(
+        "create table house.orders (id int primary key, note text check (note <> 'order 900'),"
+        " updated_at timestamptz)"
+    )
+    source = {"server": "own", "schema": "shop", "tables": ["orders"]}
+    house.configure(copy=copy(page_rows=100, retries=[], source=source))
+    planned = house.syncd("sync", "copy", "--plan", fails=True)
+    assert [line.strip() for line in planned if "left out" in line] == []
+    failed = house.sync("copy", fails=True)["items"][0]
+    stands = house.execute("select count(*) from house.orders")[0][0]
+    assert (failed["status"], failed["details"]["committed"]["added"]) == ("failed", stands)
+    assert 100 < stands < 900
+    shown = house.syncd("show", json.loads("\n".join(house.syncd("runs", "--json")))[0]["id"])
+    at = shown.index("") + 1
+    assert figures(shown[at : at + 2])["orders"]["added"] == str(stands)
+    house.configure(copy=copy(max_rejected=1, source=source))
+    planned = [line.strip() for line in house.syncd("sync", "copy", "--plan")]
+    assert planned[0].endswith("1 errors")
+    assert planned[1] == "left out: qty"
+    assert any(line.startswith('! ["900"]  house.orders  ') for line in planned)
+    assert "committed" not in house.sync("copy")["items"][0]["details"]
+
+
 def test_a_copy_whose_server_is_disabled_copies_nothing(house):
     house.servers["off"] = house.servers["own"] | {"enabled": False}
     house.configure(copy=copy() | {"target": {"server": "off", "schema": "house"}})

@@ -126,3 +126,18 @@ def test_types_that_do_not_fit(copies):
     assert result.of("orders") == ("failed", "bad_data")
     assert "column price is" in result.run["error"]
     assert "does not fit" in result.run["error"]
+
+
+def test_a_query_with_masks_and_other_names(copies):
+    copies.fill(1, 30)
+    copies.configure(
+        source={"query": "select id, name, price + price as twice from orders where id > 5",
+                "key": ["id"]},
+        target={"table": "doubled"}, rename={"id": "number"}, mask={"name": "hash"},
+    )  # fmt: skip
+    assert copies.copied().counts == counts(total=25, added=25)
+    rows = copies.target.rows("select number, name, twice from doubled order by number")
+    assert [row[0] for row in rows] == list(range(6, 31))
+    assert all(len(row[1]) == 64 and "😀" not in row[1] for row in rows)
+    assert [float(row[2]) for row in rows] == [n * 2 + 0.5 for n in range(6, 31)]
+    assert copies.copied().counts == counts(total=25, unchanged=25)

@@ -82,6 +82,49 @@ def test_a_page_whose_commit_nobody_answered_counts_once(copies, steps):
     copies.assert_same()
 
 
+def test_a_target_that_is_dropped_under_the_copy_is_made_again(copies, steps):
+    copies.configure(page_rows=100, retries=AT_ONCE)
+    copies.fill(1, 250)
+
+    def drop(name: str) -> None:
+        if name == "committed" and steps.seen.count(name) == 2:
+            copies.target.execute("drop table orders")
+
+    steps.then = drop
+    first = copies.run()
+    assert (first.run["status"], first.run["error_class"]) == ("pending", "bad_data")
+    assert "orders" in first.run["error"]
+    done = copies.attempt(first.run["id"])
+    assert done.counts == counts(total=250, added=250)
+    copies.assert_same()
+
+
+def test_a_source_that_is_dropped_under_the_copy_fails_it(copies, steps):
+    copies.configure(
+        mode="incremental", watermark="changed", page_rows=100, delete="hard", retries=AT_ONCE
+    )
+    copies.fill(1, 250)
+    copies.copied()
+    copies.source.execute("update orders set changed = '2026-01-02 00:00:00'")
+    copies.configure(
+        mode="incremental", watermark="changed", page_rows=100, delete="hard", retries=AT_ONCE,
+        lookback="3650d",
+    )  # fmt: skip
+
+    def drop(name: str) -> None:
+        if name == "committed" and steps.seen.count(name) == 2:
+            copies.source.execute("drop table orders")
+
+    steps.begin()
+    steps.then = drop
+    first = copies.run()
+    assert (first.run["status"], first.run["error_class"]) == ("pending", "bad_data")
+    second = copies.attempt(first.run["id"])
+    assert (second.run["status"], second.run["error_class"]) == ("failed", "bad_data")
+    assert "orders" in second.run["error"]
+    assert copies.target.rows("select count(*) from orders") == [(250,)]
+
+
 def test_writers_that_commit_while_a_copy_reads(copies, steps):
     """An incremental copy misses nothing of what is written between any two of its steps."""
     copies.configure(

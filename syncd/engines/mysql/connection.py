@@ -50,6 +50,8 @@ WRITES: Final = {
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+"""What the configuration may say otherwise."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
     "wait_timeout": _PATIENT,
@@ -116,7 +118,9 @@ class Session:
         """Execute a statement that gives no rows."""
         self._begin()
         with errors_mapped(self._limit):
-            affected = self._connection.query(statement)
+            # the driver cuts a long one into packets, and would copy the rest each time
+            sent = memoryview(statement) if isinstance(statement, bytes) else statement
+            affected = self._connection.query(sent)
             return Changed(affected, self._connection._result.warning_count)
 
     def fields(self, query: str) -> list[Field]:
@@ -163,10 +167,12 @@ class Session:
         """Make the session what the rest relies on; settings of the configuration come first."""
         for name, value in self._access.options.items():
             self._option(name, value)
+        told = self._access.options.keys() & _PATIENCE
         for name, value in {**_FIRM, **self._statement_limit(), **settings}.items():
+            if name in told:
+                continue
             self._rows(f"SET SESSION {name} = {value}")
-        writes = settings.get("sql_mode") == WRITES["sql_mode"]
-        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if writes else 'ONLY'}")
+        self._rows(f"SET SESSION TRANSACTION READ {'WRITE' if settings is WRITES else 'ONLY'}")
 
     def _option(self, name: str, value: str) -> None:
         if not _SETTING.fullmatch(name):

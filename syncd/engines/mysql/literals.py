@@ -59,7 +59,7 @@ def place(column: Column, value: bytes) -> int:
     texts = [each.encode() for each in members(column)]
     try:
         if word_of(column) == "enum":
-            return texts.index(value) + 1 if value else 0
+            return texts.index(value) + 1 if value or b"" in texts else 0
         return sum(1 << texts.index(each) for each in set(value.split(b",")) if each)
     except ValueError as error:
         raise BadData(f"{column.name}: {shown(value)} is none of its texts") from error
@@ -89,12 +89,16 @@ def encoder(column: Column) -> Encoder:
     return encode
 
 
-def tuples(encoders: Sequence[Encoder], rows: Sequence[Sequence[Value]]) -> list[bytes]:
-    """Return rows as VALUES has them."""
+def lines(
+    encoders: Sequence[Encoder], rows: Sequence[Sequence[Value]], *, numbered: bool
+) -> list[bytes]:
+    """Return rows as VALUES has them, without parentheses; with their numbers if `numbered`."""
     columns = [
         encode(values) for encode, values in zip(encoders, zip(*rows, strict=True), strict=True)
     ]
-    return [b"(" + b",".join(row) + b")" for row in zip(*columns, strict=True)]
+    if numbered:
+        columns.insert(0, [b"%d" % number for number in range(len(rows))])
+    return [b",".join(row) for row in zip(*columns, strict=True)]
 
 
 def _check(column: Column) -> Callable[[bytes], object] | None:  # noqa: PLR0911 - one a type
@@ -147,15 +151,12 @@ def _plain(values: Values) -> list[bytes]:
 
 
 def _texts(values: Values) -> list[bytes]:
-    return [
-        _NULL if value is None else b"'" + value.replace(b"'", b"''") + b"'" for value in values
-    ]
+    return [_NULL if value is None else b"'%b'" % value.replace(b"'", b"''") for value in values]
 
 
 def _bytes(values: Values) -> list[bytes]:
     return [
-        _NULL if value is None else b"_binary'" + value.replace(b"'", b"''") + b"'"
-        for value in values
+        _NULL if value is None else b"_binary'%b'" % value.replace(b"'", b"''") for value in values
     ]
 
 

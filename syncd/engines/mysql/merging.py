@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
     number: int
     new: bool
-    other: str
+    other: bytes
     """The key of the row that is there, where it is another text."""
 
 
@@ -55,11 +55,12 @@ class Merge:
         keys = ", ', ', ".join(
             selected(column, f"t.{quoted(column.name)}") for column, _ in self._key()
         )
+        absent = f"t.{first} <=> NULL"  # of a date that is not null IS NULL finds 0000-00-00, too
         return (
-            f"SELECT s.seq, t.{first} IS NULL,"  # noqa: S608
+            f"SELECT s.seq, {absent},"  # noqa: S608
             f" IF({other}, CONCAT({keys}), '') FROM {self.staged} s"
             f" LEFT JOIN {self.target} t ON {self._same_key()}"
-            f" WHERE t.{first} IS NULL OR ({other}) OR ({self._differing()})"
+            f" WHERE {absent} OR ({other}) OR ({self._differing()})"
             " ORDER BY s.seq FOR UPDATE"
         )
 

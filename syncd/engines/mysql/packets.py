@@ -5,7 +5,7 @@ A row of the text protocol is a packet of length-encoded values
 The driver reads each with several calls and decodes every value; here whole buffers are cut up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ LARGEST: Final = 256 * 2**20
 """Bytes of the largest row that is read."""
 
 _BUFFER: Final = 256 * 1024
+_PIECE: Final = 2**20
 _FULL: Final = 0xFFFFFF  # a packet of this size is continued by the next one
 _NULL: Final = 251
 _WIDTHS: Final = {252: 2, 253: 3, 254: 8}
@@ -145,20 +146,59 @@ class _Reader:
         self._data = data[at:]
 
     def _large(self) -> Values:
-        """Read a row that takes several packets; one that is too large ends the connection."""
+        """Read a row that takes several packets, value by value; one that is too large ends it."""
+        packets = _Packets(self._header, self._pull)
+        row = tuple(packets.value() for _ in range(self._width))
+        packets.close()
+        return row
+
+    def _header(self) -> int:
+        """Go past the header of a packet, and return its size."""
+        return int.from_bytes(self._pull(4)[:3], "little")
+
+    def _pull(self, size: int) -> bytes:
+        """Take so many bytes."""
+        if len(self._data) < size:
+            self._more(size - len(self._data))
+        found, self._data = self._data[:size], self._data[size:]
+        return found
+
+
+class _Packets:
+    """A row as one stream, however many packets it takes."""
+
+    def __init__(self, header: Callable[[], int], pull: Callable[[int], bytes]) -> None:
+        self._header, self._pull = header, pull
+        self._size = _FULL
+        self._left = self._total = 0
+
+    def value(self) -> bytes | None:
+        """Read the next value; raises BadData before it reads one that is too large."""
+        length = self._take(1)[0]
+        if length == _NULL:
+            return None
+        if length > _NULL:
+            length = int.from_bytes(self._take(_WIDTHS[length]), "little")
+        self._total += length
+        if self._total > LARGEST:
+            raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
+        return self._take(length)
+
+    def close(self) -> None:
+        """Go past an empty packet at the end: that of a row that fills its packets."""
+        while self._size == _FULL:
+            self._open()
+
+    def _take(self, size: int) -> bytes:
         pieces: list[bytes] = []
-        total, size = 0, _FULL
-        while size == _FULL:
-            if len(self._data) < 4:
-                self._more(4 - len(self._data))
-            size = int.from_bytes(self._data[:3], "little")
-            total += size
-            if total > LARGEST:
-                self._connection._force_close()
-                raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
-            if len(self._data) < size + 4:
-                self._more(size + 4 - len(self._data))
-            pieces.append(self._data[4 : size + 4])
-            self._data = self._data[size + 4 :]
-        packet = MysqlPacket(b"".join(pieces), "utf-8")
-        return tuple(packet.read_length_coded_string() for _ in range(self._width))
+        while size:
+            if not self._left:
+                self._open()
+            piece = self._pull(min(size, self._left, _PIECE))
+            self._left -= len(piece)
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _open(self) -> None:
+        self._size = self._left = self._header()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.connection import Session
+from syncd.engines.mysql.literals import shown
 from syncd.engines.mysql.merging import Found, Merge, told
 from syncd.engines.mysql.names import quoted
 from syncd.engines.mysql.spans import among, columns_of
@@ -40,8 +41,8 @@ class Desk:
         self.places = [into.columns.index(name) for name in into.key]
         self.target = quoted(*path)
         self.shape = shape
-        self.staging = Staging(session, path[0], self.columns, types)
-        self.keys = Keys(session, path[0], self.key, types)
+        self.staging = Staging(session, path, self.columns, types)
+        self.keys = Keys(session, path, self.key, types)
         self.direct = into.fresh
         names = [quoted(each.name) for each in self.columns]
         self.inserter = Inserter(session, self.target, names, self.columns)
@@ -168,11 +169,15 @@ class MySQLPage:
         desk, merge = self._desk, self._desk.merge
         desk.staging.fill(rows)
         self._look_for_one_key(rows)
-        found = [Found(*each) for each in self._session.rows(merge.changes())]
+        found = [
+            Found(int(number or 0), new == b"1", other or b"")
+            for part in self._session.stream(merge.changes(), _PART)
+            for number, new, other in part
+        ]
         for each in found:
             if each.other:
                 raise Refused(
-                    f"the keys {told(self._key(rows[each.number]))} and {_text(each.other)}, which"
+                    f"the keys {told(self._key(rows[each.number]))} and {shown(each.other)}, which"
                     " the table has, are one by its collation"
                 )
         new = [each.number for each in found if each.new]
@@ -206,7 +211,3 @@ class MySQLPage:
 
     def _undo(self) -> None:
         self._session.change("ROLLBACK TO SAVEPOINT syncd")
-
-
-def _text(other: str | bytes) -> str:
-    return repr(other.decode("utf-8", "backslashreplace") if isinstance(other, bytes) else other)

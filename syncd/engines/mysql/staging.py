@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from syncd.engines.mysql.connection import Session
-from syncd.engines.mysql.literals import encoder, tuples
+from syncd.engines.mysql.literals import encoder, lines
 from syncd.engines.mysql.names import quoted
 from syncd.engines.tables import Refused
 from syncd.model.table import Column, Row
@@ -24,6 +24,11 @@ _COLLATIONS: Final = """
 SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME
   FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
 """
+
+
+def beside(table: str, wanted: str) -> str:
+    """Return the name of a temporary table, another one than that of the table it would hide."""
+    return f"{wanted}_" if table.casefold() == wanted else wanted
 
 
 def declarations(session: Session, schema: str, table: str) -> dict[str, str]:
@@ -42,18 +47,16 @@ class Inserter:
     ) -> None:
         self._session = session
         told = ", ".join(names)
-        self._head = f"INSERT INTO {into} ({told}) VALUES ".encode()  # noqa: S608
+        self._head = f"INSERT INTO {into} ({told}) VALUES (".encode()  # noqa: S608
         self._encoders = [encoder(each) for each in columns]
         found = session.rows("SELECT @@max_allowed_packet")[0][0]
         self._most = int(found) - _ROOM - len(self._head)
 
-    def insert(self, rows: Sequence[Row], numbered: bool = False) -> None:  # noqa: FBT001, FBT002
+    def insert(self, rows: Sequence[Row], *, numbered: bool = False) -> None:
         """Insert rows, with their numbers before them if they are to be `numbered`."""
         if not rows:
             return
-        told = tuples(self._encoders, rows)
-        if numbered:
-            told = [b"(%d,%b" % (number, each[1:]) for number, each in enumerate(told)]
+        told = lines(self._encoders, rows, numbered=numbered)
         for statement in self._statements(told):
             if self._session.change(statement).warnings:
                 self._look_at_warnings()
@@ -68,11 +71,14 @@ class Inserter:
                     f"a row of {len(each):,} bytes is larger than the server's max_allowed_packet"
                 )
             if chunk and size + len(each) > most:
-                yield self._head + b",".join(chunk)
+                yield self._statement(chunk)
                 chunk, size = [], 0
             chunk.append(each)
-            size += len(each) + 1
-        yield self._head + b",".join(chunk)
+            size += len(each) + 3
+        yield self._statement(chunk)
+
+    def _statement(self, chunk: Sequence[bytes]) -> bytes:
+        return b"".join((self._head, b"),(".join(chunk), b")"))
 
     def _look_at_warnings(self) -> None:
         for _, code, text in self._session.rows("SHOW WARNINGS"):
@@ -84,10 +90,14 @@ class Staging:
     """The rows of a page in a temporary table, numbered as they came."""
 
     def __init__(
-        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+        self,
+        session: Session,
+        path: tuple[str, str],
+        columns: Sequence[Column],
+        types: dict[str, str],
     ) -> None:
         self._session = session
-        self.table = quoted(schema, PAGE)
+        self.table = quoted(path[0], beside(path[1], PAGE))
         self.names = [f"c{number}" for number in range(len(columns))]
         made = ", ".join(
             f"{name} {types[column.name]} NULL"
@@ -113,9 +123,13 @@ class Keys:
     """Keys of the source in a temporary table; one may be noted twice."""
 
     def __init__(
-        self, session: Session, schema: str, columns: Sequence[Column], types: dict[str, str]
+        self,
+        session: Session,
+        path: tuple[str, str],
+        columns: Sequence[Column],
+        types: dict[str, str],
     ) -> None:
-        self.table = quoted(schema, KEYS)
+        self.table = quoted(path[0], beside(path[1], KEYS))
         self.names = [f"k{number}" for number in range(len(columns))]
         made = ", ".join(
             f"{name} {types[column.name]} NOT NULL"

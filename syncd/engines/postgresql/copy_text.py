@@ -26,6 +26,9 @@ def parsed(text: bytes, hexed: Collection[int]) -> list[Row]:
     lines.pop()  # the end of the last line
     if b"\\" not in text:
         return [tuple(line.split(b"\t")) for line in lines]
+    if text.count(b"\\") == text.count(_NULL):  # and not `\\N`, which has two
+        return [_with_nulls(line) if _NULL in line else tuple(line.split(b"\t"))
+                for line in lines]  # fmt: skip
     rows: list[Row] = [
         tuple([_read(cell) if b"\\" in cell else cell for cell in line.split(b"\t")])
         if b"\\" in line
@@ -33,6 +36,14 @@ def parsed(text: bytes, hexed: Collection[int]) -> list[Row]:
         for line in lines
     ]
     return [_with_bytes(row, hexed) for row in rows] if hexed else rows
+
+
+def _with_nulls(line: bytes) -> Row:
+    """Return the row of a line whose only escapes stand for NULL."""
+    cells: list[Value] = [*line.split(b"\t")]
+    for _ in range(cells.count(_NULL)):
+        cells[cells.index(_NULL)] = None
+    return tuple(cells)
 
 
 def _read(cell: bytes) -> Value:

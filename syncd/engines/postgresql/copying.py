@@ -1,6 +1,6 @@
 """COPY, both ways, block by block: a wait for each block, rather than for each row."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 
 import psycopg
@@ -17,11 +17,12 @@ from syncd.store.connection import LAST_WAIT
 
 
 def copy_out(
-    connection: Session, ctx: RunContext, query: Composable, size: int
-) -> Iterator[list[memoryview]]:
+    connection: Session, ctx: RunContext, query: Composable, size: int, *, whole: bool
+) -> Generator[list[memoryview]]:
     """Yield what COPY … TO STDOUT sends, in lists of rows of some `size` bytes.
 
-    Whoever leaves early ends the statement, and a transaction that it is in.
+    Whoever leaves early has the statement cancelled; with `whole` the rest comes in vain, since a
+    transaction would not outlive that.
     """
     pgconn = connection.pgconn
     pgconn.send_query(query.as_bytes(connection))
@@ -37,16 +38,17 @@ def copy_out(
                 yield rows
     finally:
         if not over:
-            _abandon(connection)
+            _abandon(connection, ctx, whole=whole)
 
 
 def _take(pgconn: pq.abc.PGconn, size: int) -> PQGen[tuple[list[memoryview], bool]]:
     """Take rows until they are so many bytes; tell whether these were the last."""
     rows: list[memoryview] = []
+    add, take = rows.append, pgconn.get_copy_data  # this is done for each row
     while size > 0:
-        length, row = pgconn.get_copy_data(1)
+        length, row = take(1)
         if length > 0:
-            rows.append(row)
+            add(row)
             size -= length
         elif length == 0:
             yield Wait.R
@@ -59,14 +61,15 @@ def _take(pgconn: pq.abc.PGconn, size: int) -> PQGen[tuple[list[memoryview], boo
     return rows, False
 
 
-def _abandon(connection: Session) -> None:
+def _abandon(connection: Session, ctx: RunContext, *, whole: bool) -> None:
     """End a COPY of which nobody wants the rest."""
     with suppress(psycopg.Error):
-        if connection.closed:
-            return
-        connection.cancel_safe(timeout=LAST_WAIT)
+        if connection.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+            return  # it failed, or the connection did
+        if ctx.cancel.is_set() or not whole:
+            connection.cancel_safe(timeout=LAST_WAIT)
         while not connection.wait(_take(connection.pgconn, 1 << 20))[1]:
-            pass
+            ctx.deadline.check()
 
 
 def copy_in(

@@ -1,7 +1,8 @@
 """The statements that bring staged rows into a table: what differs is found once, then written.
 
-Rows are the same when their images are (`*<>`): so types without equality are compared, 1.0 differs
-from 1.00, and a text from one that a collation takes for it.
+Rows are the same when their images are: by `=` where that says the same, else by `*<>`. So types
+without equality are compared, 1.0 differs from 1.00, and a text from one that a collation takes for
+it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ STAGE: Final = Identifier("pg_temp", "syncd_stage")
 DIFF: Final = Identifier("pg_temp", "syncd_diff")
 KEYS: Final = Identifier("pg_temp", "syncd_keys")
 SAMPLES: Final = 10
+_PLAIN: Final = ("integer", "boolean", "bytes", "date", "timestamp", "instant", "time", "uuid")
+_RANGED: Final = ("integer", "decimal", "float", "text", "date", "timestamp", "instant", "time")
+"""Kinds that have min and max in every version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +79,27 @@ class Merge:
             table, SQL(", ").join(names), SQL(form)
         )
 
-    def has_duplicates(self) -> Composable:
-        """Return the question whether a key is staged twice."""
+    def has_duplicates(self, table: Composable) -> Composable:
+        """Return the question whether a key is in a table of the session twice."""
         return SQL("select exists (select from {} group by {} having count(*) > 1)").format(
-            STAGE, self._key_names()
+            table, self._key_names()
         )
 
-    def drop_duplicates(self) -> Composable:
-        """Return what leaves the last one staged of each key."""
+    def drop_duplicates(self, table: Composable) -> Composable:
+        """Return what leaves the last one of each key in a table of the session."""
         return SQL(
             "delete from {0} where ctid in (select ctid from (select ctid, row_number() over"
             " (partition by {1} order by ctid desc) as nth from {0}) as s where nth > 1)"
-        ).format(STAGE, self._key_names())
+        ).format(table, self._key_names())
 
     def range(self) -> Composable:
         """Return the question for the smallest and the largest staged value of the first key."""
-        key = self._staged(self.keys[0])
-        return SQL(
-            "select (select {2} from {1} order by {0} limit 1),"
-            " (select {2} from {1} order by {0} desc limit 1)"
-        ).format(key, STAGE, as_text(self.keys[0], key))
+        key = self.keys[0]
+        if key.type.kind not in _RANGED:
+            return SQL("select null::bytea, null::bytea")
+        name = self._staged(key)
+        least, most = SQL("min({})").format(name), SQL("max({})").format(name)
+        return SQL("select {}, {} from {}").format(as_text(key, least), as_text(key, most), STAGE)
 
     def differ(self, ends: Sequence[bytes | None]) -> Composable:
         """Return what finds the staged rows that are new or have to be written.
@@ -189,11 +194,17 @@ class Merge:
             revived = Composed([])
         if not columns:
             return SQL("(false") + revived + SQL(")")
-        there = SQL(", ").join(_number(c, Identifier("t", c.name)) for c in columns)
-        comes = SQL(", ").join(SQL("s.{}").format(self._staged(c)) for c in columns)
-        differs = SQL("((row({})::record operator(pg_catalog.*<>) row({})::record){})").format(
-            there, comes, revived
-        )
+        pairs = [
+            (_number(c, Identifier("t", c.name)), SQL("s.{}").format(self._staged(c)))
+            for c in sorted(columns, key=_is_plain, reverse=True)
+        ]
+        plain = sum(map(_is_plain, columns))
+        compared = [SQL("{} is distinct from {}").format(*pair) for pair in pairs[:plain]]
+        if images := pairs[plain:]:
+            there, comes = (SQL(", ").join(side) for side in zip(*images, strict=True))
+            image = SQL("row({})::record operator(pg_catalog.*<>) row({})::record")
+            compared.append(image.format(there, comes))
+        differs = SQL("({}{})").format(SQL(" or ").join(compared), revived)
         return SQL("({}{})").format(differs, self._is_newer())
 
     def _is_newer(self) -> Composable:
@@ -237,6 +248,13 @@ class Merge:
 
     def _returning(self, alias: str) -> Composable:
         return SQL(" returning ") + self._texts(alias)
+
+
+def _is_plain(column: Column) -> bool:
+    """Tell whether values of a column are the same when they are equal: then `=` is faster."""
+    if column.type.kind == "text":
+        return not column.blind and column.native.startswith(("text", "character varying"))
+    return column.type.kind in _PLAIN
 
 
 def _is_money(column: Column) -> bool:

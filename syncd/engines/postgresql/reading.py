@@ -1,6 +1,6 @@
 """A relation as it is read: pages by the order of its key, through COPY as text."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import Any, Final
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -41,6 +41,7 @@ class PostgreSQLSource:
         self._name, self._oldest = str(relation), oldest
         self._snapshot = oldest is not None
         self._now: Session = connection
+        self._copy: Generator[list[memoryview]] | None = None
 
     def outside(self, connection: Session) -> None:
         """Let `existing` ask over a session that is in no snapshot."""
@@ -49,14 +50,16 @@ class PostgreSQLSource:
     def bound(self, column: str, zone: str) -> bytes | None:
         """Return a value of a column of times below which no row can come any more."""
         [asked] = columns_of(self.shape, [column])
-        with reading(self._name, snapshot=self._snapshot):
+        self._end_copy()
+        with reading(self._name, self._ctx, snapshot=self._snapshot):
             oldest = self._oldest or times.oldest(self._connection)
             return times.as_value(self._connection, oldest, asked, zone)
 
     def back(self, column: str, value: bytes, lookback: str) -> bytes:
         """Return what lies before a value of the column."""
         [asked] = columns_of(self.shape, [column])
-        with reading(self._name, snapshot=self._snapshot):
+        self._end_copy()
+        with reading(self._name, self._ctx, snapshot=self._snapshot):
             return times.back(self._connection, asked, value, lookback)
 
     def rows(self, columns: Sequence[str], span: Span, limit: int) -> Iterator[list[Row]]:
@@ -67,8 +70,8 @@ class PostgreSQLSource:
             self._look.name, self._where(asked, span), order_by(span), Literal(limit),
         )  # fmt: skip
         hexed = [at for at, column in enumerate(asked) if column.type.kind == "bytes"]
-        with reading(self._name, snapshot=self._snapshot):
-            for lines in copy_out(self._connection, self._ctx, query, _PART):
+        with reading(self._name, self._ctx, snapshot=self._snapshot):
+            for lines in self._copied(query, _PART):
                 yield parsed(b"".join(lines), hexed)
 
     def edge(self, span: Span, rows: int) -> Key | None:
@@ -117,9 +120,23 @@ class PostgreSQLSource:
             SQL(", ").join(Identifier("r", each.name) for each in asked),
             self._look.name, self._where(asked, span), SQL(form.removeprefix("postgresql-")),
         )  # fmt: skip
-        with reading(self._name, snapshot=self._snapshot):
-            for rows in copy_out(self._connection, self._ctx, query, _BLOCK):
+        with reading(self._name, self._ctx, snapshot=self._snapshot):
+            for rows in self._copied(query, _BLOCK):
                 yield b"".join(rows) if len(rows) > 1 else rows[0]
+
+    def _copied(self, query: Composable, size: int) -> Iterator[list[memoryview]]:
+        """Yield what a COPY sends; one before it that was left is over then."""
+        self._end_copy()
+        self._copy = copy = copy_out(self._connection, self._ctx, query, size, whole=self._snapshot)
+        yield from copy
+        if self._copy is not copy:
+            raise RuntimeError("rows were left for another question")
+
+    def _end_copy(self) -> None:
+        """End a COPY that somebody left, and maybe still refers to."""
+        if self._copy is not None:
+            self._copy.close()
+            self._copy = None
 
     def _where(self, columns: Sequence[Column], span: Span) -> Composable:
         """Return the condition for rows of a span, which fails at a row that is too long."""
@@ -131,7 +148,8 @@ class PostgreSQLSource:
         return as_texts(columns_of(self.shape, names), "r")
 
     def _ask(self, connection: Session, query: Composable) -> list[tuple[Any, ...]]:
-        with reading(self._name, snapshot=self._snapshot):
+        self._end_copy()
+        with reading(self._name, self._ctx, snapshot=self._snapshot):
             return ask(connection, query)
 
 

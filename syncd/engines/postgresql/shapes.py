@@ -20,7 +20,9 @@ _MONEY: Final = "select scale('0'::money::numeric)"  # the digits of lc_monetary
 _TABLE: Final = """
     select c.oid, c.relkind::text, greatest(c.reltuples, 0)::bigint,
            pg_table_size(c.oid)::bigint, row_security_active(c.oid), c.relhasrules,
-           coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 or c.relkind <> 'r'
+           coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 or c.relkind <> 'r',
+           exists (select from pg_trigger where not tgisinternal and tgrelid in (
+               select c.oid union select relid from pg_partition_tree(c.oid)))
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p', 'v', 'm', 'f')
 """
@@ -62,7 +64,8 @@ class Marks:
 class Look:
     """A relation as it was looked at; `name` is what stands for it in a FROM clause.
 
-    `may_be_long` tells whether rows may be longer than a page of a table is.
+    `may_be_long` tells whether rows may be longer than a page of a table is, `triggers` whether
+    something is done for rows that are written.
     """
 
     shape: Shape
@@ -70,6 +73,7 @@ class Look:
     oid: int
     marks: Marks
     may_be_long: bool = True
+    triggers: bool = False
 
 
 def look(connection: Session, relation: Relation) -> Look | None:
@@ -83,7 +87,7 @@ def of_table(connection: Session, relation: Relation) -> Look | None:
     found = connection.execute(_TABLE, (place["schema"], place["table"])).fetchone()
     if found is None:
         return None
-    oid, kind, rows, size, hidden, rules, toasted = found
+    oid, kind, rows, size, hidden, rules, toasted, triggers = found
     keys = connection.execute(_KEYS, (oid,)).fetchall()
     if kind == "p":
         counted = connection.execute(_PARTITIONS, (oid,)).fetchone() or (0, 0)
@@ -98,7 +102,7 @@ def of_table(connection: Session, relation: Relation) -> Look | None:
     columns, marks = _columns(connection, {**place, "names": [], "types": [], "typmods": []})
     key = relation.key or primary
     shape = Shape("postgresql", columns, key, _unique(key, primary, unique), rows, size, trouble)
-    return Look(shape, quoted(place["schema"], place["table"]), oid, marks, may_be_long=toasted)
+    return Look(shape, quoted(place["schema"], place["table"]), oid, marks, toasted, triggers)
 
 
 def _unique(

@@ -12,8 +12,9 @@ from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql import digests
 from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.literals import Text, keys_equal, keys_table, literal, where
-from syncd.engines.postgresql.shapes import Look, look
+from syncd.engines.postgresql.shapes import Look
 from syncd.engines.postgresql.table_failures import reading
+from syncd.engines.postgresql.tables import looked_at
 from syncd.engines.sides import Aggregate, Digest, Field, Part, Seen, View, spellings
 from syncd.engines.tables import Busy
 from syncd.errors import BadData
@@ -44,10 +45,7 @@ class PostgreSQLSides:
         with connected(self._access, ctx, database) as connection:
             for name, value in digests.SETTINGS.items():
                 connection.execute("select set_config(%s, %s, false)", (name, value))
-            with reading(str(relation), snapshot=False):
-                found = look(connection, relation)
-            if found is None:
-                raise BadData(f"{relation}: there is no such table")
+            found = looked_at(connection, ctx, relation, snapshot=False)
             yield PostgreSQLSide(connection, ctx, str(relation), found)
 
 
@@ -283,7 +281,7 @@ class PostgreSQLSide:
         for left in range(_TRIES, 0, -1):
             self.ctx.check()
             try:
-                with reading(self.name, snapshot=False):
+                with reading(self.name, self.ctx, snapshot=False):
                     rows = self.connection.execute(query).fetchall()
                     break
             except Busy:

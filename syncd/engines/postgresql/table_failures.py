@@ -6,7 +6,8 @@ from typing import Final
 
 import psycopg
 
-from syncd.engines.postgresql.failures import words
+from syncd.context import RunContext
+from syncd.engines.postgresql.failures import mapped, words
 from syncd.engines.tables import Busy, Refused
 from syncd.errors import BadData, Conflict, Network, SyncdError
 
@@ -21,7 +22,7 @@ LONG_ROW: Final = "a row of more than 256 MiB"
 
 
 @contextmanager
-def reading(name: str, *, snapshot: bool) -> Iterator[None]:
+def reading(name: str, ctx: RunContext, *, snapshot: bool) -> Iterator[None]:
     """Let errors of a reading block say what they mean; a snapshot does not outlive one."""
     try:
         yield
@@ -32,13 +33,12 @@ def reading(name: str, *, snapshot: bool) -> Iterator[None]:
             raise BadData(f"{name}: {LONG_ROW}{place}") from error
         if state in _BUSY and snapshot:
             raise Conflict(f"{name}: the snapshot was lost: {words(error)}") from error
-        if known := _known(name, error):
-            raise known from error
-        raise
+        ctx.check()
+        raise (_known(name, error) or mapped(error, error.sqlstate)) from error
 
 
 @contextmanager
-def writing(name: str) -> Iterator[None]:
+def writing(name: str, ctx: RunContext) -> Iterator[None]:
     """Let errors of a writing block say what they mean."""
     try:
         yield
@@ -46,9 +46,8 @@ def writing(name: str) -> Iterator[None]:
         state = error.sqlstate or ""
         if state.startswith(_REFUSED):
             raise Refused(_told(name, error)) from error
-        if known := _known(name, error):
-            raise known from error
-        raise
+        ctx.check()
+        raise (_known(name, error) or mapped(error, error.sqlstate)) from error
 
 
 def _known(name: str, error: psycopg.Error) -> SyncdError | None:

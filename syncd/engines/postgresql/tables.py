@@ -53,7 +53,7 @@ class PostgreSQLTables:
                 outside = self._session(stack, ctx, relation, {})
                 oldest = times.oldest(connection)  # before the snapshot: what it lacks is later
                 stack.enter_context(_one_moment(connection))
-            looked = _looked_at(connection, relation, snapshot=snapshot)
+            looked = looked_at(connection, ctx, relation, snapshot=snapshot)
             source = PostgreSQLSource(connection, ctx, relation, looked, oldest)
             if snapshot:
                 _find_names(outside, relation)
@@ -65,7 +65,7 @@ class PostgreSQLTables:
         """Begin a session that writes."""
         with ExitStack() as stack:
             connection = self._session(stack, ctx, relation, _WRITING)
-            with writing(str(relation)):
+            with writing(str(relation), ctx):
                 target = PostgreSQLTarget(connection, ctx, relation, state_schema)
             yield target
 
@@ -86,9 +86,9 @@ def _one_moment(connection: Session) -> Iterator[None]:
         yield
 
 
-def _looked_at(connection: Session, relation: Relation, *, snapshot: bool) -> Look:
+def looked_at(connection: Session, ctx: RunContext, relation: Relation, *, snapshot: bool) -> Look:
     """Return what a relation looks like; raises BadData where there is none."""
-    with reading(str(relation), snapshot=snapshot):
+    with reading(str(relation), ctx, snapshot=snapshot):
         _find_names(connection, relation)
         looked = look(connection, relation)
         _find_names(connection, relation)

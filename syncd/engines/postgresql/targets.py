@@ -40,7 +40,7 @@ class PostgreSQLTarget:
     def spelled(self, like: Column, engine: str) -> Type:
         """Return the type that a column made after one of another engine would have."""
         made = self._native(like, engine, None)
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             described = replace(self._relation, query=f"select null::{made} as made", key=())
             return of_query(self._connection, described).shape.columns[0].type
 
@@ -51,14 +51,14 @@ class PostgreSQLTarget:
             names = SQL(", ").join(map(Identifier, key))
             parts.append(SQL("primary key ({})").format(names))
         query = SQL("create table {} ({})").format(self._table, SQL(", ").join(parts))
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             with suppress(DuplicateTable, UniqueViolation):  # another one made it in this moment
                 run(self._connection, query)
             self._look_again()
 
     def extend(self, columns: Sequence[NewColumn], engine: str) -> None:
         """Add columns that may be NULL, and look at the shape."""
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             for column in columns:
                 query = SQL("alter table {} add column if not exists {}").format(
                     self._table, self._declared(column, engine)
@@ -73,7 +73,7 @@ class PostgreSQLTarget:
 
     def claim(self, state: CopyState) -> CopyState | None:
         """Take the copy over for the state's attempt; return what was kept before, if anything."""
-        with writing(f"{self._name} ({states.NAME})"):
+        with writing(f"{self._name} ({states.NAME})", self._ctx):
             kept = states.claim(self._connection, self._schema, state)
         if kept is not None and kept.fresh and kept.claim.run_id == state.claim.run_id:
             self._direct = True
@@ -81,12 +81,12 @@ class PostgreSQLTarget:
 
     def peek(self, job: str, item: str) -> CopyState | None:
         """Return what is kept of a copy, and change nothing."""
-        with writing(f"{self._name} ({states.NAME})"):
+        with writing(f"{self._name} ({states.NAME})", self._ctx):
             return states.peek(self._connection, self._schema, job, item)
 
     def is_empty(self) -> bool:
         """Tell whether the table has no row."""
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             query = SQL("select not exists (select from {})").format(self._looked.name)
             return bool(ask(self._connection, query)[0][0])
 
@@ -97,16 +97,21 @@ class PostgreSQLTarget:
         page = PostgreSQLPage(self._connection, self._ctx, self._name, merge, self._schema)
         page.rehearsed, page.direct = rehearse, self._may_be_direct(merge)
         was_direct = page.direct
-        with writing(self._name), self._connection.transaction(force_rollback=rehearse):
-            yield page
-            self._ctx.check()
+        try:
+            with (
+                writing(self._name, self._ctx),
+                self._connection.transaction(force_rollback=rehearse),
+            ):
+                yield page
+                self._ctx.check()
+        finally:
+            self._direct = self._direct and page.direct == was_direct
         if page.noted:
             page.note(page.noted)
-        self._direct = page.direct or (self._direct and not was_direct)
 
     def settle(self) -> None:
         """Let numbers that the server gives go on behind those that were copied."""
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             for column in self._looked.shape.columns:
                 if column.identity:
                     self._settle(column)
@@ -140,17 +145,22 @@ class PostgreSQLTarget:
         run(self._connection, told)
 
     def _may_be_direct(self, merge: Merge) -> bool:
-        """Tell whether rows may go into the table itself: it was empty, and it guards its key."""
+        """Tell whether rows may go into the table itself.
+
+        It was empty, it guards its key itself, and no trigger changes what becomes of rows.
+        """
         if self._direct is None:
             self._direct = self.is_empty()
         shape = self._looked.shape
-        return self._direct and not merge.money and covers(merge.into, (shape.key, *shape.unique))
+        if merge.money or self._looked.triggers:
+            return False
+        return self._direct and covers(merge.into, (shape.key, *shape.unique))
 
     def _prepared(self, into: Into) -> Merge:
         """Return the SQL for a way of writing, once its tables are there for the session."""
         if self._made is None or self._made.into != into:
             merge = Merge(into, self._looked)
-            with writing(self._name):
+            with writing(self._name, self._ctx):
                 for statement in merge.create():
                     run(self._connection, statement)
             self._made = merge

@@ -61,10 +61,15 @@ class PostgreSQLPage:
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused.
 
-        They are asked for again where they can't go into the table itself after all.
+        They are asked for again where they can't go into the table itself after all; an iterator,
+        of which that can't be asked, is refused then.
         """
-        name = form.removeprefix("postgresql-")
-        return self._write(lambda table: self._copy(table, name, blocks), tuple, 0, unique=False)
+        name, once = form.removeprefix("postgresql-"), isinstance(blocks, Iterator)
+
+        def send(table: Composable) -> int:
+            return self._copy(table, name, blocks)
+
+        return self._write(send, tuple, 0, unique=True, once=once)
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         """Note keys of the source for `missing`, for as long as the session."""
@@ -74,7 +79,7 @@ class PostgreSQLPage:
 
     def note(self, rows: Sequence[Row]) -> None:
         """Note keys, in whatever transaction there is."""
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             query = SQL("copy {} from stdin").format(KEYS)
             blocks = written(rows, _hexed(self._merge.keys))
             copy_in(self._connection, self._ctx, query, blocks)
@@ -82,12 +87,12 @@ class PostgreSQLPage:
     def save(self, state: CopyState) -> None:
         """Keep how far the copy is; raises Fenced when another attempt has claimed it."""
         if not self.rehearsed:
-            with writing(f"{self._name} ({states.NAME})"):
+            with writing(f"{self._name} ({states.NAME})", self._ctx):
                 states.save(self._connection, self._schema, state)
 
     def missing(self, limit: int) -> tuple[int, list[Key]]:
         """Count the rows whose keys were not noted (softly deleted ones aside), and return some."""
-        with writing(self._name):
+        with writing(self._name, self._ctx):
             found = ask(self._connection, self._merge.missing(limit))
         keys = [_key(row[1:]) for row in found if row[1] is not None]
         return found[0][0], keys
@@ -119,32 +124,44 @@ class PostgreSQLPage:
         duplicates: int,
         *,
         unique: bool,
+        once: bool = False,
     ) -> Written:
-        """Write rows that are sent when asked for, into the table or by way of the stage."""
+        """Write rows that are sent when asked for, into the table or by way of the stage.
+
+        Those of `once` can't be sent again. What is `unique` has no key twice, or is in no
+        order: then any row of a key will do, and only those that are written are looked at.
+        """
         with self._savepoint():
-            if self.direct and (added := self._sent_directly(send)) is not None:
+            if self.direct and (added := self._sent_directly(send, once=once)) is not None:
                 return Written(added, added_keys=keys(), duplicates=duplicates)
             if self._used:
                 self._connection.execute(SQL("truncate {}, {}").format(STAGE, DIFF))
             self._used = True
             sent = send(STAGE)
-            dropped = 0 if unique else self._drop_duplicates()
+            dropped = 0 if unique else self._drop_duplicates(STAGE)
             done = self._merged(sent - dropped)
-            return replace(done, duplicates=duplicates + dropped)
+            return replace(done, duplicates=duplicates + dropped + done.duplicates)
 
-    def _sent_directly(self, send: Callable[[Composable], int]) -> int | None:
-        """Send rows into the table itself; None when one of them is there."""
+    def _sent_directly(self, send: Callable[[Composable], int], *, once: bool) -> int | None:
+        """Send rows into the table itself; None when one of them is there already.
+
+        Of those that can be sent but once UniqueViolation is raised.
+        """
         try:
             with self._connection.transaction():
                 return send(self._merge.looked.name)
         except UniqueViolation:
             self.direct = False
+            if once:
+                raise
             return None
 
     def _merged(self, rows: int) -> Written:
         """Bring what is staged into the table."""
         ends = ask(self._connection, self._merge.range())[0]
         differing = run(self._connection, self._merge.differ(ends))
+        dropped = self._drop_duplicates(DIFF) if differing else 0
+        differing, rows = differing - dropped, rows - dropped
         if self._into.conflict == "error":
             self._raise_if_existing()
         updated, updated_keys = _NONE
@@ -159,7 +176,7 @@ class PostgreSQLPage:
         if self._into.revive and self._into.conflict in ("skip", "newer"):
             revived, keys = self._counted(self._merge.revive())
             updated, updated_keys = updated + revived, (updated_keys + keys)[:SAMPLES]
-        return Written(added, updated, rows - added - updated, added_keys, updated_keys)
+        return Written(added, updated, rows - added - updated, added_keys, updated_keys, dropped)
 
     def _raise_if_existing(self) -> None:
         """Fail for rows that are there and differ, where they are not to be touched."""
@@ -176,10 +193,11 @@ class PostgreSQLPage:
         found = ask(self._connection, self._merge.counted(statement))
         return (found[0][0] if found else 0), tuple(_key(row[1:]) for row in found)
 
-    def _drop_duplicates(self) -> int:
-        if not ask(self._connection, self._merge.has_duplicates())[0][0]:
+    def _drop_duplicates(self, table: Composable) -> int:
+        """Leave one row of each key in a table of the session; return how many were too many."""
+        if not ask(self._connection, self._merge.has_duplicates(table))[0][0]:
             return 0
-        return run(self._connection, self._merge.drop_duplicates())
+        return run(self._connection, self._merge.drop_duplicates(table))
 
     def _last_ones(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the last of each key, where equal keys have equal forms."""
@@ -206,7 +224,7 @@ class PostgreSQLPage:
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
         """Let what is refused leave the page as it was; checks that wait for its end come now."""
-        with writing(self._name), self._connection.transaction():
+        with writing(self._name, self._ctx), self._connection.transaction():
             yield
             self._connection.execute("set constraints all immediate")
 

@@ -19,7 +19,8 @@ from syncd.context import CancelSource
 from syncd.engines.mysql.failures import mapped
 from syncd.engines.mysql.tables import MySQLTables
 from syncd.engines.tables import Busy, Refused
-from syncd.errors import BadData, Cancelled, Fenced, Network, Permission, SyncdError
+from syncd.errors import BadData, Cancelled, Conflict, Fenced, Network, Permission, SyncdError
+from syncd.model.copy import Span
 from syncd.model.run import Counts
 
 
@@ -72,6 +73,18 @@ def test_a_lock_that_is_not_given_is_busy_and_undoes_the_page(shop: Shop) -> Non
         assert shop.execute("select * from t") == [(1, 1)]
         with target.page(into("id", "x")) as page:
             assert page.put([(b"1", b"2")]).updated == 1
+
+
+def test_whoever_goes_on_after_busy_writes_nothing(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key, x int)", "insert into t values (1, 1)")
+    with shop.target("t") as target:
+        target._session.change("set session innodb_lock_wait_timeout = 1")
+        with other(shop) as cursor, pytest.raises(Busy), target.page(into("id", "x")) as page:
+            cursor.execute("update t set x = 9 where id = 1")
+            with pytest.raises(Busy):
+                page.put([(b"1", b"2")])
+            page.put([(b"6", b"6")])
+    assert shop.execute("select * from t") == [(1, 1)]
 
 
 def test_a_deadlock_is_busy_and_the_session_goes_on(shop: Shop) -> None:
@@ -264,3 +277,26 @@ def test_a_full_disk_is_the_servers(mariadb: MariaDbServer) -> None:
     assert isinstance(
         mapped(pymysql.err.OperationalError(1030, "Got error 1 from engine")), BadData
     )
+
+
+def test_a_snapshot_that_is_lost_is_no_fault_of_the_data(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key)", "insert into t values (1)")
+    with shop.source("t", snapshot=True) as source:
+        shop.execute("alter table t add column x int, algorithm = copy")
+        with pytest.raises(Conflict, match="the snapshot was lost"):
+            list(source.rows(["id"], Span(("id",)), 9))
+
+
+def test_a_reader_that_is_killed_among_rows_is_network(shop: Shop) -> None:
+    query = "select seq as id, repeat('x', 5000) as x from seq_1_to_1000000"
+    with (
+        pytest.raises(Network),
+        shop.source("q", query=query, key=("id",)) as source,
+    ):
+        parts = source.rows(["id", "x"], Span(("id",)), 10**6)
+        next(parts)
+        ((number,),) = shop.execute(
+            f"select id from information_schema.processlist where user = '{COPIER}' and db = database()"
+        )
+        shop.execute(f"kill {number}")
+        list(parts)

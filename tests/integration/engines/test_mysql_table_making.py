@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
-from mysql_tables import Shop, into
+from engine_run import context
+from mysql_helpers import fresh_user
+from mysql_tables import Shop, into, state
 
 from syncd.engines.tables import NewColumn
 from syncd.errors import BadData
+from syncd.model.copy import Span
 from syncd.model.table import Column, Type
 
 # what PostgreSQL has → what it becomes
@@ -156,3 +159,39 @@ def test_a_column_is_added_as_a_text_where_values_have_no_other_place(shop: Shop
         )
         target.extend([gone], "postgresql")
     assert natives(shop)[1:] == ["longtext", "timestamp(6)"]
+
+
+@pytest.mark.parametrize("name", ["syncd_page", "syncd_keys"])
+def test_a_table_that_is_called_like_those_of_a_session(shop: Shop, name: str) -> None:
+    shop.execute(f"create table {name} (id int primary key)")
+    with shop.target(name) as target, target.page(into("id")) as page:
+        assert page.put([(b"1",), (b"2",)]).added == 2
+        page.keep_keys([(b"1",)])
+        assert page.missing(9) == (1, [(b"2",)])
+    assert shop.read(name) == [(b"1",), (b"2",)]
+
+
+def test_the_rights_that_are_documented_are_enough(shop: Shop) -> None:
+    writes = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, CREATE TEMPORARY TABLES"
+    like = Column("id", Type("integer", 8), "bigint")
+    with fresh_user(shop.server, f"{writes} ON {shop.database}.*") as user:
+        tables = shop.tables(user=user)
+        with tables.target(context(), shop.relation("made"), shop.database) as target:
+            target.create([NewColumn("id", like, like.type, nullable=False)], ["id"], "mysql")
+            target.extend([NewColumn("x", like, like.type, nullable=True)], "mysql")
+            kept = state()
+            target.claim(kept)
+            for rows in ([(b"1", b"1"), (b"2", None)], [(b"1", b"3"), (b"3", None)]):
+                with target.page(into("id", "x")) as page:
+                    page.put(rows)
+                    page.keep_keys([row[:1] for row in rows])
+                    page.save(kept)
+            with target.page(into("id", "x")) as page:
+                assert page.delete([(b"2",)], "") == 1
+    with fresh_user(shop.server, f"SELECT ON {shop.database}.*", "PROCESS") as user:
+        tables = shop.tables(user=user)
+        with tables.source(context(), shop.relation("made"), snapshot=True) as source:
+            span = Span(("id",))
+            rows = [row for part in source.rows(["id", "x"], span, 9) for row in part]
+            assert rows == [(b"1", b"3"), (b"3", None)]
+            assert source.existing(["id"], [(b"1",)]) == {(b"1",)}

@@ -90,7 +90,7 @@ POSTGRESQL: Final = (
           "123456789012345678901234567890.123", r'"back\\slash \"quote\" \n"'), "longtext"),
     Typed("jsonpath", "jsonpath", ("$.a[*] ? (@ > 1)",), "longtext"),
     Typed("uuid", "uuid", ("00000000-0000-0000-0000-000000000000",
-          "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), "varchar(36)"),
+          "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"), "char(36)"),
     Typed("inet", "inet", ("192.0.2.1", "10.1.2.3/8", "::1", "::ffff:192.0.2.1", "2001:db8::/32"),
           "longtext"),
     Typed("cidr", "cidr", ("10.0.0.0/8", "2001:db8::/32"), "longtext"),

@@ -110,6 +110,15 @@ class World:
             for each in statements:
                 connection.execute(each)
 
+    def forget(self, relation: Relation) -> None:
+        """Let all values of a table be NULL, but for its ids."""
+        quote = '"{}"' if relation.server == PG else "`{}`"
+        names = [quote.format(name) for name in self.types(relation) if name != "id"]
+        told = ", ".join(f"{name} = null" for name in names)
+        self.execute(
+            relation.server, f"update {relation.schema}.{quote.format(relation.table)} set {told}"
+        )
+
     def set_zone(self, zone: str) -> None:
         """Let sessions of MariaDB begin in a zone."""
         self._server.execute(f"set global time_zone = '{zone}'")

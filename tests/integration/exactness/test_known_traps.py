@@ -27,8 +27,10 @@ The rest of the list (reading, conflicts, ties, late commits) are tests of the e
 from collections.abc import Sequence
 
 import pytest
+from debian_postgres import PrivateServers
 from exact_columns import Typed
-from exact_world import MARIA, PG, Outcome, World
+from exact_world import MARIA, PG, Outcome, World, world
+from mariadb_server import MariaDbServer
 
 from syncd.errors import BadData
 from syncd.model.copy import ColumnRules, ValuePolicy
@@ -92,7 +94,9 @@ def test_tinyint_1_holds_2(servers: World) -> None:
 
 
 def test_bits(servers: World) -> None:
-    assert _copied(servers, TO_PG, "bit(8)", ["expr:b'10000001'"])[0] == ["10000001"]
+    assert _copied(servers, TO_PG, "bit(8)", ["expr:b'10000001'", "expr:b'1'"])[0] == [
+        "10000001", "00000001",
+    ]  # fmt: skip
     assert _copied(servers, TO_MARIA, "bit(8)", ["10000001"])[0] == ["10000001"]
 
 
@@ -255,3 +259,17 @@ def test_generated_columns_are_left_out(servers: World, engine: str, declared: s
     servers.execute(engine, f"create table {place} (id int primary key, c int {declared})")
     servers.copy(ours, theirs)
     assert servers.read(theirs) == {1: {"c": "2"}}
+
+
+def test_xml(private_servers: PrivateServers, mariadb: MariaDbServer) -> None:
+    """Of a server that was built with it: Debian's."""
+    server = private_servers.of("15")
+    told = ["<a/>", "<a>é&lt;&#9;</a> ", '<?xml version="1.0" encoding="UTF-8"?>\n<b c="1"/>', ""]
+    with server.database() as name, world(server.dsn(name), mariadb) as servers:
+        for way in ((PG, PG), TO_MARIA):
+            arrived, _ = _copied(servers, way, "xml", told)
+            assert [str(each).partition("?>\n")[2] or each for each in arrived] == [
+                "<a/>", "<a>é&lt;&#9;</a> ", '<b c="1"/>', "",
+            ]  # fmt: skip
+        arrived, done = _copied(servers, (PG, PG), "text", ["<a/>", "<a>"], into="xml", limit=1)
+        assert (arrived, len(done.rejected)) == (["<a/>"], 1)

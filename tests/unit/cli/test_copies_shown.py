@@ -73,6 +73,13 @@ def test_a_table_that_failed_before_it_was_looked_at_is_shown_with_its_error(sho
     assert (found["status"], found["pass"], found["remarks"]) == ("failed", "-", "network: refused")
 
 
+def test_the_figures_of_a_table_that_failed_are_those_of_the_pages_that_stand(shown):
+    counts = {"total": 9, "added": 5, "updated": 1, "deleted": 0, "unchanged": 3, "errors": 0}
+    failed = {"status": "failed", "error_class": "network", "error": "gone", "total": 0, "added": 0}
+    found = columns(shown("table_copy", {"pass": "full", "committed": counts}, failed), "table  ")
+    assert (found["read"], found["added"], found["deleted"]) == ("9", "5", "0")
+
+
 def test_the_first_rejected_rows_are_shown_and_where_the_others_are(shown):
     rejected = [
         {"item": "orders", "key": f"[{n}]", "relation": "house shop.orders", "rejected_at": MOMENT,
@@ -138,6 +145,7 @@ def test_a_plan_names_tables_and_rows(served):
     counts = {"total": 9, "added": 5, "updated": 1, "deleted": 1, "unchanged": 1, "errors": 1}
     served.commands.planned = [{
         "target": "orders", "counts": counts, "error_class": None, "error": None,
+        "details": {"pass": "full", "ignored_columns": ["a\x1b"], "nulled": {"born": 3}},
         "changes": [
             {"change": "added", "thing": "table", "resource_id": "shop.orders", "name": "",
              "fields": {"columns": ["id", "qty"]}},
@@ -153,6 +161,8 @@ def test_a_plan_names_tables_and_rows(served):
     result = syncd(served, "sync", "hosts", "--plan", "--table", "orders")
     assert [line.rstrip() for line in result.stdout.splitlines()] == [
         "orders: 9 listed, 5 to add, 1 to update, 1 to delete, 1 unchanged, 1 errors",
+        "  left out: a\\x1b",
+        "  NULL in place of values: born 3",
         "  + shop.orders  columns id, qty",
         '  + ["1"]  shop.orders',
         '  ! ["2"]  shop.orders  out of range',

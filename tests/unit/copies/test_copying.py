@@ -227,6 +227,24 @@ def test_deletions_that_others_were_in_the_way_of_are_made_again(name, monkeypat
     assert same(copies)
 
 
+def test_deletions_whose_commit_fails_count_once(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
+    copies = Copies(delete="hard")
+    copies.numbered(20)
+    copies.run()
+    del copies.orders.rows[b"7",]
+    failed = []
+
+    def fails(name: str) -> None:
+        if name == "commit" and "delete" in copies.steps and not failed:
+            failed.append(name)
+            raise Busy("a deadlock")
+
+    assert copies.run(step=fails).counts.deleted == 1
+    assert failed
+    assert copies.state.counts.deleted == 1
+
+
 def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,) * len(PAUSES))
     copies = Copies()
@@ -349,6 +367,16 @@ def test_conflict_error_fails_and_keeps_nothing_of_the_page():
         copies.run()
     assert copies.copied.rows[b"6",][2] == b"note"
     assert copies.rejected == {}
+
+
+def test_of_rows_with_one_key_the_last_counts_though_others_are_refused():
+    copies = Copies(page_rows=50, max_rejected=5)
+    copies.source.tables["orders"] = MemoryTable(list(COLUMNS), ("id", "note"))
+    copies.fill((b"1", at(1), b"a"), (b"1", at(2), b"b"), (b"2", at(4), b"d"))
+    copies.rules = replace(copies.rules, source=replace(copies.rules.source, key=("id",)))
+    copies.target.refuses = refuse(2)
+    copies.run()
+    assert copies.copied.rows == {(b"1",): (b"1", at(2), b"b")}
 
 
 def test_rows_in_whose_place_a_later_one_came_count_as_unchanged(undecoded):
@@ -519,6 +547,19 @@ def test_a_bound_that_went_back_is_where_the_next_pass_begins():
     assert same(copies)
 
 
+def test_a_bound_that_went_back_counts_though_its_pass_ends_early():
+    copies = incremental()
+    limits = iter([100, 50, 70])
+    copies.source.bound = lambda: at(next(limits))
+    copies.numbered(3)
+    copies.run()
+    with pytest.raises(Died):
+        copies.run(step=lambda name: name == "page" and _raise(Died()))
+    copies.fill((b"4", at(60), b"by the clock that was put back"))
+    copies.run()
+    assert same(copies)
+
+
 def test_lookback_begins_at_a_bound_that_went_back():
     copies = incremental(watermark=Watermark("changed", timedelta(seconds=20)))
     limits = iter([100, 50])
@@ -528,6 +569,41 @@ def test_lookback_begins_at_a_bound_that_went_back():
     copies.fill((b"4", at(40), b"late, by the clock that was put back"))
     copies.run()
     assert same(copies)
+
+
+@pytest.mark.parametrize("bound", [200, None])
+def test_an_incremental_pass_that_ended_early_spares_the_next_one_its_pages(bound):
+    copies = incremental(page_rows=5)
+    copies.clock.at += timedelta(hours=1)
+    copies.numbered(1)
+    copies.run()
+    copies.source.bound = lambda: bound and at(bound)
+    copies.numbered(40)
+
+    def dies(name: str) -> None:
+        if name == "commit" and len(copies.copied.rows) > 20:
+            raise Died
+
+    with pytest.raises(Died):
+        copies.run(step=dies)
+    assert copies.state.watermark == at(len(copies.copied.rows))
+    assert copies.run().counts.total < 25
+    assert same(copies)
+
+
+def test_rows_that_are_read_again_do_not_move_the_watermark_back():
+    copies = incremental(100, watermark=Watermark("changed", timedelta(seconds=90)), page_rows=5)
+    copies.numbered(60)
+    copies.run()
+    copies.source.bound = lambda: at(101)
+    with pytest.raises(Died):
+        copies.run(step=lambda name: name == "committed" and _raise(Died()))
+    assert copies.state.position
+    assert copies.state.watermark == at(100)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def test_a_first_full_pass_that_failed_is_followed_by_a_full_one():
