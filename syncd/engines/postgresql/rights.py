@@ -69,21 +69,21 @@ class PostgreSQLRights:
         """Begin a session that looks, in a database."""
         with connected(self._access, ctx, database or self._access.database) as connection:
             connection.execute(_SETTINGS)
-            yield PostgreSQLLooker(connection)
+            yield PostgreSQLLooker(connection, ctx)
 
 
 class PostgreSQLLooker:
     """A session that looks; it is read-only."""
 
-    def __init__(self, connection: Session) -> None:
-        self._connection = connection
+    def __init__(self, connection: Session, ctx: RunContext) -> None:
+        self._connection, self._ctx = connection, ctx
         self._user = Identifier(self._one("select session_user::text")[0])
 
     def readable(
         self, relation: Relation, columns: Sequence[str], without: Sequence[str], watermark: str
     ) -> Readable:
         """Look at a table, or at a query, which is asked for no row."""
-        with _told(relation):
+        with self._told(relation):
             return self._readable(relation, columns, without, watermark)
 
     def _readable(
@@ -109,7 +109,7 @@ class PostgreSQLLooker:
         """Look at a table, its schema, and the table of states."""
         relation, states = writing.relation, writing.state_schema or "public"
         schema = relation.schema or "public"
-        with _told(relation):
+        with self._told(relation):
             oid, kept = self._oid(schema, relation.table), self._oid(states, NAME)
             missing = [] if oid else [(schema, relation.table)]
             missing += [] if kept else [(states, NAME)]
@@ -236,12 +236,11 @@ class PostgreSQLLooker:
     def _text(self, statement: Composable) -> str:
         return statement.as_string(self._connection)
 
-
-@contextmanager
-def _told(relation: Relation) -> Iterator[None]:
-    """Let an error say what it means, so that the session can go on."""
-    try:
-        with reading(str(relation), snapshot=False):
-            yield
-    except InsufficientPrivilege as error:
-        raise Permission(words(error)) from error
+    @contextmanager
+    def _told(self, relation: Relation) -> Iterator[None]:
+        """Let an error say what it means, so that the session can go on."""
+        try:
+            with reading(str(relation), self._ctx, snapshot=False):
+                yield
+        except InsufficientPrivilege as error:
+            raise Permission(words(error)) from error
