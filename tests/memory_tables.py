@@ -195,6 +195,9 @@ class MemoryTarget:
     def spelled(self, like: Column, engine: str) -> Type:
         return like.type
 
+    def absent(self) -> list[str]:
+        return []
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         self._server.step("create")
         if self._relation.table not in self._server.tables:

@@ -28,7 +28,8 @@ _CLAIMS: Final = 5
 class Copied:
     """What a copy did; `failure` fails it although what was copied stands.
 
-    `made` are the columns that a table was made with, or was given.
+    `made` are the columns that a table was made with, or was given; `places` are the schemas that
+    were made for it.
     """
 
     counts: Counts
@@ -36,6 +37,7 @@ class Copied:
     created: bool = False
     made: tuple[NewColumn, ...] = ()
     samples: Samples = field(default_factory=Samples)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,13 @@ class Copy:
         with self._source(state) as (source, bounded):
             layout = self._layout(source, target)
             self._check_key(source, layout)
+            places = tuple(target.absent())
             if target.shape is None and self.ctx.rehearsal:
-                return self._not_there(source, layout, bounded)
+                return replace(self._not_there(source, layout, bounded), places=places)
             state = self._claimed(target, before, bounded)
             made = self._prepared(source, target, layout)
-            return self._copied(source, target, state, made, created=bool(layout.create))
+            copied = self._copied(source, target, state, made, created=bool(layout.create))
+            return replace(copied, places=places)
 
     def _begin(self, before: CopyState | None, target: Target) -> CopyState:
         empty = target.shape is None or target.is_empty()

@@ -154,6 +154,12 @@ class Target(Protocol):
     def spelled(self, like: Column, engine: str) -> Type:
         """Return the type that a column made after one of another engine would have."""
 
+    def absent(self) -> list[str]:
+        """Return the schemas (of MySQL databases) that are not there: of the table and of states.
+
+        They are made with what stands in them. Raises Permission where they may not be made.
+        """
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape; one that exists meanwhile is looked at alone."""
 
