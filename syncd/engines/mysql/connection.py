@@ -118,7 +118,9 @@ class Session:
         """Execute a statement that gives no rows."""
         self._begin()
         with errors_mapped(self._limit):
-            affected = self._connection.query(statement)
+            # the driver cuts a long one into packets, and would copy the rest each time
+            sent = memoryview(statement) if isinstance(statement, bytes) else statement
+            affected = self._connection.query(sent)
             return Changed(affected, self._connection._result.warning_count)
 
     def fields(self, query: str) -> list[Field]:

@@ -19,7 +19,8 @@ from syncd.context import CancelSource
 from syncd.engines.mysql.failures import mapped
 from syncd.engines.mysql.tables import MySQLTables
 from syncd.engines.tables import Busy, Refused
-from syncd.errors import BadData, Cancelled, Fenced, Network, Permission, SyncdError
+from syncd.errors import BadData, Cancelled, Conflict, Fenced, Network, Permission, SyncdError
+from syncd.model.copy import Span
 from syncd.model.run import Counts
 
 
@@ -276,3 +277,26 @@ def test_a_full_disk_is_the_servers(mariadb: MariaDbServer) -> None:
     assert isinstance(
         mapped(pymysql.err.OperationalError(1030, "Got error 1 from engine")), BadData
     )
+
+
+def test_a_snapshot_that_is_lost_is_no_fault_of_the_data(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key)", "insert into t values (1)")
+    with shop.source("t", snapshot=True) as source:
+        shop.execute("alter table t add column x int, algorithm = copy")
+        with pytest.raises(Conflict, match="the snapshot was lost"):
+            list(source.rows(["id"], Span(("id",)), 9))
+
+
+def test_a_reader_that_is_killed_among_rows_is_network(shop: Shop) -> None:
+    query = "select seq as id, repeat('x', 5000) as x from seq_1_to_1000000"
+    with (
+        pytest.raises(Network),
+        shop.source("q", query=query, key=("id",)) as source,
+    ):
+        parts = source.rows(["id", "x"], Span(("id",)), 10**6)
+        next(parts)
+        ((number,),) = shop.execute(
+            f"select id from information_schema.processlist where user = '{COPIER}' and db = database()"
+        )
+        shop.execute(f"kill {number}")
+        list(parts)

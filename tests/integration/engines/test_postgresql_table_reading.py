@@ -76,6 +76,7 @@ def test_rows_with_null_in_the_order_are_in_no_span_with_an_end(shop: Shop) -> N
         assert source.count(Span(("v", "id"))) == 3
         assert source.count(Span(("v", "id"), Edge((b"",)))) == 2
         assert source.count(Span(("v", "id"), None, Edge((b"z",)))) == 2
+        assert source.count(Span(("id", "v"), Edge((b"0", b"")))) == 2
 
 
 def test_a_page_uses_the_index_as_a_whole(shop: Shop) -> None:
