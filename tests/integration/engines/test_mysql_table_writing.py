@@ -262,7 +262,7 @@ def test_what_is_missing_by_all_kinds_of_keys(shop: Shop) -> None:
         assert page.missing(9) == (0, [])
 
 
-def test_a_rehearsal_changes_nothing_and_keeps_its_keys(shop: Shop) -> None:
+def test_a_rehearsal_changes_nothing(shop: Shop) -> None:
     shop.execute(
         "create table t (id int primary key, x int)", "insert into t values (1, 1), (2, 2)"
     )
