@@ -1,5 +1,6 @@
-"""The rights that docs/copies.md grants are enough and needed, and what is missing is told."""
+"""The rights that docs/copies.md grants are enough and needed; the doctor and a run say so."""
 
+import json
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +138,17 @@ def mysql(mariadb, house):
         yield made
 
 
+def doctored(side, state):
+    """Ask the doctor about both servers; return the statements that it would have granted."""
+    names = [word for name in side.house.servers for word in ("--server", name)]
+    lines = side.house.syncd("doctor", *names, "--json", fails=state == "failed")
+    report = json.loads("\n".join(lines))
+    states = {each["state"] for each in report["checks"]
+              if each["name"] in ("servers.sources", "servers.targets")} - {"skipped"}  # fmt: skip
+    assert state in states
+    return [each for grant in report["grants"] for each in grant["statements"]]
+
+
 def copied_twice(side, *, bounded=True):
     """Copy, change rows of the source, and copy again."""
     (one,) = side.house.sync("copy")["items"]
@@ -150,12 +162,14 @@ def copied_twice(side, *, bounded=True):
 def test_those_of_postgresql(postgresql):
     postgresql.at_target("create schema shop", MADE.format("shop", IDENTITY, "timestamptz"))
     postgresql.grant(*granted("postgresql"))
+    assert doctored(postgresql, "ok") == []
     copied_twice(postgresql)
     postgresql.at_target("insert into shop.orders (note) values ('behind them')")
 
 
 def test_those_of_mysql(mysql):
     mysql.grant(*granted("mysql"))
+    assert doctored(mysql, "ok") == []
     copied_twice(mysql)
 
 
@@ -176,12 +190,14 @@ def test_without_the_right_to_see_transactions_nothing_is_bounded(postgresql):
     source, target = granted("postgresql")
     postgresql.grant([each for each in source if "pg_read_all_stats" not in each], [CREATE])
     postgresql.grant([], [each for each in target if "TEMPORARY" in each])
+    assert doctored(postgresql, "warning") == [f'GRANT pg_read_all_stats TO "{postgresql.reader}";']
     copied_twice(postgresql, bounded=False)
 
 
 def test_without_process_nothing_is_bounded(mysql):
     source, target = granted("mysql")
     mysql.grant([each for each in source if "PROCESS" not in each], target)
+    assert doctored(mysql, "warning") == ["GRANT PROCESS ON *.* TO 'syncd_reader'@'localhost';"]
     copied_twice(mysql, bounded=False)
 
 
@@ -198,6 +214,7 @@ def test_each_right_is_needed_in_postgresql(postgresql, without):
         target = [each for each in target if without not in each]
     assert [source, target] != whole
     postgresql.grant(source, target)
+    assert doctored(postgresql, "failed")
     (item,) = postgresql.house.sync("copy", fails=True)["items"]
     assert item["error_class"] == "permission"
 
@@ -211,6 +228,7 @@ def test_each_right_is_needed_in_mysql(mysql, without):
     told = [each for each in told if each.startswith("GRANT")]
     assert told != target
     mysql.grant(source, told)
+    assert doctored(mysql, "failed")
     if without == "DELETE":  # which the first copy has no need of
         mysql.house.sync("copy")
         mysql.change()
