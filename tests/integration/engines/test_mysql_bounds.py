@@ -55,7 +55,7 @@ def test_no_bound_is_above_a_writer_whom_the_server_does_not_show(shop: Shop, pa
             cursor.execute("start transaction")
             cursor.execute("update t set ts = now(6)")
         began = utcnow()
-        until(lambda: utcnow() > began + timedelta(seconds=2.5), 5, "more than what is taken off")
+        until(lambda: utcnow() > began + timedelta(seconds=3.2), 9, "more than what is taken off")
         asked = time.monotonic()
         found = source.bound("ts", "")
         assert time.monotonic() - asked < 10
