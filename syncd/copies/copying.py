@@ -200,22 +200,23 @@ class Copy:
         unbounded = column is not None and not passes.is_bounded(state)
         job = Job(
             self.ctx, self.clock, rules, layout, source, target, values,
-            self._how(layout, state, shape), order, self.reject, column, unbounded, start,
+            self._how(layout, state), order, self.reject, column, unbounded, start,
         )  # fmt: skip
         return replace(job, form=_form(job)), state
 
-    def _how(self, layout: Layout, state: CopyState, shape: Shape) -> Into:
+    def _how(self, layout: Layout, state: CopyState) -> Into:
         rules = self.rules
         named = {pair.source.name: pair.target.name for pair in layout.pairs}
         if rules.conflict == "newer" and rules.newer not in named:
             raise Misfit(f"column {rules.newer} decides between rows, and is not copied")
-        soft = rules.delete == "soft" and shape.column(rules.soft_column)  # a plan makes no column
+        if rules.delete == "soft" and not layout.soft and not self.ctx.rehearsal:
+            raise Misfit(f"the target lacks column {rules.soft_column}")  # none is deleted instead
         return Into(
             columns=layout.columns,
             key=layout.target_key,
             conflict=rules.conflict,
             newer=named.get(rules.newer, "") if rules.conflict == "newer" else "",
-            revive=rules.soft_column if soft else "",
+            revive=layout.soft,
             fresh=state.fresh,
         )
 

@@ -96,8 +96,6 @@ class MySQLTarget:
         page = MySQLPage(desk, self._states, rehearse=rehearse)
         with self._transaction(rehearse=rehearse):
             yield page
-        if page.noted:
-            desk.keys.note(page.noted)
 
     def settle(self) -> None:
         """Do nothing: AUTO_INCREMENT follows by itself."""

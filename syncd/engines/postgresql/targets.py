@@ -117,8 +117,6 @@ class PostgreSQLTarget:
                 self._ctx.check()
         finally:
             self._direct = self._direct and page.direct == was_direct
-        if page.noted:
-            page.note(page.noted)
 
     def settle(self) -> None:
         """Let numbers that the server gives go on behind those that were copied."""
