@@ -16,6 +16,8 @@ from syncd.model.table import Column, Shape, Type
 
 HASH: Final = Type("text", 64)
 """What a hash becomes: SHA-256, in hexadecimal digits."""
+_MOMENTS: Final = frozenset({"instant", "timestamp"})
+"""Kinds of columns that can mark a row as deleted."""
 _TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
 """Kinds whose values without a place can be mended; those of others have one in a text alone."""
 
@@ -72,7 +74,7 @@ def lay_out(
     new = [_new(column, key, rules.columns, spelled) for column in columns]
     if target is None:
         create = (*new, *_soft(source, rules))
-        _raise(_doubles((each.name for each in create), blind=False))
+        _raise([*_taken(new, rules, None), *_doubles((each.name for each in create), blind=False)])
         target_key = tuple(rules.columns.rename.get(name, name) for name in key)
         return Layout(key, target_key, create=create)
     _raise([target.trouble] if target.trouble else [])
@@ -94,6 +96,7 @@ def _matched(
     _raise(
         [
             *_doubles((pair.target.name for pair in pairs), blind=_blind(target)),
+            *_taken(new, rules, target),
             *_unfit(pairs, source, target),
             *_missing(missing, soft, key, rules),
             *_key_problems(target, key, pairs),
@@ -205,6 +208,23 @@ def _missing(
             yield f"the target lacks column {made.name}"
     if soft and rules.columns.new != "evolve":
         yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
+
+
+def _taken(new: Sequence[NewColumn], rules: CopyRules, target: Shape | None) -> Iterable[str]:
+    """Yield why the column of soft deletion can't mark rows."""
+    if rules.delete != "soft":
+        return
+    name, there = rules.soft_column, target and _find(target, rules.soft_column)
+    for made in new:
+        if made.name == name or (target and there and _find(target, made.name) == there):
+            yield (
+                f"column {made.like.name} of the source goes to {name}, which would mark deleted"
+                " rows: exclude or rename it, or give soft_delete_column another name"
+            )
+    if there and (there.type.kind not in _MOMENTS or there.generated):
+        yield f"column {name} of the target is {there.native}: it can't mark rows by the moment"
+    elif there and not there.nullable:
+        yield f"column {name} of the target takes no NULL, which rows that stand would have"
 
 
 def _key_problems(target: Shape, key: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:

@@ -141,3 +141,19 @@ def test_a_query_with_masks_and_other_names(copies):
     assert all(len(row[1]) == 64 and "😀" not in row[1] for row in rows)
     assert [float(row[2]) for row in rows] == [n * 2 + 0.5 for n in range(6, 31)]
     assert copies.copied().counts == counts(total=25, unchanged=25)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_errors_name_the_server_and_the_table(copies, side):
+    copies.fill(1, 3)
+    server = dict(copies.source.server if side == "source" else copies.target.server)
+    elsewhere = {"server": "shop" if side == "source" else "house", "schema": "no where"}
+    told = {"tables": ["orders"]} if side == "source" else {"state_schema": "nowhere"}
+    if server["engine"] == "postgresql":
+        elsewhere["database"] = "no where"
+    copies.configure(**{side: elsewhere | told})
+    run = copies.run()
+    assert run.of("orders") == ("failed", "bad_data")
+    error = run.items["orders"]["error"]
+    assert error.startswith(f"{elsewhere['server']} no where.orders: "), error
+    assert error.count("no where.orders") == 1

@@ -47,14 +47,14 @@ class MySQLTables:
         self, ctx: RunContext, relation: Relation, state_schema: str
     ) -> Iterator[MySQLTarget]:
         """Begin a session that writes."""
-        with connected(self._access, ctx, WRITES) as session:
+        with connected(self._access, ctx, WRITES, str(relation)) as session:
             session.use(relation.schema)
             if not _logs_statements(session):
                 session.change(_READ_COMMITTED)
             yield MySQLTarget(session, relation, state_schema)
 
     def _reading(self, stack: ExitStack, ctx: RunContext, relation: Relation) -> Session:
-        session = stack.enter_context(connected(self._access, ctx, READS))
+        session = stack.enter_context(connected(self._access, ctx, READS, str(relation)))
         session.use(relation.schema or relation.database)
         return session
 

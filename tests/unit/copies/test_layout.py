@@ -12,6 +12,7 @@ INTEGER, TEXT, DAY = Type("integer", 8), Type("text"), Type("date")
 ID = Column("id", INTEGER, "bigint", nullable=False)
 NOTE = Column("note", TEXT, "text")
 DATE = Column("day", DAY, "date")
+MOMENT = Column("deleted_at", Type("instant", scale=6), "timestamp with time zone")
 SOURCE = Shape("postgresql", (ID, NOTE, DATE), ("id",))
 
 
@@ -151,3 +152,28 @@ def test_the_watermark_is_read_though_it_is_not_copied():
     layout = lay(mode="incremental", watermark=Watermark("day"), columns=rules)
     assert layout.read == ("id", "note", "day")
     assert layout.columns == ("id", "note")
+
+
+@pytest.mark.parametrize("target", [None, SOURCE], ids=["missing", "there"])
+def test_a_column_that_is_copied_marks_no_rows(target):
+    told = "column note of the source goes to note, which would mark deleted rows"
+    refused(told, target=target, delete="soft", soft_column="note")
+    rules = ColumnRules(exclude=("note",), new="evolve")
+    assert lay(target=target, columns=rules, delete="soft", soft_column="marked")
+    rules = ColumnRules(rename={"note": "deleted_at"})
+    refused("column note of the source goes to deleted_at", delete="soft", columns=rules,
+            target=target and with_column(SOURCE, MOMENT))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("marks", "told"),
+    [
+        (Column("deleted_at", Type("boolean"), "boolean"), "is boolean: it can't mark rows"),
+        (Column("deleted_at", INTEGER, "bigint"), "is bigint"),
+        (replace(MOMENT, generated=True), "can't mark rows"),
+        (replace(MOMENT, nullable=False), "takes no NULL"),
+    ],
+)
+def test_a_column_that_can_t_hold_the_moment_marks_no_rows(marks, told):
+    refused(told, target=with_column(SOURCE, marks), delete="soft")
+    assert lay(target=with_column(SOURCE, marks), delete="hard")
