@@ -45,7 +45,9 @@ class Layout:
 
     `key` are source columns, `read` all that have to be read, those of `pairs` first, `target_key`
     the key in the target. Where the target is missing there are no pairs, and `create` are its
-    columns; `extend` are those that it is given. `ignored` are source columns that it lacks.
+    columns; `extend` are those that it is given. `ignored` are source columns that it lacks. `soft`
+    is the column that marks rows as deleted, as the target spells it: empty where rows are not
+    marked, or it is not there.
     """
 
     key: tuple[str, ...]
@@ -55,6 +57,7 @@ class Layout:
     create: tuple[NewColumn, ...] = ()
     extend: tuple[NewColumn, ...] = ()
     ignored: tuple[str, ...] = ()
+    soft: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def lay_out(
     new = [_new(column, key, rules.columns, spelled) for column in columns]
     if target is None:
         create = (*new, *_soft(source, rules))
-        _raise([*_taken(new, rules, None), *_doubles((each.name for each in create), blind=False)])
+        _raise([*_no_mark(new, rules), *_doubles((each.name for each in create), blind=False)])
         target_key = tuple(rules.columns.rename.get(name, name) for name in key)
         return Layout(key, target_key, create=create)
     _raise([target.trouble] if target.trouble else [])
@@ -92,14 +95,15 @@ def _matched(
         for made, there in found
         if there is not None and (not there.generated or made.like.name in key)
     ]
-    soft = _soft(source, rules) if _find(target, rules.soft_column) is None else []
+    mark = _find(target, rules.soft_column) if rules.delete == "soft" else None
+    soft = _soft(source, rules) if mark is None else []
     _raise(
         [
             *_doubles((pair.target.name for pair in pairs), blind=_blind(target)),
-            *_taken(new, rules, target),
             *_unfit(pairs, source, target),
             *_missing(missing, soft, key, rules),
             *_key_problems(target, key, pairs),
+            *_no_mark(new, rules, target),
         ]
     )
     evolve = rules.columns.new == "evolve"
@@ -111,6 +115,7 @@ def _matched(
         read=tuple(dict.fromkeys([*named, *_watermark(rules)])),
         extend=tuple(replace(each, nullable=True) for each in (*missing, *soft)) if evolve else (),
         ignored=() if evolve else tuple(each.like.name for each in missing),
+        soft=mark.name if mark else "",
     )
 
 
@@ -210,21 +215,21 @@ def _missing(
         yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
 
 
-def _taken(new: Sequence[NewColumn], rules: CopyRules, target: Shape | None) -> Iterable[str]:
-    """Yield why the column of soft deletion can't mark rows."""
+def _no_mark(
+    new: Sequence[NewColumn], rules: CopyRules, target: Shape | None = None
+) -> Iterable[str]:
+    """Yield why a column can't mark rows as deleted."""
     if rules.delete != "soft":
         return
-    name, there = rules.soft_column, target and _find(target, rules.soft_column)
+    name, mark = rules.soft_column, target and _find(target, rules.soft_column)
     for made in new:
-        if made.name == name or (target and there and _find(target, made.name) == there):
+        if made.name == name or (target and mark and _find(target, made.name) == mark):
             yield (
-                f"column {made.like.name} of the source goes to {name}, which would mark deleted"
-                " rows: exclude or rename it, or give soft_delete_column another name"
+                f"column {name} would mark deleted rows, and is copied from {made.like.name} of the"
+                " source: exclude or rename that, or give soft_delete_column another name"
             )
-    if there and (there.type.kind not in _MOMENTS or there.generated):
-        yield f"column {name} of the target is {there.native}: it can't mark rows by the moment"
-    elif there and not there.nullable:
-        yield f"column {name} of the target takes no NULL, which rows that stand would have"
+    if mark and (mark.generated or not mark.nullable or mark.type.kind not in _MOMENTS):
+        yield f"column {mark.name}, {mark.native}, can't mark deleted rows: a time or NULL"
 
 
 def _key_problems(target: Shape, key: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:

@@ -143,17 +143,13 @@ def test_a_query_with_masks_and_other_names(copies):
     assert copies.copied().counts == counts(total=25, unchanged=25)
 
 
-@pytest.mark.parametrize("side", ["source", "target"])
-def test_errors_name_the_server_and_the_table(copies, side):
-    copies.fill(1, 3)
-    server = dict(copies.source.server if side == "source" else copies.target.server)
-    elsewhere = {"server": "shop" if side == "source" else "house", "schema": "no where"}
-    told = {"tables": ["orders"]} if side == "source" else {"state_schema": "nowhere"}
-    if server["engine"] == "postgresql":
-        elsewhere["database"] = "no where"
-    copies.configure(**{side: elsewhere | told})
-    run = copies.run()
-    assert run.of("orders") == ("failed", "bad_data")
-    error = run.items["orders"]["error"]
-    assert error.startswith(f"{elsewhere['server']} no where.orders: "), error
-    assert error.count("no where.orders") == 1
+def test_errors_name_the_server_and_the_table(copies):
+    database = {} if "database" not in copies.source.server else {"database": "no where"}
+    for place, tables in (({**database, "schema": "no where"}, "orders"), ({}, "missing")):
+        copies.configure(source={**copies.source.place, **place, "tables": [tables]})
+        run = copies.run()
+        assert run.of(tables) == ("failed", "bad_data")
+        schema = place.get("schema") or copies.source.place["schema"]
+        error = run.items[tables]["error"]
+        assert error.startswith(f"shop {schema}.{tables}: "), error
+        assert error.count(f"{schema}.{tables}") == 1

@@ -8,6 +8,7 @@ from typing import Final
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.mysql.connection import Session, connected
+from syncd.engines.mysql.databases import account, is_there
 from syncd.engines.mysql.grants import ALL, parse
 from syncd.engines.mysql.names import listed, quoted
 from syncd.engines.mysql.shapes import query_shape, relation_shape, table_shape
@@ -18,7 +19,6 @@ from syncd.errors import Permission
 from syncd.model.privilege import Privilege
 from syncd.model.table import Relation, Shape
 
-_SCHEMA: Final = "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s"
 _INDEXED: Final = """
 SELECT 1 FROM information_schema.STATISTICS
  WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND COLUMN_NAME = %s AND SEQ_IN_INDEX = 1
@@ -66,8 +66,7 @@ class MySQLLooker:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        name, _, host = session.identity.user.rpartition("@")
-        self._user = f"{_literal(name)}@{_literal(host)}"
+        self._user = account(session.identity.user)
         lines = [row[0] for row in session.rows(own_grants(session))]
         self._granted = Granted(tuple(each for line in lines for each in parse(line).privileges))
 
@@ -144,7 +143,7 @@ class MySQLLooker:
 
     def _missing(self, place: tuple[str, str]) -> list[str]:
         """Return what would be made: a table, and its database where that is not there."""
-        there = self._session.rows(_SCHEMA, place[0])
+        there = is_there(self._session, place[0])
         return [*([] if there else [f"the database {place[0]}"]), ".".join(place)]
 
     def _lack(self, right: str, place: Sequence[str], what: str = "") -> Lack:
@@ -152,7 +151,3 @@ class MySQLLooker:
         told = what or f"{right} in {'.'.join(place)}"
         where = {0: "*.*", 1: f"{quoted(*place)}.*" if place else ""}.get(len(place))
         return Lack(told, f"GRANT {right} ON {where or quoted(*place)} TO {self._user}")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
