@@ -27,6 +27,7 @@ from syncd.doctor.finding import Finding
 from syncd.doctor.side_by_side import Once
 from syncd.engines import registry as engines
 from syncd.engines.base import Engine
+from syncd.engines.rights import Rights
 from syncd.errors import NotFound
 from syncd.http_client import HttpClient
 from syncd.providers import registry as providers
@@ -77,7 +78,9 @@ def case(  # noqa: PLR0913 - all but two are named
             store=facts,
             records=Once(lambda: records_of(open_store, facts)),
             accounts=account_cases(config, accounts, partial(_provider, config)),
-            servers=server_cases(config, servers, partial(_engine, config)),
+            servers=server_cases(
+                config, servers, partial(_engine, config), partial(_rights, config)
+            ),
             tokens=token_cases(config, tokens or _own_tokens()),
             offline=offline,
         )
@@ -117,3 +120,7 @@ def _provider(config: Config, name: str, observe: ApiObserver) -> Provider:
 
 def _engine(config: Config, name: str) -> Engine:
     return engines.build(assembly.server_access(name, config.server(name)))
+
+
+def _rights(config: Config, name: str) -> Rights:
+    return engines.rights(assembly.server_access(name, config.server(name)))

@@ -132,9 +132,12 @@ def _print_change(change: Mapping[str, Any]) -> None:
 def _fields(change: Mapping[str, Any]) -> str:
     """Return what an update changes; what is added or deleted has its name already.
 
-    Of a table it is its new columns, of a row that would be rejected why, of one that differs how.
+    Of a table it is its new columns, of a row that would be rejected why, of one that differs how;
+    of a schema that it is one.
     """
     fields = change["fields"]
+    if change.get("thing") == "schema":
+        return "schema"
     if change.get("thing") == "table":
         return f"columns {', '.join(fields.get('columns', ()))}"
     if change["change"] == "rejected":

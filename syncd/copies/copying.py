@@ -28,7 +28,8 @@ _CLAIMS: Final = 5
 class Copied:
     """What a copy did; `failure` fails it although what was copied stands.
 
-    `made` are the columns that a table was made with, or was given.
+    `made` are the columns that a table was made with, or was given; `places` are the schemas that
+    were made for it.
     """
 
     counts: Counts
@@ -36,6 +37,7 @@ class Copied:
     created: bool = False
     made: tuple[NewColumn, ...] = ()
     samples: Samples = field(default_factory=Samples)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,13 @@ class Copy:
         with self._source(state) as (source, bounded):
             layout = self._layout(source, target)
             self._check_key(source, layout)
+            places = tuple(target.absent())
             if target.shape is None and self.ctx.rehearsal:
-                return self._not_there(source, layout, bounded)
+                return replace(self._not_there(source, layout, bounded), places=places)
             state = self._claimed(target, before, bounded)
             made = self._prepared(source, target, layout)
-            return self._copied(source, target, state, made, created=bool(layout.create))
+            copied = self._copied(source, target, state, made, created=bool(layout.create))
+            return replace(copied, places=places)
 
     def _begin(self, before: CopyState | None, target: Target) -> CopyState:
         empty = target.shape is None or target.is_empty()
@@ -196,22 +200,23 @@ class Copy:
         unbounded = column is not None and not passes.is_bounded(state)
         job = Job(
             self.ctx, self.clock, rules, layout, source, target, values,
-            self._how(layout, state, shape), order, self.reject, column, unbounded, start,
+            self._how(layout, state), order, self.reject, column, unbounded, start,
         )  # fmt: skip
         return replace(job, form=_form(job)), state
 
-    def _how(self, layout: Layout, state: CopyState, shape: Shape) -> Into:
+    def _how(self, layout: Layout, state: CopyState) -> Into:
         rules = self.rules
         named = {pair.source.name: pair.target.name for pair in layout.pairs}
         if rules.conflict == "newer" and rules.newer not in named:
             raise Misfit(f"column {rules.newer} decides between rows, and is not copied")
-        soft = rules.delete == "soft" and shape.column(rules.soft_column)  # a plan makes no column
+        if rules.delete == "soft" and not layout.soft and not self.ctx.rehearsal:
+            raise Misfit(f"the target lacks column {rules.soft_column}")  # none is deleted instead
         return Into(
             columns=layout.columns,
             key=layout.target_key,
             conflict=rules.conflict,
             newer=named.get(rules.newer, "") if rules.conflict == "newer" else "",
-            revive=rules.soft_column if soft else "",
+            revive=layout.soft,
             fresh=state.fresh,
         )
 

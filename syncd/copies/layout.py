@@ -43,7 +43,9 @@ class Layout:
 
     `key` are source columns, `read` all that have to be read, those of `pairs` first, `target_key`
     the key in the target. Where the target is missing there are no pairs, and `create` are its
-    columns; `extend` are those that it is given. `ignored` are source columns that it lacks.
+    columns; `extend` are those that it is given. `ignored` are source columns that it lacks. `soft`
+    is the column that marks rows as deleted, as the target spells it: empty where rows are not
+    marked, or it is not there.
     """
 
     key: tuple[str, ...]
@@ -53,6 +55,7 @@ class Layout:
     create: tuple[NewColumn, ...] = ()
     extend: tuple[NewColumn, ...] = ()
     ignored: tuple[str, ...] = ()
+    soft: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -90,13 +93,15 @@ def _matched(
         for made, there in found
         if there is not None and (not there.generated or made.like.name in key)
     ]
-    soft = _soft(source, rules) if _find(target, rules.soft_column) is None else []
+    mark = _find(target, rules.soft_column) if rules.delete == "soft" else None
+    soft = _soft(source, rules) if mark is None else []
     _raise(
         [
             *_doubles((pair.target.name for pair in pairs), blind=_blind(target)),
             *_unfit(pairs, source, target),
             *_missing(missing, soft, key, rules),
             *_key_problems(target, key, pairs),
+            *_no_mark(mark, pairs),
         ]
     )
     evolve = rules.columns.new == "evolve"
@@ -108,6 +113,7 @@ def _matched(
         read=tuple(dict.fromkeys([*named, *_watermark(rules)])),
         extend=tuple(replace(each, nullable=True) for each in (*missing, *soft)) if evolve else (),
         ignored=() if evolve else tuple(each.like.name for each in missing),
+        soft=mark.name if mark else "",
     )
 
 
@@ -205,6 +211,16 @@ def _missing(
             yield f"the target lacks column {made.name}"
     if soft and rules.columns.new != "evolve":
         yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
+
+
+def _no_mark(mark: Column | None, pairs: Sequence[Pair]) -> Iterable[str]:
+    """Yield why a column of the target can't mark rows as deleted."""
+    if mark is None:
+        return
+    if mark.name in (pair.target.name for pair in pairs):
+        yield f"column {mark.name} would mark deleted rows, and is copied from the source"
+    if mark.generated or not mark.nullable or mark.type.kind not in ("timestamp", "instant"):
+        yield f"column {mark.name}, {mark.native}, can't mark deleted rows: a time or NULL"
 
 
 def _key_problems(target: Shape, key: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:

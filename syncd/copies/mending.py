@@ -49,6 +49,8 @@ class Mend:
             layout = lay_out(
                 source.shape, target.shape, rules, lambda column: target.spelled(column, engine)
             )
+            if rules.delete == "soft" and not layout.soft:
+                raise Misfit(f"{rules.target} lacks column {rules.soft_column}")
             done = sum(self._copied(source, target, layout, page) for page in _pages(keys))
             if rules.delete != "none" and not is_too_many(len(gone), standing, rules.deletions):
                 done += sum(self._deleted(source, target, layout, page) for page in _pages(gone))
@@ -61,7 +63,7 @@ class Mend:
 
         def page() -> int:
             rejects = Rejects(layout, self.rules.max_rejected, 0)
-            with target.page(self._into(target, layout)) as opened:
+            with target.page(_into(layout)) as opened:
                 placed = self._values(source, target, layout).placed(rows)
                 for row, why in placed.refused:
                     rejects.add(rejects.hide(row), why)
@@ -78,11 +80,10 @@ class Mend:
         """Delete rows that the source still does not have."""
         there = source.existing(layout.key, keys)
         gone = [key for key in keys if key not in there]
-        soft = self.rules.soft_column if self.rules.delete == "soft" else ""
 
         def page() -> int:
-            with target.page(self._into(target, layout)) as opened:
-                return opened.delete(gone, soft)
+            with target.page(_into(layout)) as opened:
+                return opened.delete(gone, layout.soft)
 
         return tried(self.ctx, page) if gone else 0
 
@@ -101,11 +102,9 @@ class Mend:
         pairs = [(pair.source, pair.target) for pair in layout.pairs]
         return Values(pairs, engines, self.rules.columns)
 
-    def _into(self, target: Target, layout: Layout) -> Into:
-        rules = self.rules
-        soft = rules.delete == "soft" and target.shape and target.shape.column(rules.soft_column)
-        revive = rules.soft_column if soft else ""
-        return Into(layout.columns, layout.target_key, "update", revive=revive)
+
+def _into(layout: Layout) -> Into:
+    return Into(layout.columns, layout.target_key, "update", revive=layout.soft)
 
 
 def _pages(keys: Sequence[Key]) -> Iterator[list[Key]]:

@@ -188,6 +188,8 @@ class Rows:
                 after = self._after(got)
                 if not rehearsal:
                     keep(page, after)
+        except Busy:
+            raise  # the page comes again
         except BadData:
             if rejects.rows and not rehearsal:
                 job.reject(rejects.rows)  # what made the page fail is to be seen

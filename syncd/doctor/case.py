@@ -17,7 +17,9 @@ from syncd.context import CancelSource, Deadline, RunContext
 from syncd.doctor.files import FileFacts, User
 from syncd.doctor.finding import Finding, Unknown
 from syncd.doctor.side_by_side import Once
+from syncd.doctor.used import Read, Used
 from syncd.engines.base import Engine, ServerIdentity
+from syncd.engines.rights import Rights, Writing
 from syncd.errors import SyncdError
 from syncd.http_client import HttpClient
 from syncd.model.resource import ResourceType
@@ -35,6 +37,8 @@ ProviderOf = Callable[[str, ApiObserver], Provider]
 """Returns the provider of an account, whose calls are heard of."""
 EngineOf = Callable[[str], Engine]
 """Returns the engine of a server."""
+RightsOf = Callable[[str], Rights]
+"""Returns what tells of our rights on a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,10 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class ServerCase:
-    """One enabled database server, and what it says; `kinds` are those of the jobs that read it."""
+    """One enabled database server, and what it says; `kinds` are those of the jobs that read it.
+
+    `reads` and `writes` are what they copy and compare of its tables.
+    """
 
     name: str
     server: Server
@@ -90,6 +97,9 @@ class ServerCase:
     largest_tables: int
     engine: Once[Engine]
     log_in: Once[LogIn]
+    rights: Once[Rights]
+    reads: Sequence[Read]
+    writes: Sequence[Writing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +191,19 @@ def _account_case(
 
 
 def server_cases(
-    config: Config, names: Sequence[str], engine_of: EngineOf
+    config: Config, names: Sequence[str], engine_of: EngineOf, rights_of: RightsOf
 ) -> dict[str, ServerCase]:
     """Return the enabled servers that are asked for, all by default."""
     return {
-        name: _server_case(config, name, server, engine_of)
+        name: _server_case(config, name, server, engine_of, rights_of)
         for name, server in config.servers.items()
         if server.enabled and (not names or name in names)
     }
 
 
-def _server_case(config: Config, name: str, server: Server, engine_of: EngineOf) -> ServerCase:
+def _server_case(
+    config: Config, name: str, server: Server, engine_of: EngineOf, rights_of: RightsOf
+) -> ServerCase:
     jobs = [
         job for job in config.enabled_jobs().values()
         if name in job.enabled_servers(config.servers)
@@ -204,7 +216,11 @@ def _server_case(config: Config, name: str, server: Server, engine_of: EngineOf)
         return LogIn(asked.identify(context()), time.monotonic() - began)
 
     kinds = frozenset(job.kind for job in jobs)
-    return ServerCase(name, server, kinds, tables, engine, Once(log_in))
+    used = Used.of(jobs, config.servers)
+    return ServerCase(
+        name, server, kinds, tables, engine, Once(log_in), Once(partial(rights_of, name)),
+        used.reads(name), used.writes(name),
+    )  # fmt: skip
 
 
 def _types(config: Config, account: str) -> list[ResourceType]:

@@ -17,6 +17,7 @@ from syncd.doctor import (
     machine,
     servers,
     store,
+    tables,
     tokens,
 )
 from syncd.doctor.case import Case
@@ -118,6 +119,8 @@ CHECKS: Final = (
     _server("servers.tls", servers.tls),
     _server("servers.accounts", servers.accounts, servers.LIMIT),
     _server("servers.sizes", servers.sizes, servers.LIMIT),
+    _server("servers.sources", tables.sources, tables.LIMIT),
+    _server("servers.targets", tables.targets, tables.LIMIT),
     _token("tokens.obtained", tokens.obtained),
     _token("tokens.held", tokens.held),
     _endpoint("endpoints.allowed", endpoints.allowed),

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final, cast
 
 from syncd.engines.base import Engine, ServerAccess
+from syncd.engines.rights import Rights
 from syncd.engines.sides import Sides
 from syncd.engines.tables import Tables
 from syncd.errors import ConfigurationError
@@ -24,6 +25,12 @@ TABLES: Final = {
     "mysql": ("syncd.engines.mysql.tables", "MySQLTables"),
 }
 """Of those whose tables can be copied."""
+
+RIGHTS: Final = {
+    "postgresql": ("syncd.engines.postgresql.rights", "PostgreSQLRights"),
+    "mysql": ("syncd.engines.mysql.rights", "MySQLRights"),
+}
+"""Of those whose tables can be copied, too."""
 
 SIDES: Final = {
     "postgresql": ("syncd.engines.postgresql.sides", "PostgreSQLSides"),
@@ -53,6 +60,17 @@ def tables(access: ServerAccess) -> Tables:
         raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
     module, name = TABLES[access.engine]
     return cast(Callable[[ServerAccess], Tables], getattr(import_module(module), name))(access)
+
+
+def rights(access: ServerAccess) -> Rights:
+    """Return what tells of the rights of our login on a server, for any number of threads.
+
+    Raises ConfigurationError for an engine that has no tables.
+    """
+    if access.engine not in RIGHTS:
+        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
+    module, name = RIGHTS[access.engine]
+    return cast(Callable[[ServerAccess], Rights], getattr(import_module(module), name))(access)
 
 
 def sides(access: ServerAccess) -> Sides:

@@ -127,14 +127,17 @@ class Page(Protocol):
     def put(self, rows: Sequence[Row]) -> Written:
         """Write rows. Raises Refused when one is refused; nothing of these rows stands then.
 
-        With conflict = error, Conflict for another row of the same key that stands already.
+        With conflict = error, a final Conflict for another row of the same key that stands already.
         """
 
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused."""
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
-        """Note keys of the source for `missing`, for as long as the session."""
+        """Note keys of the source for `missing`, for as long as the session.
+
+        Raises Refused when the target can have no row with one of them; none of them is noted then.
+        """
 
     def save(self, state: CopyState) -> None:
         """Keep how far the copy is; raises Fenced when another attempt has claimed it."""
@@ -153,6 +156,12 @@ class Target(Protocol):
 
     def spelled(self, like: Column, engine: str) -> Type:
         """Return the type that a column made after one of another engine would have."""
+
+    def absent(self) -> list[str]:
+        """Return the schemas (of MySQL databases) that are not there: of the table and of states.
+
+        They are made with what stands in them. Raises Permission where they may not be made.
+        """
 
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape; one that exists meanwhile is looked at alone."""

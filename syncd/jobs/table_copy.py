@@ -73,9 +73,9 @@ class TableCopyJob:
         rules, copied = staged.rules, staged.copied
         name = f"{rules.target.schema}.{rules.target.table}"
         columns: dict[str, object] = {"columns": [column.name for column in copied.made]}
-        told = []
+        told = [Change("added", place, "", {}, "schema") for place in copied.places]
         if copied.made:
-            told = [Change("added" if copied.created else "updated", name, "", columns, "table")]
+            told += [Change("added" if copied.created else "updated", name, "", columns, "table")]
         if ctx.rehearsal:
             told += _rows(name, copied)
         return told[:limit]

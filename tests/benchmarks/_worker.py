@@ -19,7 +19,7 @@ from tests.toml_text import toml
 SECONDS = 7200.0
 _RECORD = """
 select status, format('%%s added, %%s updated, %%s unchanged, %%s deleted', added, updated,
-                      total - added - updated, deleted),
+                      total - added - updated - errors, deleted), errors,
        (select string_agg(concat_ws(' ', target, error), '; ')
         from syncd.run_item where run_id = r.id)
 from syncd.run r where id = %s"""
@@ -32,6 +32,8 @@ class Cost:
     seconds: float
     peak: int
     counts: str
+    errors: int
+    """Rows that were refused, or that differ."""
 
 
 class Worker:
@@ -88,5 +90,6 @@ def _work(file: Path, pipe: Connection) -> None:
             with session.store.transaction() as tx:
                 row = tx.execute(_RECORD, (run_id,)).fetchone()
             assert row is not None
-            ended, counts, errors = row
-            pipe.send(Cost(seconds, peak, counts) if ended == "success" else f"{ended}: {errors}")
+            ended, counts, errors, why = row
+            good = ended == "success"
+            pipe.send(Cost(seconds, peak, counts, errors) if good else f"{ended}: {why}")

@@ -95,6 +95,8 @@ def measure(made: Servers, pair: str, rows: int, rounds: int) -> bool:
             target.execute(_CHANGE.format(rows * (number + 1) // (rounds + 1)))
             before = left.bytes + right.bytes
             cost = runs.run("check")
+            if cost.errors != number + 1:
+                raise SystemExit(f"{number + 1} rows differ, and {cost.errors} were found")
             passed, scans = left.bytes + right.bytes - before, scan(source) + scan(target)
             shares.append(passed / whole)
             ratios.append(cost.seconds / scans)

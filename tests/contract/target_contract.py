@@ -50,6 +50,24 @@ class TargetContract(TablesContract):
             assert target.is_empty()
         assert subject.rows("select count(*) from made")[0][0] == 0
 
+    def test_a_missing_schema_is_made(self, subject: TableSubject, ctx: RunContext) -> None:
+        name = f"new {subject.hostile}"[:50]
+        place = replace(subject.relation("made"), schema=name)
+        try:
+            with subject.tables().target(ctx, place, f"{name}2") as target:
+                assert target.absent() == [name, f"{name}2"]
+                assert (target.shape, target.peek("job", "item")) == (None, None)
+                assert target.claim(a_state()) is None
+                target.create(self.new(target, subject), ["id"], subject.engine)
+                assert (target.absent(), target.is_empty()) == ([], True)
+            query = f"select count(*) from {subject.quote(f'{name}2')}.{STATES}"
+            assert subject.rows(query) == [(1,)]
+        finally:
+            word = "schema if exists {} cascade"
+            word = word if subject.engine == "postgresql" else "database if exists {}"
+            for each in (name, f"{name}2"):
+                subject.execute(f"drop {word.format(subject.quote(each))}")
+
     def test_one_that_exists_meanwhile_is_looked_at(
         self, subject: TableSubject, ctx: RunContext
     ) -> None:

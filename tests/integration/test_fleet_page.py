@@ -183,7 +183,7 @@ def test_a_server_that_does_not_let_us_in_is_told_once(server, mariadb, migrated
         }  # fmt: skip
         assert states == {
             (check, name): "failed" if check == "reachable" else "skipped"
-            for check in ("reachable", "tls", "accounts", "sizes")
+            for check in ("reachable", "tls", "accounts", "sizes", "sources", "targets")
             for name in ("refusing", "closed", "bare", "bare-mariadb")
         }
         assert "see user and password" in found(report, "servers.reachable", "refusing")["advice"]

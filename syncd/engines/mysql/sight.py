@@ -27,7 +27,7 @@ class Sight:
     @classmethod
     def of(cls, session: Session) -> Self:
         """Ask what the login may see."""
-        lines = [row[0] for row in session.rows(_own_grants(session))]
+        lines = [row[0] for row in session.rows(own_grants(session))]
         granted = (each for line in lines for each in parse(line).privileges)
         return cls(tuple(each for each in granted if each.privilege in _LISTING))
 
@@ -39,11 +39,11 @@ class Sight:
     def covers(self, database: str) -> bool:
         """Tell whether all tables of a database may be seen."""
         seeing = (p for p in self.privileges if p.privilege in _SEEING)
-        told = [p for p in seeing if p.on == "server" or _matches(p, database)]
+        told = [p for p in seeing if p.on == "server" or matches(p, database)]
         return bool(told) and not any(p.restricts for p in told)
 
 
-def _own_grants(session: Session) -> str:
+def own_grants(session: Session) -> str:
     """Return the statement that shows the login's grants; MySQL leaves out those of roles."""
     if session.dialect.mysql8:
         roles: str = session.rows("SELECT current_role()")[0][0]
@@ -52,7 +52,7 @@ def _own_grants(session: Session) -> str:
     return "SHOW GRANTS"
 
 
-def _matches(privilege: Privilege, database: str) -> bool:
+def matches(privilege: Privilege, database: str) -> bool:
     r"""Tell whether a privilege is on a database: % and _ stand for any, but for \% and \_."""
     if privilege.on != "database":
         return False

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.names import quoted
 from syncd.errors import BadData, Fenced
@@ -70,6 +71,7 @@ class States:
     def ensure(self) -> None:
         """Make the table where it is missing; this ends a transaction."""
         if not self._exists():
+            databases.ensure(self._session, self._schema)
             collation = nopad(self._session)
             table = quoted(self._schema, TABLE)
             self._session.change(_CREATE.format(table=table, collation=collation))

@@ -6,6 +6,7 @@ from typing import Final
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
+from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import READS, WRITES, Session, connected
 from syncd.engines.mysql.reading import MySQLSource
 from syncd.engines.mysql.writing import MySQLTarget
@@ -48,7 +49,8 @@ class MySQLTables:
     ) -> Iterator[MySQLTarget]:
         """Begin a session that writes."""
         with connected(self._access, ctx, WRITES) as session:
-            session.use(relation.schema)
+            if databases.is_there(session, relation.schema):
+                session.use(relation.schema)
             if not _logs_statements(session):
                 session.change(_READ_COMMITTED)
             yield MySQLTarget(session, relation, state_schema)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.creating import create_statement, extend_statement
 from syncd.engines.mysql.failures import code_of
@@ -30,6 +31,7 @@ class MySQLTarget:
         self._session = session
         self._path = (relation.schema, relation.table)
         self._table = quoted(*self._path)
+        self._places = tuple(dict.fromkeys((relation.schema, state_schema)))
         self._states = States(session, state_schema)
         self._desk: Desk | None = None
         self.shape: Shape | None = None
@@ -39,8 +41,14 @@ class MySQLTarget:
         """Return the type that a column made after one of another engine would have."""
         return spelled(like, engine)
 
+    def absent(self) -> list[str]:
+        """Return the databases that are not there; whether they may be made shows then."""
+        return [each for each in self._places if not databases.is_there(self._session, each)]
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape."""
+        databases.ensure(self._session, self._path[0])
+        self._session.use(self._path[0])
         self._session.change(
             create_statement(self._path, columns, key, engine, nopad(self._session))
         )
@@ -88,8 +96,6 @@ class MySQLTarget:
         page = MySQLPage(desk, self._states, rehearse=rehearse)
         with self._transaction(rehearse=rehearse):
             yield page
-        if page.noted:
-            desk.keys.note(page.noted)
 
     def settle(self) -> None:
         """Do nothing: AUTO_INCREMENT follows by itself."""

@@ -18,8 +18,8 @@ from syncd.store.connection import LAST_WAIT
 
 def copy_out(
     connection: Session, ctx: RunContext, query: Composable, size: int, *, whole: bool
-) -> Generator[list[memoryview]]:
-    """Yield what COPY … TO STDOUT sends, in lists of rows of some `size` bytes.
+) -> Generator[bytearray]:
+    """Yield what COPY … TO STDOUT sends, in parts of whole rows of some `size` bytes.
 
     Whoever leaves early has the statement cancelled; with `whole` the rest comes in vain, since a
     transaction would not outlive that.
@@ -41,15 +41,16 @@ def copy_out(
             _abandon(connection, ctx, whole=whole)
 
 
-def _take(pgconn: pq.abc.PGconn, size: int) -> PQGen[tuple[list[memoryview], bool]]:
-    """Take rows until they are so many bytes; tell whether these were the last."""
-    rows: list[memoryview] = []
-    add, take = rows.append, pgconn.get_copy_data  # this is done for each row
-    while size > 0:
+def _take(pgconn: pq.abc.PGconn, size: int) -> PQGen[tuple[bytearray, bool]]:
+    """Take rows until they are so many bytes; tell whether these were the last.
+
+    This is done for each row: to keep the rows apart would take twice the time.
+    """
+    rows, take = bytearray(), pgconn.get_copy_data
+    while len(rows) < size:
         length, row = take(1)
         if length > 0:
-            add(row)
-            size -= length
+            rows += row
         elif length == 0:
             yield Wait.R
             pgconn.consume_input()

@@ -41,7 +41,7 @@ class PostgreSQLSource:
         self._name, self._oldest = str(relation), oldest
         self._snapshot = oldest is not None
         self._now: Session = connection
-        self._copy: Generator[list[memoryview]] | None = None
+        self._copy: Generator[bytearray] | None = None
 
     def outside(self, connection: Session) -> None:
         """Let `existing` ask over a session that is in no snapshot."""
@@ -72,7 +72,7 @@ class PostgreSQLSource:
         hexed = [at for at, column in enumerate(asked) if column.type.kind == "bytes"]
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for lines in self._copied(query, _PART):
-                yield parsed(b"".join(lines), hexed)
+                yield parsed(bytes(lines), hexed)
 
     def edge(self, span: Span, rows: int) -> Key | None:
         """Return where so many rows of a span end, None when it has no more than those."""
@@ -122,9 +122,9 @@ class PostgreSQLSource:
         )  # fmt: skip
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for rows in self._copied(query, _BLOCK):
-                yield b"".join(rows) if len(rows) > 1 else rows[0]
+                yield memoryview(rows)
 
-    def _copied(self, query: Composable, size: int) -> Iterator[list[memoryview]]:
+    def _copied(self, query: Composable, size: int) -> Iterator[bytearray]:
         """Yield what a COPY sends; one before it that was left is over then."""
         self._end_copy()
         self._copy = copy = copy_out(self._connection, self._ctx, query, size, whole=self._snapshot)

@@ -8,6 +8,7 @@ from psycopg.errors import DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.types.json import Jsonb
 
+from syncd.engines.postgresql import schemas
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.statements import run
 from syncd.errors import Fenced
@@ -82,6 +83,7 @@ def _make(connection: Session, schema: str) -> None:
     """Make the table where it is missing; two that do it at once may collide."""
     found = connection.execute("select to_regclass(%s)", (_name(schema).as_string(None),))
     if (found.fetchone() or (None,))[0] is None:
+        schemas.ensure(connection, schema or "public")
         try:
             connection.execute(SQL(_CREATE).format(_name(schema)))
         except (DuplicateTable, UniqueViolation):

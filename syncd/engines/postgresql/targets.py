@@ -8,6 +8,7 @@ from psycopg.errors import DuplicateColumn, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.context import RunContext
+from syncd.engines.postgresql import schemas
 from syncd.engines.postgresql import state as states
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.merging import Merge
@@ -44,6 +45,15 @@ class PostgreSQLTarget:
             described = replace(self._relation, query=f"select null::{made} as made", key=())
             return of_query(self._connection, described).shape.columns[0].type
 
+    def absent(self) -> list[str]:
+        """Return the schemas that are not there; raises Permission where we may make none."""
+        names = dict.fromkeys(each or "public" for each in (self._relation.schema, self._schema))
+        with writing(self._name, self._ctx):
+            absent = [each for each in names if not schemas.is_there(self._connection, each)]
+            for each in absent:
+                schemas.require_right(self._connection, each)
+        return absent
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape; one that exists meanwhile is looked at alone."""
         parts = [self._declared(column, engine) for column in columns]
@@ -52,6 +62,7 @@ class PostgreSQLTarget:
             parts.append(SQL("primary key ({})").format(names))
         query = SQL("create table {} ({})").format(self._table, SQL(", ").join(parts))
         with writing(self._name, self._ctx):
+            schemas.ensure(self._connection, self._relation.schema or "public")
             with suppress(DuplicateTable, UniqueViolation):  # another one made it in this moment
                 run(self._connection, query)
             self._look_again()
@@ -106,8 +117,6 @@ class PostgreSQLTarget:
                 self._ctx.check()
         finally:
             self._direct = self._direct and page.direct == was_direct
-        if page.noted:
-            page.note(page.noted)
 
     def settle(self) -> None:
         """Let numbers that the server gives go on behind those that were copied."""

@@ -16,7 +16,9 @@ def case_of(server, **changed) -> ServerCase:
     told = {"engine": "redis", "host": "127.0.0.1", "port": server.port} | changed
     config = Config.of(Tables(servers={"cache": Server(**told)}))
     access = server.access(user=changed.get("user") or "")
-    return server_cases(config, [], lambda _: registry.build(access))["cache"]
+    return server_cases(
+        config, [], lambda _: registry.build(access), lambda _: registry.rights(access)
+    )["cache"]
 
 
 def test_it_tells_who_answers_and_leaves_out_accounts_and_sizes(redis_server):

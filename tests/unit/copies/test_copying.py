@@ -348,6 +348,24 @@ def test_refused_rows_count_over_the_attempts_of_a_run():
         copies.attempt()
 
 
+def test_a_page_that_is_made_again_puts_no_row_aside_before(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,))
+    copies = Copies(max_rejected=5)
+    copies.numbered(3)
+    copies.run()
+    copies.fill((b"2", at(2), b"new"), (b"9", at(9), b"late"))
+
+    def others_first(name: str) -> None:
+        if name == "part" and copies.target.refuses(row):
+            copies.target.refuses = lambda _row: None
+            raise Busy("others")
+
+    row = {"id": b"2"}
+    copies.target.refuses = refuse(2)
+    copied = copies.run(step=others_first)
+    assert (copied.counts.errors, copies.rejected) == (0, {})
+
+
 def test_the_rejected_row_is_masked_as_the_copy_masks_it():
     copies = Copies(max_rejected=9, columns=ColumnRules(mask={"note": "hash"}))
     copies.target.refuses = refuse(2)
@@ -401,6 +419,17 @@ def test_rows_that_are_gone_are_deleted():
         del copies.orders.rows[str(n).encode(),]
     assert copies.run().counts == Counts(total=17, unchanged=17, deleted=3)
     assert same(copies)
+
+
+def test_a_key_that_no_row_of_the_target_can_have_hinders_no_deletion():
+    copies = Copies(delete="hard", max_rejected=9)
+    copies.numbered(20)
+    copies.target.refuses = refuse(5, 6)
+    copies.target.refuses_key = lambda key: key in [(b"5",), (b"6",)]
+    copies.run()
+    del copies.orders.rows[b"7",]
+    assert copies.run().counts == Counts(total=19, unchanged=17, errors=2, deleted=1)
+    assert set(copies.orders.rows) - set(copies.copied.rows) == {(b"5",), (b"6",)}
 
 
 def test_a_row_that_came_back_is_not_deleted():
@@ -629,7 +658,23 @@ def test_an_incremental_copy_of_an_emptied_target_is_full_until_one_is_over():
     assert same(copies)
 
 
-@pytest.mark.parametrize("changed", ["watermark", "source"])
+def test_rows_that_change_between_two_snapshots_are_not_lost():
+    copies = Copies(mode="incremental", watermark=Watermark("id", 0))
+    copies.source.tables["orders"] = MemoryTable(list(COLUMNS), ("note",))
+    copies.fill(*((str(n).encode(), at(n), b"%02d" % n) for n in range(1, 41)))
+    with pytest.raises(Died):
+        copies.run(die_at=40)
+    passed = len(copies.copied.rows)
+    assert 0 < passed < 30
+    copies.fill((b"41", at(41), b"01"), (b"42", at(42), b"40"))
+    copies.attempt()
+    assert copies.report.details["resumed"] == 1
+    copies.run()
+    assert copies.report.details["pass"] == "incremental"
+    assert same(copies)
+
+
+@pytest.mark.parametrize("changed", ["watermark", "source", "query", "database"])
 def test_a_watermark_of_something_else_counts_for_nothing(changed):
     copies = incremental(100)
     copies.numbered(4)
@@ -638,7 +683,9 @@ def test_a_watermark_of_something_else_counts_for_nothing(changed):
         copies.rules = replace(copies.rules, watermark=Watermark("id"))
     else:
         copies.source.tables["other"] = copies.orders
-        relation = replace(copies.rules.source, table="other")
+        other = {"source": {"table": "other"}, "query": {"query": "select"},
+                 "database": {"database": "other"}}[changed]  # fmt: skip
+        relation = replace(copies.rules.source, **other)
         copies.rules = replace(copies.rules, source=relation)
     copies.run()
     assert copies.report.details["pass"] == "full"

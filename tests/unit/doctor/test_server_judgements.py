@@ -14,6 +14,7 @@ from syncd.doctor.case import Case, LogIn, ServerCase, server_cases
 from syncd.doctor.finding import Finding, Lacking, Unknown
 from syncd.doctor.side_by_side import Once
 from syncd.engines.base import ServerIdentity
+from syncd.engines.rights import Rights
 from syncd.errors import (
     Authentication,
     BadData,
@@ -67,6 +68,10 @@ class FakeEngine:
         return self._answer("sizes")
 
 
+def no_rights(name: str) -> Rights:
+    raise AssertionError(f"nobody asks for the rights on {name}")
+
+
 def server(**keys: object) -> Server:
     return Server.model_validate(
         {"engine": "postgresql", "host": "10.0.0.5", "user": "syncd"} | keys
@@ -78,7 +83,7 @@ def server_case(config: Server | None = None, **answers: object) -> ServerCase:
             "off": {"kind": "db_sizes", "largest_tables": 9, "enabled": False}}  # fmt: skip
     tables = Tables.model_validate({"servers": {"db": config or server()}, "jobs": jobs})
     engine = FakeEngine(**answers)
-    (made,) = server_cases(Config.of(tables), (), lambda name: engine).values()
+    (made,) = server_cases(Config.of(tables), (), lambda name: engine, no_rights).values()
     return made
 
 
@@ -224,7 +229,7 @@ def test_a_reading_that_breaks_off_is_told(error: SyncdError, state):
 
 def test_what_no_job_reads_is_not_read():
     config = Config.of(Tables(servers={"db": server()}))
-    (unused,) = server_cases(config, (), lambda name: FakeEngine()).values()
+    (unused,) = server_cases(config, (), lambda name: FakeEngine(), no_rights).values()
     for check in (servers.accounts, servers.sizes):
         (finding,) = check(unused)
         assert finding.state == "skipped"
@@ -232,8 +237,8 @@ def test_what_no_job_reads_is_not_read():
 
 def test_disabled_servers_and_others_than_asked_for_are_left_out():
     config = Config.of(Tables(servers={"a": server(), "b": server(), "off": server(enabled=False)}))
-    assert list(server_cases(config, (), lambda name: FakeEngine())) == ["a", "b"]
-    assert list(server_cases(config, ["b"], lambda name: FakeEngine())) == ["b"]
+    assert list(server_cases(config, (), lambda name: FakeEngine(), no_rights)) == ["a", "b"]
+    assert list(server_cases(config, ["b"], lambda name: FakeEngine(), no_rights)) == ["b"]
 
 
 def of(check, made: Case) -> list[Finding]:
