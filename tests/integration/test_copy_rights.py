@@ -56,10 +56,13 @@ class Postgres:
                 "engine": "postgresql", "host": server.socket, "port": server.port, "user": user,
                 "database": name,
             }  # fmt: skip
-        house.configure(copy=COPY | {
+        self.configure()
+
+    def configure(self, **changed):
+        self.house.configure(copy=COPY | {
             "source": {"server": self.source, "schema": "shop", "tables": ["orders"]},
             "target": {"server": self.target, "schema": "shop"},
-        })  # fmt: skip
+        } | changed)  # fmt: skip
 
     def at_source(self, *statements):
         self.server.execute(*statements, database=self.source)
@@ -95,10 +98,13 @@ class Maria:
                         *(each.format("datetime(6)") for each in ROWS))  # fmt: skip
         for name in ("syncd_reader", "syncd_writer"):
             house.servers[name] = {"engine": "mysql", "host": mariadb.socket, "user": name}
-        house.configure(copy=COPY | {
+        self.configure()
+
+    def configure(self, **changed):
+        self.house.configure(copy=COPY | {
             "source": {"server": "syncd_reader", "database": "shop", "tables": ["orders"]},
             "target": {"server": "syncd_writer", "database": "warehouse"},
-        })  # fmt: skip
+        } | changed)  # fmt: skip
 
     def grant(self, of_source, of_target):
         given = [each.replace("10.0.0.9", "localhost") for each in (*of_source, *of_target)]
@@ -234,6 +240,47 @@ def test_each_right_is_needed_in_mysql(mysql, without):
         mysql.change()
     (item,) = mysql.house.sync("copy", fails=True)["items"]
     assert item["error_class"] == "permission"
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_soft_deletion_needs_no_right_to_delete(request, engine):
+    side = request.getfixturevalue(engine)
+    source, target = granted(engine)
+    if engine == "postgresql":
+        kind = "timestamptz, deleted_at timestamptz"
+        side.at_target("create schema shop", MADE.format("shop", "", kind))
+    side.configure(delete="soft")
+    side.grant(source, [each.replace(", DELETE", "").replace(", ALTER", "") for each in target])
+    assert doctored(side, "ok") == []
+    copied_twice(side)
+
+
+def test_new_columns_need_alter_in_mysql(mysql):
+    source, target = granted("mysql")
+    mysql.configure(new_columns="evolve")
+    mysql.grant(source, [each.replace(", ALTER", "") for each in target])
+    mysql.house.sync("copy")
+    mysql.mariadb.execute("alter table shop.orders add later int")
+    assert doctored(mysql, "failed") == [
+        "GRANT ALTER ON `warehouse`.`orders` TO 'syncd_writer'@'localhost';"
+    ]
+    (item,) = mysql.house.sync("copy", fails=True)["items"]
+    assert item["error_class"] == "permission"
+    mysql.grant([], target)
+    mysql.house.sync("copy")
+
+
+def test_new_columns_need_the_owner_in_postgresql(postgresql):
+    postgresql.at_target("create schema shop", MADE.format("shop", "", "timestamptz"))
+    postgresql.at_source("alter table shop.orders add later int")
+    postgresql.configure(new_columns="evolve")
+    postgresql.grant(*granted("postgresql"))
+    assert doctored(postgresql, "warning") == []
+    (item,) = postgresql.house.sync("copy", fails=True)["items"]
+    assert item["error_class"] == "permission"
+    postgresql.at_target(f"alter table shop.orders owner to {postgresql.writer}")
+    assert doctored(postgresql, "ok") == []
+    postgresql.house.sync("copy")
 
 
 def test_a_database_that_may_not_be_made_is_told(mysql):
