@@ -141,3 +141,15 @@ def test_a_query_with_masks_and_other_names(copies):
     assert all(len(row[1]) == 64 and "😀" not in row[1] for row in rows)
     assert [float(row[2]) for row in rows] == [n * 2 + 0.5 for n in range(6, 31)]
     assert copies.copied().counts == counts(total=25, unchanged=25)
+
+
+def test_errors_name_the_server_and_the_table(copies):
+    database = {} if "database" not in copies.source.server else {"database": "no where"}
+    for place, tables in (({**database, "schema": "no where"}, "orders"), ({}, "missing")):
+        copies.configure(source={**copies.source.place, **place, "tables": [tables]})
+        run = copies.run()
+        assert run.of(tables) == ("failed", "bad_data")
+        schema = place.get("schema") or copies.source.place["schema"]
+        error = run.items[tables]["error"]
+        assert error.startswith(f"shop {schema}.{tables}: "), error
+        assert error.count(f"{schema}.{tables}") == 1

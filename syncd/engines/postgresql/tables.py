@@ -27,6 +27,7 @@ _BOTH: Final = {
     "idle_session_timeout": "0",  # there is nothing to do while the other side works
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    "idle_session_timeout": "0",  # one waits while the other one works
 }
 _SNAPSHOT: Final = {"idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
 _WRITING: Final = {
