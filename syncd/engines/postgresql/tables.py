@@ -24,7 +24,6 @@ _BOTH: Final = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "row_security": "off",  # rows that are hidden from us are an error
-    "idle_session_timeout": "0",  # there is nothing to do while the other side works
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
     "idle_session_timeout": "0",  # one waits while the other one works
