@@ -163,3 +163,15 @@ def test_many_tables_go_at_once_into_a_schema_that_is_not_there(table_copies: Ta
         if table_copies.target.place == {"schema": "public"}:
             drop = "schema if exists {} cascade"
         table_copies.target.execute(*(f"drop {drop.format(each)}" for each in places.values()))
+
+
+def test_errors_name_the_server_and_the_table(copies):
+    database = {} if "database" not in copies.source.server else {"database": "no where"}
+    for place, tables in (({**database, "schema": "no where"}, "orders"), ({}, "missing")):
+        copies.configure(source={**copies.source.place, **place, "tables": [tables]})
+        run = copies.run()
+        assert run.of(tables) == ("failed", "bad_data")
+        schema = place.get("schema") or copies.source.place["schema"]
+        error = run.items[tables]["error"]
+        assert error.startswith(f"shop {schema}.{tables}: "), error
+        assert error.count(f"{schema}.{tables}") == 1

@@ -51,6 +51,8 @@ def _in_text(column: Column, form: Form, *, utf8: bool) -> Composable:
     if form.kind == "bytes":
         made = SQL("md5({})").format(text)
     elif form.kind not in COUNTED:
+        if column.type.kind in ("text", "other"):  # no number has a mark of the row's text
+            text = SQL("translate({}, '|~', '!!')").format(text)
         made = SQL("{} || '|'").format(text)
     else:
         octets = text if utf8 else SQL("convert_to({}, 'UTF8')").format(text)
