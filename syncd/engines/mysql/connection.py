@@ -31,6 +31,9 @@ _FIRM: Final = {
     "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": "''",
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
@@ -46,6 +49,8 @@ WRITES: Final = {
     "completion_type": "0",  # a transaction that ends begins no other one
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
+    "sql_notes": "1",  # a number that is rounded is a note
+    "max_error_count": "65535",
     "innodb_lock_wait_timeout": "20",
     "wait_timeout": _PATIENT,
 }

@@ -1,12 +1,16 @@
 """Rows that differ and would seem equal, and tables whose keys the other side can't have."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from check_helpers import MariaDb, Place, Postgres, compare
+from check_helpers import MariaDb, Place, Postgres, compare, rules
+from engine_run import context
 from mariadb_server import MariaDbServer
 
-from syncd.errors import BadData
+from syncd.checks.check import Check
+from syncd.errors import BadData, Permission
 
 Made = Callable[[str], Place]
 Pair = tuple[Place, Place]
@@ -136,3 +140,20 @@ def test_texts_among_the_uuids_of_a_key(place: Made) -> None:
         assert len(compare(left, right).found.right) == 100
     except BadData as error:
         pytest.fail(f"the other side was asked for them: {error}")
+
+
+def test_rows_that_are_hidden_from_the_user_are_an_error(postgres_place: Postgres) -> None:
+    user = f"reader_{postgres_place.database}"
+    postgres_place.execute(
+        "create table t (id int primary key, v int)", "insert into t values (1, 1), (2, 2)",
+        "alter table t enable row level security", "create policy p on t using (id < 2)",
+        f"create role {user}", f"grant select on t to {user}",
+    )  # fmt: skip
+    try:
+        access = replace(postgres_place.access, options={"role": user})
+        told, sides = rules(postgres_place, postgres_place), postgres_place.sides(access)
+        check = Check(context(), told, (sides, told.left), (sides, told.right), datetime.now(UTC))
+        with pytest.raises(Permission, match="row-level security"):
+            check.run()
+    finally:
+        postgres_place.execute(f"drop owned by {user}", f"drop role {user}")
