@@ -1,6 +1,6 @@
 """The tables of a PostgreSQL server: the sessions in which they are read and written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -75,8 +75,13 @@ class PostgreSQLTables:
     ) -> Session:
         """Return a session that tells values in the forms in which they travel."""
         connection = stack.enter_context(connected(self._access, ctx, relation.database))
-        _set(connection, _BOTH | settings)
+        settle(connection, settings)
         return connection
+
+
+def settle(connection: Session, settings: Mapping[str, str] | None = None) -> None:
+    """Let a session tell values in their forms, and all rows or none."""
+    _set(connection, _BOTH | dict(settings or {}))
 
 
 @contextmanager
