@@ -108,6 +108,11 @@ class CopySite:
             assert not missing, f"{len(missing)} rows are behind {watermark}: {missing[:3]}"
             self.checked += 1
 
+    def is_under_way(self, job: str) -> bool:
+        """Tell whether a copy has begun that has not ended."""
+        query = f"select count(*) from syncd_watermark where job = '{job}' and phase <> 'done'"
+        return self.has_state() and self.target.lines(query) != ["0"]
+
     def has_state(self) -> bool:
         """Tell whether the table of states is there."""
         return self.target.lines(

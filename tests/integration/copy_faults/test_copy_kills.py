@@ -13,8 +13,14 @@ from copy_writers import await_now, make_table, writing
 from daemon_helpers import Process, check_records, until
 from thorough import times
 
-KILLS = 9
-"""Times six combinations, they are more than fifty."""
+CASES = [
+    ("other-pg to pg", "thread", 14),
+    ("maria to pg", "thread", 14),
+    ("other-pg to maria", "thread", 14),
+    ("maria to pg", "process", 6),
+    ("other-pg to maria", "process", 6),
+]
+"""With how many kills each: more than fifty."""
 JOB = {
     "mode": "incremental",
     "watermark": "updated_at",
@@ -26,25 +32,33 @@ JOB = {
 }
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
-@pytest.mark.parametrize("pair", ["other-pg to pg", "maria to pg", "other-pg to maria"])
-def test_kills_at_random_moments_lose_no_row(between, pair, isolation, seed):
+@pytest.mark.parametrize(("pair", "isolation", "kills"), CASES)
+def test_kills_at_random_moments_lose_no_row(between, pair, isolation, kills, seed):
     rng = random.Random(seed)
     copy = between(pair)
     make_table(copy.source, "orders", 3000)
     copy.copies("orders", "orders", every="1s", isolation=isolation, **JOB)
     copy.configure()
+    middle = 0
     with writing(copy.source, "orders", seed, late=0.3):
-        for _ in range(times(KILLS)):
+        for number in range(times(kills)):
             process = copy.place.start()
-            if rng.random() < 0.8:
-                process.await_line("run started")
-            time.sleep(rng.uniform(0, 0.7))  # the moment is what is random here
+            if number == times(kills) // 2:  # from here on there is a watermark
+                process.await_line("run ended", "status=success")
+            elif rng.random() < 0.9:
+                process.await_line("table copy began")
+                time.sleep(rng.uniform(0, 0.4))  # the moment is what is random here
+            else:
+                time.sleep(rng.uniform(0, 2))
             if isolation == "process" and rng.random() < 0.5:
                 kill_attempts(process)
                 copy.check_watermark("orders", "orders")
             process.kill()
+            middle += copy.is_under_way("orders")
             copy.check_watermark("orders", "orders")
+    print(f"{middle} of {times(kills)} kills in the middle of a copy")
+    assert middle >= kills // 3
+    assert copy.checked
     check_the_last_runs(copy)
 
 
