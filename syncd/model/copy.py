@@ -71,7 +71,7 @@ class CopyRules:
     deletions: DeletionPolicy = field(default_factory=DeletionPolicy)
     columns: ColumnRules = field(default_factory=ColumnRules)
     max_rejected: int = 0
-    page_rows: int = 10_000
+    page_rows: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
