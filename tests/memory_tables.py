@@ -65,6 +65,7 @@ class MemoryServer:
         self.step: Callable[[str], None] = lambda _name: None
         self.bound: Callable[[], bytes | None] = lambda: None
         self.refuses: Callable[[dict[str, bytes | None]], str | None] = lambda _row: None
+        self.refuses_key: Callable[[Row], bool] = lambda _key: False
         self.undecoded = True
 
     @contextmanager
@@ -350,6 +351,8 @@ class MemoryPage:
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         self._server.step("keep keys")
+        if any(map(self._server.refuses_key, rows)):
+            raise Refused("no row has such a key")
         self._kept.update(tuple(value or b"" for value in row) for row in rows)
 
     def save(self, state: CopyState) -> None:

@@ -30,7 +30,7 @@ from syncd.copies.layout import Layout
 from syncd.engines.tables import NewColumn
 from syncd.model.copy import CopyState
 
-_KEPT: Final = frozenset({"began", "watermark_column"})
+_KEPT: Final = frozenset({"began", "places", "watermark_column"})
 """Details of the state that only the next pass needs."""
 
 

@@ -16,6 +16,8 @@ from syncd.model.table import Column, Shape, Type
 
 HASH: Final = Type("text", 64)
 """What a hash becomes: SHA-256, in hexadecimal digits."""
+_MOMENTS: Final = frozenset({"instant", "timestamp"})
+"""Kinds of columns that can mark a row as deleted."""
 _TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
 """Kinds whose values without a place can be mended; those of others have one in a text alone."""
 
@@ -43,7 +45,9 @@ class Layout:
 
     `key` are source columns, `read` all that have to be read, those of `pairs` first, `target_key`
     the key in the target. Where the target is missing there are no pairs, and `create` are its
-    columns; `extend` are those that it is given. `ignored` are source columns that it lacks.
+    columns; `extend` are those that it is given. `ignored` are source columns that it lacks. `soft`
+    is the column that marks rows as deleted, as the target spells it: empty where rows are not
+    marked, or it is not there.
     """
 
     key: tuple[str, ...]
@@ -53,6 +57,7 @@ class Layout:
     create: tuple[NewColumn, ...] = ()
     extend: tuple[NewColumn, ...] = ()
     ignored: tuple[str, ...] = ()
+    soft: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,7 +77,7 @@ def lay_out(
     new = [_new(column, key, rules.columns, spelled) for column in columns]
     if target is None:
         create = (*new, *_soft(source, rules))
-        _raise(_doubles((each.name for each in create), blind=False))
+        _raise([*_no_mark(new, rules), *_doubles((each.name for each in create), blind=False)])
         target_key = tuple(rules.columns.rename.get(name, name) for name in key)
         return Layout(key, target_key, create=create)
     _raise([target.trouble] if target.trouble else [])
@@ -90,13 +95,15 @@ def _matched(
         for made, there in found
         if there is not None and (not there.generated or made.like.name in key)
     ]
-    soft = _soft(source, rules) if _find(target, rules.soft_column) is None else []
+    mark = _find(target, rules.soft_column) if rules.delete == "soft" else None
+    soft = _soft(source, rules) if mark is None else []
     _raise(
         [
             *_doubles((pair.target.name for pair in pairs), blind=_blind(target)),
             *_unfit(pairs, source, target),
             *_missing(missing, soft, key, rules),
             *_key_problems(target, key, pairs),
+            *_no_mark(new, rules, target),
         ]
     )
     evolve = rules.columns.new == "evolve"
@@ -108,6 +115,7 @@ def _matched(
         read=tuple(dict.fromkeys([*named, *_watermark(rules)])),
         extend=tuple(replace(each, nullable=True) for each in (*missing, *soft)) if evolve else (),
         ignored=() if evolve else tuple(each.like.name for each in missing),
+        soft=mark.name if mark else "",
     )
 
 
@@ -205,6 +213,23 @@ def _missing(
             yield f"the target lacks column {made.name}"
     if soft and rules.columns.new != "evolve":
         yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
+
+
+def _no_mark(
+    new: Sequence[NewColumn], rules: CopyRules, target: Shape | None = None
+) -> Iterable[str]:
+    """Yield why a column can't mark rows as deleted."""
+    if rules.delete != "soft":
+        return
+    name, mark = rules.soft_column, target and _find(target, rules.soft_column)
+    for made in new:
+        if made.name == name or (target and mark and _find(target, made.name) == mark):
+            yield (
+                f"column {name} would mark deleted rows, and is copied from {made.like.name} of the"
+                " source: exclude or rename that, or give soft_delete_column another name"
+            )
+    if mark and (mark.generated or not mark.nullable or mark.type.kind not in _MOMENTS):
+        yield f"column {mark.name}, {mark.native}, can't mark deleted rows: a time or NULL"
 
 
 def _key_problems(target: Shape, key: Sequence[str], pairs: Sequence[Pair]) -> Iterable[str]:

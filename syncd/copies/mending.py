@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from syncd.context import RunContext
 from syncd.copies.layout import Layout, Misfit, lay_out
@@ -14,7 +15,8 @@ from syncd.model.copy import CopyRules, Edge, Span
 from syncd.model.deletion import is_too_many
 from syncd.model.table import Key, Row
 
-_PAGE = 500
+_PAGE: Final = 500
+_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,20 @@ class Mend:
             layout = lay_out(
                 source.shape, target.shape, rules, lambda column: target.spelled(column, engine)
             )
-            done = sum(self._copied(source, target, layout, page) for page in _pages(keys))
+            if rules.delete == "soft" and not layout.soft:
+                raise Misfit(f"{rules.target} lacks column {rules.soft_column}")
+            rows = self._read(source, layout, keys)
+            done = sum(self._copied(source, target, layout, page) for page in _parts(rows))
             if rules.delete != "none" and not is_too_many(len(gone), standing, rules.deletions):
                 done += sum(self._deleted(source, target, layout, page) for page in _pages(gone))
             return done
 
     def _copied(
-        self, source: Source, target: Target, layout: Layout, keys: Sequence[Key]
+        self, source: Source, target: Target, layout: Layout, rows: list[Row]
     ) -> int:  # fmt: skip
-        rows = list(self._read(source, layout, keys))
-
         def page() -> int:
             rejects = Rejects(layout, self.rules.max_rejected, 0)
-            with target.page(self._into(target, layout)) as opened:
+            with target.page(_into(layout)) as opened:
                 placed = self._values(source, target, layout).placed(rows)
                 for row, why in placed.refused:
                     rejects.add(rejects.hide(row), why)
@@ -70,7 +73,7 @@ class Mend:
                     self.reject(rejects.rows)
             return written.added + written.updated
 
-        return tried(self.ctx, page) if rows else 0
+        return tried(self.ctx, page)
 
     def _deleted(
         self, source: Source, target: Target, layout: Layout, keys: Sequence[Key]
@@ -78,11 +81,10 @@ class Mend:
         """Delete rows that the source still does not have."""
         there = source.existing(layout.key, keys)
         gone = [key for key in keys if key not in there]
-        soft = self.rules.soft_column if self.rules.delete == "soft" else ""
 
         def page() -> int:
-            with target.page(self._into(target, layout)) as opened:
-                return opened.delete(gone, soft)
+            with target.page(_into(layout)) as opened:
+                return opened.delete(gone, layout.soft)
 
         return tried(self.ctx, page) if gone else 0
 
@@ -101,11 +103,23 @@ class Mend:
         pairs = [(pair.source, pair.target) for pair in layout.pairs]
         return Values(pairs, engines, self.rules.columns)
 
-    def _into(self, target: Target, layout: Layout) -> Into:
-        rules = self.rules
-        soft = rules.delete == "soft" and target.shape and target.shape.column(rules.soft_column)
-        revive = rules.soft_column if soft else ""
-        return Into(layout.columns, layout.target_key, "update", revive=revive)
+
+def _into(layout: Layout) -> Into:
+    return Into(layout.columns, layout.target_key, "update", revive=layout.soft)
+
+
+def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield rows in parts of some MiB at most, or of one row."""
+    part, size = list[Row](), 0
+    for row in rows:
+        weight = sum(len(value) for value in row if value is not None)
+        if part and (len(part) == _PAGE or size + weight > _BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    if part:
+        yield part
 
 
 def _pages(keys: Sequence[Key]) -> Iterator[list[Key]]:

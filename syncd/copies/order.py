@@ -47,9 +47,12 @@ def present(kind: Kind, watermark: Watermark, now: datetime) -> bytes | None:
     """Return a value of the column beyond which all are in the future; None for numbers."""
     if kind not in TIMES:
         return None
-    here = now.astimezone(ZoneInfo(watermark.zone)) if watermark.zone else now.astimezone(UTC)
-    if kind != "instant" and not watermark.zone:
-        here += _FARTHEST_EAST
+    if kind == "instant":
+        here = now.astimezone(UTC)
+    elif watermark.zone:
+        here = now.astimezone(ZoneInfo(watermark.zone))
+    else:
+        here = now.astimezone(UTC) + _FARTHEST_EAST
     return (
         f"{here:%Y-%m-%d}".encode() if kind == "date" else f"{here:%Y-%m-%d %H:%M:%S.%f}".encode()
     )

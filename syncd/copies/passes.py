@@ -8,6 +8,7 @@ are copied. A later attempt of the same run goes on behind the last page that st
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from syncd.copies.layout import Misfit
@@ -123,9 +124,10 @@ def grown(
 ) -> CopyState:
     """Return a state whose bound is the latest value seen, where none is known.
 
-    A value in the future does not count: all rows that come until then would be missed.
+    A value in the future does not count: all rows that come until then would be missed. Nor do
+    those of a further snapshot: before it rows may have changed that the first one showed.
     """
-    if is_bounded(state):
+    if is_bounded(state) or (state.mode == "full" and "resumed" in state.details):
         return state
     limit = present(column.type.kind, watermark, now)
     return replace(state, bound=last(column.type.kind, [state.bound, *seen], limit))
@@ -180,7 +182,11 @@ def _identity(rules: CopyRules) -> dict[str, object]:
     """Return what a state is of; it means nothing for another source, target or watermark."""
     named = {"source": str(rules.source), "target": str(rules.target)}
     column = rules.watermark.column if rules.mode == "incremental" and rules.watermark else None
-    return {**named, "watermark_column": column}
+    places = [
+        (each.database, each.schema, each.query, each.key) for each in (rules.source, rules.target)
+    ]
+    exactly = sha256(repr(places).encode()).hexdigest()[:16]
+    return {**named, "watermark_column": column, "places": exactly}
 
 
 def _is_ours(state: CopyState, rules: CopyRules) -> bool:

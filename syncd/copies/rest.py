@@ -4,18 +4,18 @@ All keys of the source are compared with those of the target. A row is deleted o
 look by its key finds nothing in the source, and when not too many go at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from syncd.copies.pages import Job, Samples, keep, tried
-from syncd.engines.tables import Busy, Page
+from syncd.engines.tables import Busy, Page, Refused
 from syncd.errors import BadData, Guarded
 from syncd.model.copy import CopyState, Edge, Span
 from syncd.model.deletion import is_too_many
-from syncd.model.table import Key
+from syncd.model.table import Key, Row
 
 _KEYS: Final = 50_000
 """Keys that are looked up and deleted at once."""
@@ -34,9 +34,25 @@ def finish(job: Job, state: CopyState, samples: Samples) -> CopyState:
         state = _Deletions(job, state, samples).make()
     state = replace(state, phase="done")
     if not job.ctx.rehearsal:
-        with job.target.page(job.into) as page:
-            keep(page, state)
+        tried(job.ctx, partial(_keep, job, state))
     return state
+
+
+def _note(page: Page, keys: Sequence[Row]) -> None:
+    """Note keys; the target has no row with one that it refuses."""
+    try:
+        page.keep_keys(keys)
+    except Refused:
+        if len(keys) > 1:
+            middle = len(keys) // 2
+            _note(page, keys[:middle])
+            _note(page, keys[middle:])
+
+
+def _keep(job: Job, state: CopyState) -> None:
+    """Keep a state in a transaction of its own."""
+    with job.target.page(job.into) as page:
+        keep(page, state)
 
 
 def guarded(state: CopyState) -> Guarded | None:
@@ -102,7 +118,7 @@ class _Deletions:
         with opened() as page:
             for part in self._job.source.rows(key, Span(key, at), limit):
                 if part:
-                    page.keep_keys(part)
+                    _note(page, part)
                     read += len(part)
                     at = Edge(tuple(value or b"" for value in part[-1]))
         return read, at
@@ -119,8 +135,6 @@ class _Deletions:
                 if not keys:
                     return None
                 there = job.source.existing(job.layout.key, keys)
-                if not there.issubset(keys):
-                    raise BadData("the source reads keys otherwise than the target does")
                 if there:
                     page.keep_keys([key for key in keys if key in there])
                 gone = [key for key in keys if key not in there]

@@ -1,14 +1,11 @@
 """The life of the emulated clouds: hosts come, change and go, and at times something breaks."""
 
-import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from random import Random
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from syncd.demo.emulator import Emulator
-from syncd.demo.line import Line
+from syncd.demo.part import Part
 from syncd.demo.scenes import CLOUDS, SCENES, Scene, Spot
 
 _PAUSE: Final = (1.5, 4.0)  # seconds between two changes
@@ -17,14 +14,11 @@ _FEWEST, _MOST_HOSTS = 25, 60
 _BEFORE: Final = 1.5  # seconds from an announcement to the trouble
 
 
-class Churn:
-    """Changes the clouds in a thread of its own, from `start` to the end of the `with` block.
-
-    `approve` lets the held back deletions of all jobs go, as a person would.
-    """
+class Churn(Part):
+    """Changes the clouds; `approve` lets held back deletions of all jobs go, as a person would."""
 
     def __init__(self, emulator: Emulator, seed: int, approve: Callable[[], int]) -> None:
-        self.lines: SimpleQueue[Line] = SimpleQueue()
+        super().__init__("the clouds", churn=self._live, scenes=self._break)
         self._emulator, self._approve = emulator, approve
         self._rng = Random(seed)  # noqa: S311 - not for secrets
         self._spots = [
@@ -32,30 +26,6 @@ class Churn:
             for account in emulator.world.accounts.values()
             for region in account.regions
         ]
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._live, name="demo-churn"),
-            threading.Thread(target=self._break, name="demo-scenes"),
-        ]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def start(self) -> None:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
 
     def _live(self) -> None:
         """Add, change and release hosts."""
@@ -81,14 +51,14 @@ class Churn:
     def _play(self, scene: Scene, spot: Spot) -> None:
         """Announce a scene, let it happen, and heal it."""
         words = {"cloud": CLOUDS[spot.provider], "region": spot.region}
-        self.lines.put(Line("fault", scene.announce.format(**words)))
+        self._tell("fault", scene.announce.format(**words))
         self._stop.wait(_BEFORE)
         end = scene.begin(self._emulator, spot, self._rng)
         self._stop.wait(scene.seconds)
         if scene.approve and not self._stop.is_set():
             count = self._approve()
             text = f"an operator looked, and approves {count} deletions: syncd approve"
-            self.lines.put(Line("approve", text))
+            self._tell("approve", text)
             self._stop.wait(scene.seconds)
         end()
-        self.lines.put(Line("healed", scene.healed.format(**words)))
+        self._tell("healed", scene.healed.format(**words))

@@ -14,6 +14,7 @@ from typing import Final
 from syncd.control.client import Client
 from syncd.demo.child import Child
 from syncd.demo.churn import Churn
+from syncd.demo.copies import Copies
 from syncd.demo.emulator import Emulator
 from syncd.demo.fleet import Fleet
 from syncd.demo.line import Line
@@ -79,13 +80,15 @@ def _show(stage: _Stage, seed: int, keep: Path | None) -> None:
         child = stack.enter_context(Child(place))
         client = Client(place.socket, _ANSWER)
         churn = stack.enter_context(Churn(emulator, seed, lambda: _approve(client)))
-        fleet = stack.enter_context(Fleet(place, Client(place.socket, _RELOAD), mariadb))
+        patient = Client(place.socket, _RELOAD)
+        copies = stack.enter_context(Copies(place, patient, mariadb, seed))
+        fleet = stack.enter_context(Fleet(place, patient, mariadb, copies.open))
         if _await_ready(stage, child):
             _introduce(view, place)
             churn.start()
             fleet.start()
             statistics.start()
-            told = [churn.lines, fleet.lines, statistics.lines]
+            told = [churn.lines, fleet.lines, statistics.lines, copies.lines]
             _look(stage, view, client, told, child)
         view.tell([Line("demo", "stopping the daemon, the database servers and the clouds")])
 

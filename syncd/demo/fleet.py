@@ -1,20 +1,16 @@
 """The life of the demonstration's database servers: people grant and revoke."""
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from queue import SimpleQueue
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from syncd.control.client import Client
 from syncd.demo import fleet_scenes as scenes
 from syncd.demo.fleet_scenes import FleetScene
-from syncd.demo.line import Line
 from syncd.demo.mariadb import MariaDb
+from syncd.demo.part import Part
 from syncd.demo.place import Place
 from syncd.demo.sql import execute, postgresql
-from syncd.errors import SyncdError
 from syncd.model.run import Selection
 
 _QUIET: Final = 5.0  # seconds between two scenes
@@ -22,50 +18,31 @@ _SECONDS: Final = 7.0  # of a scene: a run comes meanwhile
 _BEFORE: Final = 1.0  # seconds from what is said to what is done
 
 
-class Fleet:
-    """Makes the servers' databases, has them synced, and plays scenes, in a thread of its own.
+class Fleet(Part):
+    """Makes the servers' databases, has them synced, and plays scenes.
 
-    From `start`, when the daemon and with it the PostgreSQL is ready, to the end of the `with`
-    block. A second server, a MariaDB, comes along where it is installed.
+    It is started when the daemon and with it the PostgreSQL is ready. A second server, a MariaDB,
+    comes along where it is installed. `then` is told when all stand, with the last one's name.
     """
 
-    def __init__(self, place: Place, client: Client, mariadb: MariaDb) -> None:
-        self.lines: SimpleQueue[Line] = SimpleQueue()
-        self._place, self._client, self._mariadb = place, client, mariadb
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="demo-fleet")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+    def __init__(
+        self, place: Place, client: Client, mariadb: MariaDb, then: Callable[[str], None]
     ) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().__init__("the database servers", fleet=self._live)
+        self._place, self._client, self._mariadb, self._then = place, client, mariadb, then
 
     def _live(self) -> None:
-        """Build all up, then play; what goes wrong ends the fleet's part of the show alone."""
-        try:
-            sockets = {scenes.POSTGRESQL: self._place.server.socket_directory}
-            self._open_shop()
+        """Build all up, then play."""
+        sockets = {scenes.POSTGRESQL: self._place.server.socket_directory}
+        self._open_shop()
+        self._sync(sockets)
+        if self._mariadb.available and self._mariadb.start(self._stop):
+            self._mariadb.execute(scenes.MARIADB_SHOP)
+            sockets[scenes.MARIADB] = self._mariadb.socket
             self._sync(sockets)
-            if self._mariadb.available and self._mariadb.start(self._stop):
-                self._mariadb.execute(scenes.MARIADB_SHOP)
-                sockets[scenes.MARIADB] = self._mariadb.socket
-                self._sync(sockets)
-            self._play_all([scene for scene in scenes.SCENES if scene.server in sockets])
-        except (SyncdError, OSError) as error:
-            if not self._stop.is_set():
-                self._tell("problem", f"the database servers: {error}")
+        if not self._stop.is_set():
+            self._then(list(sockets)[-1])
+        self._play_all([scene for scene in scenes.SCENES if scene.server in sockets])
 
     def _open_shop(self) -> None:
         """Make databases and roles on the embedded server, unless they stand from last time."""
@@ -116,9 +93,6 @@ class Fleet:
 
     def _postgresql(self, script: str, database: str = "shop") -> None:
         execute(postgresql(self._place.server.conninfo(database)), script)
-
-    def _tell(self, kind: str, text: str) -> None:
-        self.lines.put(Line(kind, text))
 
 
 def _forever(playing: list[FleetScene]) -> Iterator[FleetScene]:

@@ -20,13 +20,18 @@ USUAL_PORT: Final = 9464
 EVERY: Final = 5  # seconds between two runs of the jobs of one cloud
 
 _HEAD: Final = """\
-# Made by `syncd demo`: two emulated clouds, an API with login, their jobs; conf.d/fleet.toml adds
-# database servers.
+# Made by `syncd demo`: two emulated clouds, an API with login, their jobs; conf.d/ adds database
+# servers, and a table that is copied.
 
 [daemon]
 state_dir = {state_dir}
 shutdown_grace = "5s"
 load_limit = 0.0  # shown on a busy machine too
+max_concurrent_runs = 4
+max_per_server = 3  # each look is short, and the copy goes on while the check waits
+
+[store]
+pool_max = 24  # as so many runs may need
 
 [listen]
 http = "127.0.0.1:{port}"
@@ -121,6 +126,15 @@ class Place:
         """The configuration of the database servers."""
         return self.directory / "conf.d" / "fleet.toml"
 
+    @property
+    def copies(self) -> Path:
+        """The configuration of the copied table."""
+        return self.fleet.with_name("copies.toml")
+
+    def configure_copies(self, text: str) -> None:
+        """Write the configuration of the copied table."""
+        _write(self.copies, text)
+
     def configure_fleet(self, sockets: Mapping[str, Path]) -> None:
         """Write the configuration of the database servers, by their names and sockets."""
         servers = [
@@ -139,6 +153,7 @@ class Place:
             ("runs", f"{syncd} runs"),
             ("calls", f"{syncd} runs --job stat-daily"),
             ("fleet", f"{syncd} db-accounts --changed-since 10m"),
+            ("copies", f"{syncd} runs --job sales-copy"),
             ("SQL", f"{psql()} '{self.server.dsn}' -c 'table syncd.hosts'"),
             ("metrics", f"curl http://127.0.0.1:{self.port}/metrics"),
             ("files", f"{self.config} {self.log}"),
@@ -160,7 +175,8 @@ def prepared(emulator: Emulator, more: str, keep: Path | None) -> Iterator[Place
         if keep is None:
             directory.chmod(0o711)
         place = Place(directory, _free_port())
-        place.fleet.unlink(missing_ok=True)  # of last time: its servers don't stand yet
+        for file in (place.copies, place.fleet):  # of last time: their servers don't stand yet
+            file.unlink(missing_ok=True)
         _write(place.config, _configuration(place, emulator) + more)
         yield place
     finally:

@@ -21,7 +21,8 @@ _STYLES: Final = {
     "granted": "green", "revoked": "bold red", "added": "green", "restored": "green",
     "updated": "yellow", "deleted": "red", "run": "dim", "call": "dim",
     "failed": "bold red", "problem": "red", "retry": "magenta", "fault": "bold black on yellow",
-    "healed": "bold green", "told": "bold magenta", "approve": "bold cyan", "demo": "bold",
+    "healed": "bold green", "mended": "bold green",
+    "told": "bold magenta", "approve": "bold cyan", "demo": "bold",
 }  # fmt: skip
 _STATES: Final = ("running", "stopped")
 _FRESH: Final = 6.0  # seconds for which a region that changed is marked

@@ -1,15 +1,15 @@
 """The life of the demonstration's HTTP jobs: an API, its troubles, and who is told of them."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
-from queue import Empty, SimpleQueue
+from queue import Empty
 from types import TracebackType
 from typing import Any, Final, Self
 
 from syncd.demo.emulator.statistics import HOOK, PASSWORD, SYNC, USER, StatisticsApi
-from syncd.demo.line import Line, readable
+from syncd.demo.line import readable
+from syncd.demo.part import Part
 
 _QUIET: Final = 8.0  # seconds between two scenes
 _TURN: Final = 0.5  # seconds between two looks at what was told
@@ -72,17 +72,12 @@ _SCENES: Final = (
 )
 
 
-class Statistics:
+class Statistics(Part):
     """Serves the API in the `with` block; from `start` on it is troubled now and then."""
 
     def __init__(self) -> None:
-        self.lines: SimpleQueue[Line] = SimpleQueue()
+        super().__init__("the API", statistics=self._play, webhook=self._listen)
         self._api = StatisticsApi()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._play, name="demo-statistics"),
-            threading.Thread(target=self._listen, name="demo-webhook"),
-        ]
 
     def configuration(self) -> str:
         """Return the tables of the jobs, their token and the channel."""
@@ -90,12 +85,7 @@ class Statistics:
 
     def __enter__(self) -> Self:
         self._api.__enter__()
-        return self
-
-    def start(self) -> None:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -103,10 +93,7 @@ class Statistics:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
+        super().__exit__(kind, error, traceback)
         self._api.__exit__(kind, error, traceback)
 
     def _play(self) -> None:
@@ -114,7 +101,7 @@ class Statistics:
         for scene in cycle(_SCENES):
             if self._stop.wait(_QUIET):
                 return
-            self.lines.put(Line("fault", scene.announce))
+            self._tell("fault", scene.announce)
             scene.begin(self._api)
 
     def _listen(self) -> None:
@@ -124,7 +111,7 @@ class Statistics:
                 told = self._api.told.get(timeout=_TURN)
             except Empty:
                 continue
-            self.lines.put(Line("told", f"the webhook hears: {_words(told)}"))
+            self._tell("told", f"the webhook hears: {_words(told)}")
 
 
 def _words(told: dict[str, Any]) -> str:

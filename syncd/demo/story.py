@@ -45,7 +45,12 @@ _NOUNS: Final = defaultdict(
     db_accounts=_Nouns("servers", "accounts", "not read"),
     db_sizes=_Nouns("servers", "databases", "not read"),
     size_rollups=_Nouns("periods", "statistics"),
+    table_copy=_Nouns("tables", "rows", "refused"),
+    consistency_check=_Nouns("tables", "rows", "differ"),
 )
+
+
+_OF_TABLES: Final = ("table_copy", "consistency_check")
 
 
 class Story:
@@ -123,6 +128,10 @@ class Story:
             self.servers = self._reads.sizes(SizeQuery())["servers"]
         if status in ("success", "failed") and row["kind"] == "http":
             yield from call_lines(self._reads.run(row["id"]))
+        elif status == "success" and row["kind"] == "consistency_check" and row["updated"]:
+            yield Line(
+                "mended", f"{job}: {row['updated']} of {row['total']} rows differed; copied again"
+            )
         elif status == "success" and eventful:
             yield Line("run", f"{job}: {_counts(row)}")
             yield from self._problems(row)
@@ -141,7 +150,8 @@ class Story:
         run = self._reads.run(row["id"])
         for item in run["items"]:
             if item["status"] == "failed" and item["error"]:
-                where = item["region"] or item["server"] or item["target"]
+                table = item["target"] if row["kind"] in _OF_TABLES else None
+                where = item["region"] or table or item["server"] or item["target"]
                 yield Line("problem", f"{where}: {item['error_class']}: {item['error']}")
         for error in run["errors"][:_ERRORS_TOLD]:
             what = f"{error['resource_id'] or 'a resource'} {_NOUNS[row['kind']].aside}"

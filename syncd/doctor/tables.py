@@ -10,10 +10,21 @@ from typing import Final, TypeVar
 
 from syncd.copies.passes import is_time
 from syncd.doctor.case import ServerCase, context
-from syncd.doctor.finding import Finding, Lacking, Unknown, failed, many, ok, skipped, some, warning
+from syncd.doctor.finding import (
+    Finding,
+    Lacking,
+    Unknown,
+    failed,
+    many,
+    ok,
+    skipped,
+    some,
+    span,
+    warning,
+)
 from syncd.doctor.used import Read
 from syncd.engines.rights import Lack, Looker, Readable, Writable, Writing
-from syncd.errors import BadData, Permission, SyncdError, describe
+from syncd.errors import BadData, Permission, SyncdError, TimedOut, describe
 from syncd.model.table import Relation, Shape
 
 READ_LIMIT: Final = 20.0
@@ -65,14 +76,20 @@ def _judged(
         server.log_in()
     except SyncdError as error:
         raise Unknown("it does not let us in") from error
-    well, ctx = 0, context(READ_LIMIT)
-    for database, group in groupby(sorted(wanted, key=_database), key=_database):
-        with server.rights().looking(ctx, database) as looker:
-            for each in group:
-                found = _tried(judge, looker, each)
-                subject = f"{server.name} {_name(each.relation)}"
-                yield from (replace(finding, subject=subject) for finding in found)
-                well += not found
+    well, looked, ctx = 0, 0, context(READ_LIMIT)
+    try:
+        for database, group in groupby(sorted(wanted, key=_database), key=_database):
+            with server.rights().looking(ctx, database) as looker:
+                for each in group:
+                    found = _tried(judge, looker, each)
+                    subject = f"{server.name} {_name(each.relation)}"
+                    yield from (replace(finding, subject=subject) for finding in found)
+                    well, looked = well + (not found), looked + 1
+    except TimedOut as error:
+        told = f"{looked} of {many(len(wanted), 'table')} within {span(READ_LIMIT)}"
+        yield warning(
+            f"{told}: {describe(error)}", "see the load of the server; the rest is unknown"
+        )
     if well:
         yield ok(f"{many(well, 'table')} {can}")
 

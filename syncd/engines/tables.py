@@ -67,7 +67,7 @@ class Source(Protocol):
         """
 
     def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:
-        """Return the formats in which blocks can be had, the best first, each with what columns are.
+        """Return the formats of blocks, the best first, each with what columns are.
 
         Blocks pass where a target takes a format for the same: `postgresql-binary`, which goes by
         native types, and the text of COPY, which MySQL gives, too.
@@ -128,14 +128,17 @@ class Page(Protocol):
     def put(self, rows: Sequence[Row]) -> Written:
         """Write rows. Raises Refused when one is refused; nothing of these rows stands then.
 
-        With conflict = error, Conflict for another row of the same key that stands already.
+        With conflict = error, a final Conflict for another row of the same key that stands already.
         """
 
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> Written:
         """Write rows as a source of the same engine gives them. Raises Refused."""
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
-        """Note keys of the source for `missing`, for as long as the session."""
+        """Note keys of the source for `missing`, for as long as the session.
+
+        Raises Refused when the target can have no row with one of them; none of them is noted then.
+        """
 
     def save(self, state: CopyState) -> None:
         """Keep how far the copy is; raises Fenced when another attempt has claimed it."""

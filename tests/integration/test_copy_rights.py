@@ -1,5 +1,6 @@
-"""The rights that docs/copies.md grants are enough and needed, and what is missing is told."""
+"""The rights that docs/copies.md grants are enough and needed; the doctor and a run say so."""
 
+import json
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,10 +56,13 @@ class Postgres:
                 "engine": "postgresql", "host": server.socket, "port": server.port, "user": user,
                 "database": name,
             }  # fmt: skip
-        house.configure(copy=COPY | {
+        self.configure()
+
+    def configure(self, **changed):
+        self.house.configure(copy=COPY | {
             "source": {"server": self.source, "schema": "shop", "tables": ["orders"]},
             "target": {"server": self.target, "schema": "shop"},
-        })  # fmt: skip
+        } | changed)  # fmt: skip
 
     def at_source(self, *statements):
         self.server.execute(*statements, database=self.source)
@@ -94,10 +98,13 @@ class Maria:
                         *(each.format("datetime(6)") for each in ROWS))  # fmt: skip
         for name in ("syncd_reader", "syncd_writer"):
             house.servers[name] = {"engine": "mysql", "host": mariadb.socket, "user": name}
-        house.configure(copy=COPY | {
+        self.configure()
+
+    def configure(self, **changed):
+        self.house.configure(copy=COPY | {
             "source": {"server": "syncd_reader", "database": "shop", "tables": ["orders"]},
             "target": {"server": "syncd_writer", "database": "warehouse"},
-        })  # fmt: skip
+        } | changed)  # fmt: skip
 
     def grant(self, of_source, of_target):
         given = [each.replace("10.0.0.9", "localhost") for each in (*of_source, *of_target)]
@@ -137,6 +144,17 @@ def mysql(mariadb, house):
         yield made
 
 
+def doctored(side, state):
+    """Ask the doctor about both servers; return the statements that it would have granted."""
+    names = [word for name in side.house.servers for word in ("--server", name)]
+    lines = side.house.syncd("doctor", *names, "--json", fails=state == "failed")
+    report = json.loads("\n".join(lines))
+    states = {each["state"] for each in report["checks"]
+              if each["name"] in ("servers.sources", "servers.targets")} - {"skipped"}  # fmt: skip
+    assert state in states
+    return [each for grant in report["grants"] for each in grant["statements"]]
+
+
 def copied_twice(side, *, bounded=True):
     """Copy, change rows of the source, and copy again."""
     (one,) = side.house.sync("copy")["items"]
@@ -150,12 +168,14 @@ def copied_twice(side, *, bounded=True):
 def test_those_of_postgresql(postgresql):
     postgresql.at_target("create schema shop", MADE.format("shop", IDENTITY, "timestamptz"))
     postgresql.grant(*granted("postgresql"))
+    assert doctored(postgresql, "ok") == []
     copied_twice(postgresql)
     postgresql.at_target("insert into shop.orders (note) values ('behind them')")
 
 
 def test_those_of_mysql(mysql):
     mysql.grant(*granted("mysql"))
+    assert doctored(mysql, "ok") == []
     copied_twice(mysql)
 
 
@@ -176,12 +196,14 @@ def test_without_the_right_to_see_transactions_nothing_is_bounded(postgresql):
     source, target = granted("postgresql")
     postgresql.grant([each for each in source if "pg_read_all_stats" not in each], [CREATE])
     postgresql.grant([], [each for each in target if "TEMPORARY" in each])
+    assert doctored(postgresql, "warning") == [f'GRANT pg_read_all_stats TO "{postgresql.reader}";']
     copied_twice(postgresql, bounded=False)
 
 
 def test_without_process_nothing_is_bounded(mysql):
     source, target = granted("mysql")
     mysql.grant([each for each in source if "PROCESS" not in each], target)
+    assert doctored(mysql, "warning") == ["GRANT PROCESS ON *.* TO 'syncd_reader'@'localhost';"]
     copied_twice(mysql, bounded=False)
 
 
@@ -198,6 +220,7 @@ def test_each_right_is_needed_in_postgresql(postgresql, without):
         target = [each for each in target if without not in each]
     assert [source, target] != whole
     postgresql.grant(source, target)
+    assert doctored(postgresql, "failed")
     (item,) = postgresql.house.sync("copy", fails=True)["items"]
     assert item["error_class"] == "permission"
 
@@ -211,11 +234,53 @@ def test_each_right_is_needed_in_mysql(mysql, without):
     told = [each for each in told if each.startswith("GRANT")]
     assert told != target
     mysql.grant(source, told)
+    assert doctored(mysql, "failed")
     if without == "DELETE":  # which the first copy has no need of
         mysql.house.sync("copy")
         mysql.change()
     (item,) = mysql.house.sync("copy", fails=True)["items"]
     assert item["error_class"] == "permission"
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_soft_deletion_needs_no_right_to_delete(request, engine):
+    side = request.getfixturevalue(engine)
+    source, target = granted(engine)
+    if engine == "postgresql":
+        kind = "timestamptz, deleted_at timestamptz"
+        side.at_target("create schema shop", MADE.format("shop", "", kind))
+    side.configure(delete="soft")
+    side.grant(source, [each.replace(", DELETE", "").replace(", ALTER", "") for each in target])
+    assert doctored(side, "ok") == []
+    copied_twice(side)
+
+
+def test_new_columns_need_alter_in_mysql(mysql):
+    source, target = granted("mysql")
+    mysql.configure(new_columns="evolve")
+    mysql.grant(source, [each.replace(", ALTER", "") for each in target])
+    mysql.house.sync("copy")
+    mysql.mariadb.execute("alter table shop.orders add later int")
+    assert doctored(mysql, "failed") == [
+        "GRANT ALTER ON `warehouse`.`orders` TO 'syncd_writer'@'localhost';"
+    ]
+    (item,) = mysql.house.sync("copy", fails=True)["items"]
+    assert item["error_class"] == "permission"
+    mysql.grant([], target)
+    mysql.house.sync("copy")
+
+
+def test_new_columns_need_the_owner_in_postgresql(postgresql):
+    postgresql.at_target("create schema shop", MADE.format("shop", "", "timestamptz"))
+    postgresql.at_source("alter table shop.orders add later int")
+    postgresql.configure(new_columns="evolve")
+    postgresql.grant(*granted("postgresql"))
+    assert doctored(postgresql, "warning") == []
+    (item,) = postgresql.house.sync("copy", fails=True)["items"]
+    assert item["error_class"] == "permission"
+    postgresql.at_target(f"alter table shop.orders owner to {postgresql.writer}")
+    assert doctored(postgresql, "ok") == []
+    postgresql.house.sync("copy")
 
 
 def test_a_database_that_may_not_be_made_is_told(mysql):

@@ -110,11 +110,13 @@ def test_hosts_and_accounts_arrive_and_change_and_are_recorded(place: Path) -> N
         shown = assert_the_fleet_is_shown(process, shown)
         assert_the_fleet_is_recorded(config)
         shown = assert_the_calls_are_shown(process, shown)
+        shown = assert_the_copy_is_shown(process, shown)
         process.send_signal(signal.SIGINT)
         text, status = rest(process)
     assert status == 0, text
     assert "\x1b" not in shown + text
     assert "the database servers:" not in shown + text
+    assert "the copied table:" not in shown + text
     assert_nothing_is_left(place)
 
 
@@ -152,6 +154,21 @@ def assert_the_calls_are_shown(process: subprocess.Popen[str], shown: str) -> st
     assert "call     stat-daily: POST /api/v1/statistics/sync/daily: 200" in shown
     assert "call     stat-quarterly: POST" in shown
     assert "200, done after 3 looks" in shown
+    return shown
+
+
+def assert_the_copy_is_shown(process: subprocess.Popen[str], shown: str) -> str:
+    """Read on until what somebody changed in the copy is mended; return all output."""
+    mended = "mended   sales-check: 1 of "
+    if mended not in shown:
+        shown += read_until(process, lambda text: mended in text)
+    before, _, after = shown.partition("somebody doubles the total of sale 17 in the warehouse")
+    assert mended in after, shown
+    assert "mended" not in before
+    assert f"syncd copies the table sales from {servers()[-1]} into the warehouse" in before
+    assert "run      sales-copy: 200 rows in " in before
+    assert "sales-copy: attempt" not in before
+    assert "sales-check: attempt" not in shown
     return shown
 
 

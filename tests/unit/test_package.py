@@ -134,6 +134,17 @@ def test_the_configuration_is_closed_to_others_and_only_commands_can_be_executed
     assert {path.stat().st_mtime for path in tree.rglob("*")} == {1000000000.0}
 
 
+def test_what_early_releases_of_the_target_need_is_installed_whatever_builds(scripts):
+    locked = "a==1 ; python_full_version < '3.11.3' \\\n    --hash=sha256:00\nb==2 ; x == 'y'\n"
+    of_each_release = scripts["environment"].of_each_release
+    assert of_each_release(locked, "3.11") == locked.replace(
+        " ; python_full_version < '3.11.3'", ""
+    )
+    assert of_each_release(locked, "3.13") == locked
+    real = (ROOT / "requirements" / "run.txt").read_text()
+    assert " ; python_full" not in of_each_release(real, "3.11")
+
+
 def test_no_path_of_the_machine_that_builds_is_in_the_environment(scripts, tmp_path):
     scripts["environment"].lay_out(tmp_path, "3.11")
     home = tmp_path / "opt" / "syncd"

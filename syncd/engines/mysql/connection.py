@@ -19,6 +19,7 @@ from syncd.errors import (
     Permission,
     SyncdError,
     TimedOut,
+    told_where,
 )
 
 Row = tuple[Any, ...]
@@ -31,6 +32,9 @@ _FIRM: Final = {
     "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": "''",
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
@@ -46,12 +50,15 @@ WRITES: Final = {
     "completion_type": "0",  # a transaction that ends begins no other one
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
-    "innodb_lock_wait_timeout": "20",
+    "sql_notes": "1",  # a number that is rounded is a note
+    "max_error_count": "65535",
+    "innodb_lock_wait_timeout": "5",  # as long as PostgreSQL waits
+    "lock_wait_timeout": "5",  # of a table, not of a row
     "wait_timeout": _PATIENT,
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
-_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout", "lock_wait_timeout"})
 """What the configuration may say otherwise."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
@@ -91,11 +98,13 @@ class Session:
         limit: Limit,
         connection: Connection,
         settings: Mapping[str, str],
+        place: str = "",
     ) -> None:
         self._ctx = ctx
         self._access = access
         self._limit = limit
         self._connection = connection
+        self._place = place
         self.identity, self.dialect = self._identify()
         self._settle(settings)
 
@@ -112,13 +121,13 @@ class Session:
     def use(self, database: str) -> None:
         """Go to a database; raises BadData when it does not exist."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             self._connection.select_db(database)
 
     def change(self, statement: str | bytes) -> Changed:
         """Execute a statement that gives no rows."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             # the driver cuts a long one into packets, and would copy the rest each time
             sent = memoryview(statement) if isinstance(statement, bytes) else statement
             affected = self._connection.query(sent)
@@ -127,7 +136,7 @@ class Session:
     def fields(self, query: str) -> list[Field]:
         """Return what a query would give, column by column."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             self._connection.query(query)
             return [Field(one) for one in self._connection._result.fields]
 
@@ -145,28 +154,34 @@ class Session:
 
     def _each(self, ask: Callable[[], Iterator[list[T]]]) -> Iterator[list[T]]:
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             parts = ask()
         while True:
-            with errors_mapped(self._limit):
+            with self._mapped():
                 rows = next(parts, None)
             if rows is None:
                 return
             yield rows
             self._begin()
 
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Raise errors of syncd, which name the place where it was given."""
+        with told_where(self._place), errors_mapped(self._limit):
+            yield
+
     def _begin(self) -> None:
         """Give a step its time."""
         self._limit.until = self._ctx.deadline.sooner(self._access.statement_timeout + _GRACE)
 
     def _rows(self, query: str, *parameters: object) -> list[Row]:
-        with errors_mapped(self._limit), self._connection.cursor() as cursor:
+        with self._mapped(), self._connection.cursor() as cursor:
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
     def _identify(self) -> tuple[ServerIdentity, Dialect]:
-        who = self._rows("SELECT version(), @@version_comment, current_user()")
-        version, comment, user = who[0]
+        who = self._rows("SELECT version(), @@version_comment, current_user(), @@hostname")
+        version, comment, user, self.host = who[0]
         dialect = _dialect(version, comment)
         tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
         return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
@@ -202,9 +217,14 @@ class Session:
 
 @contextmanager
 def connected(
-    access: ServerAccess, ctx: RunContext, settings: Mapping[str, str] | None = None
+    access: ServerAccess,
+    ctx: RunContext,
+    settings: Mapping[str, str] | None = None,
+    place: str = "",
 ) -> Iterator[Session]:
     """Give a session, closed after the block; it can write with the settings WRITES alone.
+
+    Its errors begin with `place`, where one is given.
 
     Raises Network, Throttled, Authentication, Permission, TimedOut, BadData for a server that is
     too old, ConfigurationError for options and files that can't be used, and what the run is
@@ -214,12 +234,13 @@ def connected(
     password = (access.password() or "").encode()
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
     with _logged_in(access, password, limit) as connection:
+        session = Session(ctx, access, limit, connection, settings or {}, place)
         try:
-            yield Session(ctx, access, limit, connection, settings or {})
+            yield session
         except (Interrupted, TimedOut):
             if not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):
-                    _end(access, password, connection.thread_id())
+                    _end(access, password, session.host, connection.thread_id())
             raise
 
 
@@ -242,11 +263,18 @@ def _close(connection: Connection, limit: Limit) -> None:
         connection._force_close()
 
 
-def _end(access: ServerAccess, password: bytes, thread: int) -> None:
-    """End a session over another one: by itself it notices nothing until its statement is done."""
+def _end(access: ServerAccess, password: bytes, host: str, thread: int) -> None:
+    """End a session over another one: by itself it notices nothing until its statement is done.
+
+    One address may lead to several servers, of which each has a thread of this number.
+    """
     limit = Limit(Deadline.after(_LAST), CancelToken())
     with _logged_in(access, password, limit) as connection, errors_mapped(limit):
-        connection.kill(thread)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@hostname")
+            (found,) = cursor.fetchone()
+        if found == host:
+            connection.kill(thread)
 
 
 def _dialect(version: str, comment: str) -> Dialect:

@@ -83,6 +83,19 @@ class Merge:
             f"{_those(numbers)} ORDER BY s.seq"
         )
 
+    @property
+    def revives(self) -> bool:
+        """Tell whether rows that are not to be written over may have to be revived."""
+        return bool(self.into.revive) and self.into.conflict in ("skip", "newer")
+
+    def revive(self) -> str:
+        """Return the statement that takes the mark of a deletion off all rows that came."""
+        mark = f"t.{quoted(self.into.revive)}"
+        return (
+            f"UPDATE {self.staged} s JOIN {self.target} t ON {self._same_key()}"  # noqa: S608
+            f" SET {mark} = NULL WHERE {mark} IS NOT NULL"
+        )
+
     def _key(self) -> list[tuple[Column, str]]:
         pairs = zip(self.columns, self.names, strict=True)
         named = {column.name: (column, name) for column, name in pairs}
@@ -105,7 +118,7 @@ class Merge:
             theirs = f"t.{quoted(into.newer)}"
             later = f"s.{ours} > {theirs} OR (s.{ours} IS NOT NULL AND {theirs} IS NULL)"
             found = f"({later}) AND ({found})"
-        if into.revive:
+        if into.revive and not self.revives:
             found = f"({found}) OR t.{quoted(into.revive)} IS NOT NULL"
         return found
 
@@ -113,7 +126,8 @@ class Merge:
         """Return the condition of two values that are not the same, NULL being like NULL."""
         mine, theirs = f"s.{name}", f"t.{quoted(column.name)}"
         if is_geometry(column):
-            mine, theirs = f"HEX({mine})", f"HEX({theirs})"
+            # HEX of a large one would be NULL on both sides, and so the same
+            mine, theirs = f"SHA2({mine}, 256)", f"SHA2({theirs}, 256)"
         elif column.type.kind == "json" and not self.mariadb:
             mine, theirs = f"CAST({mine} AS CHAR)", f"CAST({theirs} AS CHAR)"
         if column.type.kind in ("text", "json"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from syncd.engines.mysql.connection import Session
@@ -14,7 +15,7 @@ from syncd.engines.mysql.state import States
 from syncd.engines.mysql.table_failures import refusals_mapped
 from syncd.engines.mysql.types import selected
 from syncd.engines.tables import Busy, Into, Refused, Written
-from syncd.errors import BadData, Conflict
+from syncd.errors import BadData, Conflict, final
 from syncd.model.copy import CopyState
 from syncd.model.table import Key, Row, Shape
 
@@ -61,8 +62,6 @@ class MySQLPage:
         self._states = states
         self._rehearse = rehearse
         self._lost: Busy | None = None
-        self.noted: list[Row] = []
-        """Keys that are to be noted again after a rehearsal is undone."""
 
     def put(self, rows: Sequence[Row]) -> Written:
         """Write rows; raises Refused when one is refused, Conflict, Busy."""
@@ -71,17 +70,8 @@ class MySQLPage:
         duplicates = len(rows) - len(kept)
         if not kept:
             return Written()
-        with self._guarded():
-            self._session.change("SAVEPOINT syncd")
-        try:
-            with self._guarded():
-                return self._write(kept, duplicates)
-        except Busy:
-            raise  # nothing stands any more, nor does the savepoint
-        except BadData:
-            if self._session.open:
-                self._undo()
-            raise
+        with self._savepoint():
+            return self._write(kept, duplicates)
 
     def forward(self, blocks: Iterable[bytes | memoryview], form: str) -> NoReturn:  # noqa: ARG002
         """Raise BadData: no format is taken."""
@@ -89,10 +79,8 @@ class MySQLPage:
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         """Note keys of the source, for as long as the session."""
-        with self._guarded():
+        with self._savepoint():
             self._desk.keys.note(rows)
-        if self._rehearse:
-            self.noted += rows
 
     def save(self, state: CopyState) -> None:
         """Keep how far the copy is; raises Fenced. A rehearsal has no claim, and keeps nothing."""
@@ -134,6 +122,21 @@ class MySQLPage:
                 where = among(desk.key, keys[at : at + _KEYS])
                 done += self._session.change(f"{head}({where})").rows
         return done
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        """Let what is refused leave the page as it was."""
+        with self._guarded():
+            self._session.change("SAVEPOINT syncd")
+        try:
+            with self._guarded():
+                yield
+        except Busy:
+            raise  # nothing stands any more, nor does the savepoint
+        except (BadData, Conflict):
+            if self._session.open:
+                self._undo()
+            raise
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -183,12 +186,17 @@ class MySQLPage:
         new = [each.number for each in found if each.new]
         other = [each.number for each in found if not each.new]
         if other and desk.into.conflict == "error":
-            raise Conflict(f"the table has another row {told(self._key(rows[other[0]]))} already")
+            key = told(self._key(rows[other[0]]))
+            raise final(Conflict(f"the table has another row {key} already"))
         if other:
             self._session.change(merge.update(None if len(other) == len(rows) else other))
         if new:
             self._session.change(merge.insert(None if len(new) == len(rows) else new))
-        return self._written(rows, new, other, duplicates)
+        done = self._written(rows, new, other, duplicates)
+        if not merge.revives:
+            return done
+        revived = self._session.change(merge.revive()).rows
+        return replace(done, updated=done.updated + revived, unchanged=done.unchanged - revived)
 
     def _look_for_one_key(self, rows: list[Row]) -> None:
         """Raise Refused where two keys of the source are one for the target."""

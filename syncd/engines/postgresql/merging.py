@@ -164,9 +164,12 @@ class Merge:
             SQL("k.{} = t.{}").format(Identifier(f"k{at}"), Identifier(column.name))
             for at, column in enumerate(self.keys, 1)
         )
-        alive = Composed([])
+        alive = Composed([
+            SQL(" and t.{} is not null").format(Identifier(column.name))
+            for column in self.keys if column.nullable
+        ])  # fmt: skip
         if self.into.revive:
-            alive = SQL(" and t.{} is null").format(Identifier(self.into.revive))
+            alive += SQL(" and t.{} is null").format(Identifier(self.into.revive))
         return SQL(
             "with gone as materialized (select {} from {} as t"
             " where not exists (select from {} as k where {}){})"

@@ -18,7 +18,7 @@ from syncd.engines.postgresql.merging import DIFF, KEYS, SAMPLES, STAGE, Merge
 from syncd.engines.postgresql.statements import ask, run
 from syncd.engines.postgresql.table_failures import writing
 from syncd.engines.tables import Into, Refused, Written
-from syncd.errors import BadData, final
+from syncd.errors import Conflict, final
 from syncd.model.copy import CopyState
 from syncd.model.table import Column, Key, Row
 
@@ -39,8 +39,6 @@ class PostgreSQLPage:
         self._used = False
         self.direct = False
         self.rehearsed = False
-        self.noted: list[Row] = []
-        """Keys that a rehearsal notes again once it was rolled back."""
 
     def put(self, rows: Sequence[Row]) -> Written:
         """Write rows. Raises Refused when one is refused; nothing of these rows stands then."""
@@ -73,13 +71,9 @@ class PostgreSQLPage:
 
     def keep_keys(self, rows: Sequence[Row]) -> None:
         """Note keys of the source for `missing`, for as long as the session."""
-        if rows:
-            self.note(rows)
-            self.noted += rows if self.rehearsed else ()
-
-    def note(self, rows: Sequence[Row]) -> None:
-        """Note keys, in whatever transaction there is."""
-        with writing(self._name, self._ctx):
+        if not rows:
+            return
+        with writing(self._name, self._ctx), self._connection.transaction():
             query = SQL("copy {} from stdin").format(KEYS)
             blocks = written(rows, _hexed(self._merge.keys))
             copy_in(self._connection, self._ctx, query, blocks)
@@ -186,7 +180,7 @@ class PostgreSQLPage:
                 ", ".join(part.decode("utf-8", "backslashreplace")[:40] for part in _key(row))
                 for row in found[:3]
             )
-            raise final(BadData(f"{self._name}: rows are there already and differ: {keys}"))
+            raise final(Conflict(f"{self._name}: rows are there already and differ: {keys}"))
 
     def _counted(self, statement: Composable) -> tuple[int, tuple[Key, ...]]:
         """Execute what writes; return how many rows it did, and the keys of some."""

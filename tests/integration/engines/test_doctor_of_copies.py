@@ -226,6 +226,32 @@ def test_a_query_is_asked_for_no_row(examined):
     assert said(examined.sources(**job)) == [("ok", "1 table can be read")]
 
 
+def test_names_of_any_characters_are_granted(examined):
+    odd, is_mysql = "a \"b\" `c` 'd' %s {e}", examined.server.engine == "mysql"
+    mark, text = ("`", "varchar(1000)") if is_mysql else ('"', "text")
+    name = f"{mark}{odd.replace(mark, mark * 2)}{mark}"
+    examined.execute(f"create table shop.{name} (id int primary key, {name} timestamp, t {text})")
+    examined.execute(f"insert into shop.{name} select id, null, note from shop.orders")
+    if is_mysql:
+        examined.execute(f"analyze table shop.{name}")
+    job = {"source": COPY["source"] | {"tables": [odd]}, "watermark": odd}
+    findings = examined.sources(**job)
+    while examined.grant(findings):
+        findings = examined.sources(**job)
+    (finding,) = findings
+    assert finding.advice.startswith("CREATE INDEX")
+    examined.execute(finding.advice)
+    assert said(examined.sources(**job)) == [("ok", "1 table can be read")]
+    examined.execute(f"create schema {name}")
+    job |= {"target": {"server": "db", "schema": odd}}
+    findings = examined.targets(**job)
+    while examined.grant(findings):
+        findings = examined.targets(**job)
+    examined.execute(f"drop schema {name}")
+    (finding,) = findings
+    assert finding.state == "ok"
+
+
 def test_a_check_reads_both_sides_and_its_repair_writes(examined):
     check = {"kind": "consistency_check", "copy": "other", "repair": "copy"}
     case = examined.case(check)

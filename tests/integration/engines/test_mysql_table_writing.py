@@ -262,19 +262,17 @@ def test_what_is_missing_by_all_kinds_of_keys(shop: Shop) -> None:
         assert page.missing(9) == (0, [])
 
 
-def test_a_rehearsal_changes_nothing_and_keeps_its_keys(shop: Shop) -> None:
+def test_a_rehearsal_changes_nothing(shop: Shop) -> None:
     shop.execute(
         "create table t (id int primary key, x int)", "insert into t values (1, 1), (2, 2)"
     )
-    with shop.target("t") as target:
-        with target.page(into("id", "x"), rehearse=True) as page:
-            written = page.put([(b"1", b"5"), (b"3", b"3")])
-            assert (written.added, written.updated) == (1, 1)
-            assert (written.added_keys, written.updated_keys) == (((b"3",),), ((b"1",),))
-            page.keep_keys([(b"1",), (b"3",)])
-        with target.page(into("id", "x"), rehearse=True) as page:
-            assert page.missing(9) == (1, [(b"2",)])
-            assert page.delete([(b"2",)], "") == 1
+    with shop.target("t") as target, target.page(into("id", "x"), rehearse=True) as page:
+        written = page.put([(b"1", b"5"), (b"3", b"3")])
+        assert (written.added, written.updated) == (1, 1)
+        assert (written.added_keys, written.updated_keys) == (((b"3",),), ((b"1",),))
+        page.keep_keys([(b"1",), (b"3",)])
+        assert page.missing(9) == (1, [(b"2",)])
+        assert page.delete([(b"2",)], "") == 1
     assert shop.read("t") == [(b"1", b"1"), (b"2", b"2")]
 
 

@@ -35,6 +35,13 @@ def test_their_examples_are_valid_together(folder):
     assert stock.left == RedisKeys("cache", 0, "stock:{sku}", "qty", "qty")
 
 
+def test_two_jobs_that_write_one_table_are_warned_of(folder):
+    again = SHOWN.partition("[jobs.shop-copy]")[2].partition("\n[")[0]
+    folder.write(f"{SHOWN}\n[jobs.again]\n{again}")
+    for table, warning in zip(["orders", "order_lines"], folder.load().warnings, strict=True):
+        assert f'both sync table "warehouse.shop.{table}" of server "warehouse"' in warning
+
+
 def test_a_diff_shows_their_examples_whole():
     assert hide(SHOWN, "***").lines == SHOWN.split("\n")
 

@@ -11,7 +11,7 @@ from syncd.copies.layout import Misfit
 from syncd.copies.pages import PAUSES, TakenOver
 from syncd.copies.rejects import TooManyRefused
 from syncd.engines.tables import Busy
-from syncd.errors import BadData, Cancelled, Conflict, Guarded
+from syncd.errors import BadData, Cancelled, Conflict, Guarded, StoreError
 from syncd.model.copy import ColumnRules, Watermark
 from syncd.model.deletion import DeletionPolicy
 from syncd.model.run import Counts
@@ -101,6 +101,21 @@ def test_an_attempt_goes_on_behind_the_last_page():
     assert copies.report.details["resumed"] == 1
     assert copies.steps.count("put") < 10
     assert reached == (b"20",)
+    assert same(copies)
+
+
+def test_an_attempt_whose_rows_have_another_order_begins_again():
+    copies = Copies()
+    copies.fill(*((b"%d" % n, at(n), b"%02d" % (50 - n)) for n in range(1, 41)))
+    with pytest.raises(Died):
+        copies.run(die_at=40)
+    assert 0 < len(copies.copied.rows) < 40
+    for server, name in ((copies.source, "orders"), (copies.target, "copied")):
+        keyed = MemoryTable(list(COLUMNS), ("note", "id"))
+        for row in server.tables[name].rows.values():
+            keyed.put(*row)
+        server.tables[name] = keyed
+    copies.attempt()
     assert same(copies)
 
 
@@ -254,6 +269,15 @@ def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     assert copies.run().counts.total == 20
 
 
+def test_others_that_stay_in_the_way_for_long_are_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PATIENCE", 0.0)
+    copies = Copies()
+    copies.numbered(20)
+    with pytest.raises(Busy):
+        copies.run(step=busy(1, "put"))
+    assert copies.run().counts.total == 20
+
+
 def test_pauses_end_at_once_when_cancelled(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (50.0,))
     copies = Copies()
@@ -348,6 +372,59 @@ def test_refused_rows_count_over_the_attempts_of_a_run():
         copies.attempt()
 
 
+def test_a_page_that_is_made_again_puts_no_row_aside_before(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PAUSES", (0.0,))
+    copies = Copies(max_rejected=5)
+    copies.numbered(3)
+    copies.run()
+    copies.fill((b"2", at(2), b"new"), (b"9", at(9), b"late"))
+
+    def others_first(name: str) -> None:
+        if name == "part" and copies.target.refuses(row):
+            copies.target.refuses = lambda _row: None
+            raise Busy("others")
+
+    row = {"id": b"2"}
+    copies.target.refuses = refuse(2)
+    copied = copies.run(step=others_first)
+    assert (copied.counts.errors, copies.rejected) == (0, {})
+
+
+def test_no_page_is_committed_whose_refused_rows_could_not_be_put_aside(undecoded, monkeypatch):
+    copies = Copies(max_rejected=5)
+    copies.target.undecoded = undecoded
+    copies.numbered(3)
+    copies.target.refuses = refuse(2)
+
+    def without_store(_copies: Copies, _rows: object) -> None:
+        raise StoreError("gone")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError):  # noqa: PT012
+        patch.setattr(Copies, "_reject", without_store)
+        copies.run()
+    assert copies.copied.rows == {}
+    copies.attempt()
+    assert len(copies.rejected) == 1
+
+
+def test_rows_that_come_into_a_page_that_is_gone_through_by_rows_are_copied():
+    copies = incremental(1.5)
+    copies.numbered(1)
+    copies.run()
+    copies.source.bound = lambda: at(1000)
+    copies.configure(mode="incremental", max_rejected=5)
+    copies.fill(*((b"%d" % n, at(2), b"note") for n in range(10, 50, 2)))
+    copies.target.refuses = refuse(12)
+
+    def another(name: str) -> None:
+        if name == "rows" and (b"11",) not in copies.orders.rows:
+            copies.fill((b"11", at(2), b"between"))
+
+    copies.run(step=another)
+    del copies.orders.rows[b"12",]
+    assert same(copies)
+
+
 def test_the_rejected_row_is_masked_as_the_copy_masks_it():
     copies = Copies(max_rejected=9, columns=ColumnRules(mask={"note": "hash"}))
     copies.target.refuses = refuse(2)
@@ -403,6 +480,17 @@ def test_rows_that_are_gone_are_deleted():
     assert same(copies)
 
 
+def test_a_key_that_no_row_of_the_target_can_have_hinders_no_deletion():
+    copies = Copies(delete="hard", max_rejected=9)
+    copies.numbered(20)
+    copies.target.refuses = refuse(5, 6)
+    copies.target.refuses_key = lambda key: key in [(b"5",), (b"6",)]
+    copies.run()
+    del copies.orders.rows[b"7",]
+    assert copies.run().counts == Counts(total=19, unchanged=17, errors=2, deleted=1)
+    assert set(copies.orders.rows) - set(copies.copied.rows) == {(b"5",), (b"6",)}
+
+
 def test_a_row_that_came_back_is_not_deleted():
     copies = Copies(delete="hard")
     copies.numbered(20)
@@ -431,6 +519,15 @@ def test_too_many_deletions_are_not_made():
     assert copies.report.details["guarded"] == 10
     again = copies.attempt()
     assert isinstance(again.failure, Guarded)
+
+
+def test_as_many_as_stay_may_be_deleted():
+    copies = Copies(delete="hard", deletions=DeletionPolicy(max_percent=30, max_count=10))
+    copies.numbered(20)
+    copies.run()
+    for n in range(1, 11):
+        del copies.orders.rows[str(n).encode(),]
+    assert copies.run().counts.deleted == 10
 
 
 @pytest.mark.parametrize("count", [1, 20])
@@ -629,7 +726,23 @@ def test_an_incremental_copy_of_an_emptied_target_is_full_until_one_is_over():
     assert same(copies)
 
 
-@pytest.mark.parametrize("changed", ["watermark", "source"])
+def test_rows_that_change_between_two_snapshots_are_not_lost():
+    copies = Copies(mode="incremental", watermark=Watermark("id", 0))
+    copies.source.tables["orders"] = MemoryTable(list(COLUMNS), ("note",))
+    copies.fill(*((str(n).encode(), at(n), b"%02d" % n) for n in range(1, 41)))
+    with pytest.raises(Died):
+        copies.run(die_at=40)
+    passed = len(copies.copied.rows)
+    assert 0 < passed < 30
+    copies.fill((b"41", at(41), b"01"), (b"42", at(42), b"40"))
+    copies.attempt()
+    assert copies.report.details["resumed"] == 1
+    copies.run()
+    assert copies.report.details["pass"] == "incremental"
+    assert same(copies)
+
+
+@pytest.mark.parametrize("changed", ["watermark", "source", "query", "database"])
 def test_a_watermark_of_something_else_counts_for_nothing(changed):
     copies = incremental(100)
     copies.numbered(4)
@@ -638,7 +751,9 @@ def test_a_watermark_of_something_else_counts_for_nothing(changed):
         copies.rules = replace(copies.rules, watermark=Watermark("id"))
     else:
         copies.source.tables["other"] = copies.orders
-        relation = replace(copies.rules.source, table="other")
+        other = {"source": {"table": "other"}, "query": {"query": "select"},
+                 "database": {"database": "other"}}[changed]  # fmt: skip
+        relation = replace(copies.rules.source, **other)
         copies.rules = replace(copies.rules, source=relation)
     copies.run()
     assert copies.report.details["pass"] == "full"

@@ -9,9 +9,11 @@ from syncd.model.copy import ColumnRules, CopyRules, Watermark
 from syncd.model.table import Column, Relation, Shape, Type
 
 INTEGER, TEXT, DAY = Type("integer", 8), Type("text"), Type("date")
+TIME = Type("timestamp", scale=6)
 ID = Column("id", INTEGER, "bigint", nullable=False)
 NOTE = Column("note", TEXT, "text")
 DATE = Column("day", DAY, "date")
+MOMENT = Column("deleted_at", Type("instant", scale=6), "timestamp with time zone")
 SOURCE = Shape("postgresql", (ID, NOTE, DATE), ("id",))
 
 
@@ -144,6 +146,33 @@ def test_soft_deletion_needs_its_column():
     refused("lacks column deleted_at", delete="soft")
     evolved = lay(delete="soft", columns=ColumnRules(new="evolve"))
     assert [each.name for each in evolved.extend] == ["deleted_at"]
+    assert evolved.soft == ""
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_the_column_of_soft_deletion_is_called_as_the_target_has_it(engine):
+    mark = Column("Deleted_At" if engine == "mysql" else "deleted_at", TIME, "timestamp")
+    target = replace(with_column(SOURCE, mark), engine=engine)
+    assert lay(target=target, delete="soft").soft == mark.name
+    assert lay(target=target, delete="hard").soft == ""
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        (replace(DATE, name="deleted_at"), "deleted_at, date, can't mark"),
+        (Column("deleted_at", TIME, "timestamp", nullable=False), "can't mark"),
+        (Column("deleted_at", TIME, "timestamp", generated=True), "can't mark"),
+    ],
+)
+def test_soft_deletion_needs_a_column_of_times_that_may_be_null(mark, told):
+    refused(told, target=with_column(SOURCE, mark), delete="soft")
+
+
+def test_what_is_copied_marks_no_deleted_rows():
+    both = with_column(SOURCE, Column("deleted_at", TIME, "timestamp"))
+    refused("would mark deleted rows, and is copied", source=both, target=both, delete="soft")
+    lay(both, both, delete="soft", columns=ColumnRules(exclude=("deleted_at",)))
 
 
 def test_the_watermark_is_read_though_it_is_not_copied():
@@ -151,3 +180,14 @@ def test_the_watermark_is_read_though_it_is_not_copied():
     layout = lay(mode="incremental", watermark=Watermark("day"), columns=rules)
     assert layout.read == ("id", "note", "day")
     assert layout.columns == ("id", "note")
+
+
+@pytest.mark.parametrize("target", [None, SOURCE], ids=["missing", "there"])
+def test_a_column_that_is_copied_marks_no_rows(target):
+    told = "column note would mark deleted rows, and is copied from note of"
+    refused(told, target=target, delete="soft", soft_column="note")
+    rules = ColumnRules(exclude=("note",), new="evolve")
+    assert lay(target=target, columns=rules, delete="soft", soft_column="marked")
+    rules = ColumnRules(rename={"note": "deleted_at"})
+    there = target and with_column(SOURCE, MOMENT)
+    refused("and is copied from note", delete="soft", columns=rules, target=there)

@@ -40,6 +40,7 @@ def test_a_limit_leaves_out_what_is_later():
     ("kind", "zone", "told"),
     [
         ("instant", "", b"2026-11-26 12:30:15.250000"),
+        ("instant", "Asia/Shanghai", b"2026-11-26 12:30:15.250000"),
         ("timestamp", "Asia/Shanghai", b"2026-11-26 20:30:15.250000"),
         ("timestamp", "", b"2026-11-27 02:30:15.250000"),
         ("date", "Asia/Shanghai", b"2026-11-26"),
