@@ -15,6 +15,7 @@ from syncd.errors import BadData, Cancelled, Conflict, Guarded, StoreError
 from syncd.model.copy import ColumnRules, Watermark
 from syncd.model.deletion import DeletionPolicy
 from syncd.model.run import Counts
+from syncd.model.table import Column, Type
 
 
 def same(copies: Copies) -> bool:
@@ -544,6 +545,18 @@ def test_soft_deletion_marks_and_revives():
     copies.orders.rows[b"2",] = gone
     assert copies.run().counts == Counts(total=5, unchanged=4, updated=1)
     assert copies.copied.rows[b"2",][3] is None
+
+
+def test_a_mark_that_is_spelled_otherwise_is_set_all_the_same():
+    copies = Copies(delete="soft")
+    columns = [*COLUMNS[:1], Column("Deleted_At", Type("timestamp", scale=6), "datetime(6)")]
+    copies.target.tables["copied"] = MemoryTable(columns, ("id",), engine="mariadb")
+    copies.numbered(5)
+    copies.run()
+    del copies.orders.rows[b"2",]
+    assert copies.run().counts.deleted == 1
+    assert len(copies.copied.rows) == 5
+    assert copies.copied.rows[b"2",][1] is not None
 
 
 # incremental copies
