@@ -31,6 +31,9 @@ _FIRM: Final = {
     "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": "''",
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
@@ -46,6 +49,8 @@ WRITES: Final = {
     "completion_type": "0",  # a transaction that ends begins no other one
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
+    "sql_notes": "1",  # a number that is rounded is a note
+    "max_error_count": "65535",
     "innodb_lock_wait_timeout": "20",
     "wait_timeout": _PATIENT,
 }
@@ -166,8 +171,8 @@ class Session:
             return list(cursor.fetchall())
 
     def _identify(self) -> tuple[ServerIdentity, Dialect]:
-        who = self._rows("SELECT version(), @@version_comment, current_user()")
-        version, comment, user = who[0]
+        who = self._rows("SELECT version(), @@version_comment, current_user(), @@hostname")
+        version, comment, user, self.host = who[0]
         dialect = _dialect(version, comment)
         tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
         return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
@@ -220,12 +225,13 @@ def connected(
     password = (access.password() or "").encode()
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
     with _logged_in(access, password, limit) as connection:
+        session = Session(ctx, access, limit, connection, settings or {}, place)
         try:
-            yield Session(ctx, access, limit, connection, settings or {}, place)
+            yield session
         except (Interrupted, TimedOut):
             if not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):
-                    _end(access, password, connection.thread_id())
+                    _end(access, password, session.host, connection.thread_id())
             raise
 
 
@@ -248,11 +254,18 @@ def _close(connection: Connection, limit: Limit) -> None:
         connection._force_close()
 
 
-def _end(access: ServerAccess, password: bytes, thread: int) -> None:
-    """End a session over another one: by itself it notices nothing until its statement is done."""
+def _end(access: ServerAccess, password: bytes, host: str, thread: int) -> None:
+    """End a session over another one: by itself it notices nothing until its statement is done.
+
+    One address may lead to several servers, of which each has a thread of this number.
+    """
     limit = Limit(Deadline.after(_LAST), CancelToken())
     with _logged_in(access, password, limit) as connection, errors_mapped(limit):
-        connection.kill(thread)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@hostname")
+            (found,) = cursor.fetchone()
+        if found == host:
+            connection.kill(thread)
 
 
 def _dialect(version: str, comment: str) -> Dialect:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from psycopg.errors import DuplicateColumn, DuplicateTable, UniqueViolation
+from psycopg.errors import DuplicateColumn, DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.context import RunContext
@@ -64,7 +64,7 @@ class PostgreSQLTarget:
         query = SQL("create table {} ({})").format(self._table, SQL(", ").join(parts))
         with writing(self._name, self._ctx):
             schemas.ensure(self._connection, self._relation.schema or "public")
-            with suppress(DuplicateTable, UniqueViolation):  # another one made it in this moment
+            with suppress(DuplicateObject, DuplicateTable, UniqueViolation):  # made by others now
                 run(self._connection, query)
             self._look_again()
 

@@ -1,12 +1,16 @@
 """Rows that differ and would seem equal, and tables whose keys the other side can't have."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from check_helpers import MariaDb, Place, Postgres, compare
+from check_helpers import MariaDb, Place, Postgres, compare, rules
+from engine_run import context
 from mariadb_server import MariaDbServer
 
-from syncd.errors import BadData
+from syncd.checks.check import Check
+from syncd.errors import BadData, Permission
 
 Made = Callable[[str], Place]
 Pair = tuple[Place, Place]
@@ -48,6 +52,34 @@ def test_values_larger_than_a_packet(pair: Pair, types: dict[str, str]) -> None:
     assert compare(*pair).found.differ == [(b"1",)]
     pair[1].execute("update t set v = null")
     assert compare(*pair).found.differ == [(b"1",)]
+
+
+@pytest.mark.usefixtures("small_packets")
+def test_a_text_larger_than_a_packet_as_bytes(place: Made) -> None:
+    left, right = place("postgresql"), place("mariadb")
+    assert isinstance(right, MariaDb)
+    left.execute(
+        "create table t (id int primary key, v bytea)",
+        "insert into t values (1, convert_to(repeat('x', 1400000), 'UTF8'))",
+    )
+    right.execute("create table t (id int primary key, v longtext)")
+    _with_large_packets(right, "insert into t values (1, repeat('x', 1400000))")
+    assert compare(left, right).equal
+    right.execute("update t set v = null")
+    assert compare(left, right).found.differ == [(b"1",)]
+
+
+@pytest.mark.usefixtures("small_packets")
+def test_what_can_not_be_hashed_is_no_null(mariadb_place: MariaDb) -> None:
+    """Of a number in a text as long as this the server can't make the text of a row."""
+    text = "create table {} (id int primary key, v longtext)"
+    mariadb_place.execute(
+        text.format("t"), text.format("u"), "insert into t values (1, repeat('7', 100000))",
+        "alter table u modify v decimal(5)", "insert into u values (1, null)",
+    )  # fmt: skip
+    mariadb_place.server.execute("set global max_allowed_packet = 65536")
+    with pytest.raises(BadData, match="max_allowed_packet"):
+        compare(mariadb_place, mariadb_place, right=mariadb_place.relation("u"))
 
 
 def _double(place: Place, types: dict[str, str]) -> None:
@@ -136,3 +168,20 @@ def test_texts_among_the_uuids_of_a_key(place: Made) -> None:
         assert len(compare(left, right).found.right) == 100
     except BadData as error:
         pytest.fail(f"the other side was asked for them: {error}")
+
+
+def test_rows_that_are_hidden_from_the_user_are_an_error(postgres_place: Postgres) -> None:
+    user = f"reader_{postgres_place.database}"
+    postgres_place.execute(
+        "create table t (id int primary key, v int)", "insert into t values (1, 1), (2, 2)",
+        "alter table t enable row level security", "create policy p on t using (id < 2)",
+        f"create role {user}", f"grant select on t to {user}",
+    )  # fmt: skip
+    try:
+        access = replace(postgres_place.access, options={"role": user})
+        told, sides = rules(postgres_place, postgres_place), postgres_place.sides(access)
+        check = Check(context(), told, (sides, told.left), (sides, told.right), datetime.now(UTC))
+        with pytest.raises(Permission, match="row-level security"):
+            check.run()
+    finally:
+        postgres_place.execute(f"drop owned by {user}", f"drop role {user}")
