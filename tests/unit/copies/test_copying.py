@@ -270,6 +270,15 @@ def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     assert copies.run().counts.total == 20
 
 
+def test_others_that_stay_in_the_way_for_long_are_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PATIENCE", 0.0)
+    copies = Copies()
+    copies.numbered(20)
+    with pytest.raises(Busy):
+        copies.run(step=busy(1, "put"))
+    assert copies.run().counts.total == 20
+
+
 def test_pauses_end_at_once_when_cancelled(monkeypatch):
     monkeypatch.setattr("syncd.copies.pages.PAUSES", (50.0,))
     copies = Copies()
