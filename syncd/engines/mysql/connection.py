@@ -51,12 +51,13 @@ WRITES: Final = {
     "sql_big_selects": "1",
     "sql_notes": "1",  # a number that is rounded is a note
     "max_error_count": "65535",
-    "innodb_lock_wait_timeout": "20",
+    "innodb_lock_wait_timeout": "5",  # as long as PostgreSQL waits
+    "lock_wait_timeout": "5",  # of a table, not of a row
     "wait_timeout": _PATIENT,
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
-_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout", "lock_wait_timeout"})
 """What the configuration may say otherwise."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
