@@ -4,6 +4,8 @@ The classes are the rows of the attempts table of the documentation: each names 
 that the records hold and says whether a later attempt may succeed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final, Literal, TypeVar
 
 ErrorClass = Literal[
@@ -175,6 +177,20 @@ def retryable_classes() -> list[ErrorClass]:
     """Return the error classes of which an item is tried again."""
     kinds: list[type[SyncdError]] = [SyncdError, *SyncdError.__subclasses__()]
     return sorted({kind.error_class for kind in kinds if kind.retryable})
+
+
+@contextmanager
+def told_where(place: str) -> Iterator[None]:
+    """Put a place before what an error of the other side says in the block, unless it is there.
+
+    What stops the work is of no place, and may be raised elsewhere at the same time.
+    """
+    try:
+        yield
+    except (Network, Throttled, Authentication, Permission, BadData, TimedOut) as error:
+        if place and not str(error).startswith(place):
+            error.args = (f"{place}: {error}", *error.args[1:])
+        raise
 
 
 def describe(error: BaseException) -> str:

@@ -154,8 +154,10 @@ def _ordered(columns: tuple[Column, Column], form: Form, engines: tuple[str, str
     """
     kinds, types = {each.type.kind for each in columns}, [each.type for each in columns]
     if form.kind in ("integer", "decimal"):
-        return kinds <= _NUMBERS and all(
-            each.kind == "integer" or each.scale is not None for each in types
+        scales = {0 if each.kind == "integer" else each.scale for each in types}
+        # where a side has none but integers it can't be asked for the rows before 1.5
+        return (
+            kinds <= _NUMBERS and None not in scales and (scales == {0} or "integer" not in kinds)
         )
     if form.kind == "timestamp":
         return kinds <= _MOMENTS

@@ -1,24 +1,30 @@
 """Whether two values that are spelled differently are the same after all: pure."""
 
 import json
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, Final
 
+from syncd.engines.sides import number_in
 from syncd.model.check import Tolerance
 from syncd.model.table import Value
+
+_FINE: Final = Context(prec=1_000)
+"""Python's own has 28 digits, fewer than numbers of databases have."""
 
 
 def tolerable(left: Value, right: Value, tolerance: Tolerance) -> bool:
     """Tell whether two numbers are within a tolerance; what is no number has to be the same."""
     if left == right:
         return True
-    one, other = _number(left), _number(right)
+    one, other = number_in(left), number_in(right)
     if one is None or other is None:
         return False
-    if not (one.is_finite() and other.is_finite()):
+    if one == other or not (one.is_finite() and other.is_finite()):
         return one == other
-    apart, larger = abs(one - other), max(abs(one), abs(other))
-    return apart <= tolerance.absolute or apart * 100 <= larger * tolerance.percent
+    apart, larger = _FINE.subtract(one, other).copy_abs(), max(one.copy_abs(), other.copy_abs())
+    return apart <= tolerance.absolute or (
+        _FINE.multiply(apart, Decimal(100)) <= _FINE.multiply(larger, tolerance.percent)
+    )
 
 
 def same_json(left: Value, right: Value) -> bool:
@@ -48,10 +54,3 @@ def _tagged(value: Any) -> Any:  # noqa: ANN401 - as JSON is
     if isinstance(value, list):
         return [_tagged(each) for each in value]
     return (value,) if isinstance(value, bool) else value
-
-
-def _number(value: Value) -> Decimal | None:
-    try:
-        return None if value is None else Decimal(value.decode())
-    except (InvalidOperation, UnicodeDecodeError):
-        return None

@@ -33,6 +33,7 @@ DEEPEST: Final = 14
 """No more than 2**14 buckets, whose digests are some 700 KB."""
 
 _PLAIN: Final = re.compile(rb"-?[0-9]+(\.[0-9]+)?")
+_UUID: Final = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT: Final = re.compile(rb"(?!0000|[0-9]{4}-00|[0-9]{4}-[0-9]{2}-00)[0-9]{4}-[0-9:. -]+")
 
 
@@ -228,7 +229,9 @@ class _Finder:
 def _plain(kind: Kind, value: bytes) -> bool:
     if kind in ("integer", "decimal"):
         return _PLAIN.fullmatch(value) is not None
-    return kind in ("bytes", "uuid") or _MOMENT.fullmatch(value) is not None
+    if kind == "uuid":  # a text may be something else
+        return _UUID.fullmatch(value) is not None
+    return kind == "bytes" or _MOMENT.fullmatch(value) is not None
 
 
 def _rank(kind: Kind, value: bytes) -> int | Decimal | bytes:

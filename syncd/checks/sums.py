@@ -42,8 +42,9 @@ def unequal(both: Both, pairing: Pairing, masked: frozenset[str]) -> Unequal:
     found = {}
     for place, (name, one, other) in enumerate(zip(pairing.names, left, right, strict=True)):
         floats = pairing.left.fields[place].form.kind == "float"
-        tolerance = pairing.tolerances.get(place, _ADDED if floats else _EXACT)
-        if differ := _compared(one, other, tolerance):
+        tolerance = pairing.tolerances.get(place, _EXACT)
+        added = pairing.tolerances.get(place, _ADDED if floats else _EXACT)
+        if differ := _compared(one, other, tolerance, added):
             hide = name in masked
             found[name] = {
                 each: (MASKED, MASKED) if hide else both for each, both in differ.items()
@@ -52,19 +53,22 @@ def unequal(both: Both, pairing: Pairing, masked: frozenset[str]) -> Unequal:
 
 
 def _compared(
-    left: Aggregate, right: Aggregate, tolerance: Tolerance
+    left: Aggregate, right: Aggregate, tolerance: Tolerance, added: Tolerance
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Return what of two aggregates is not equal; counts of NULL have no tolerance."""
+    """Return what of two aggregates is not equal; counts of NULL have no tolerance.
+
+    `added` is that of what addition gives.
+    """
     told: dict[str, tuple[str | None, str | None]] = {}
     if left.nulls != right.nulls:
         told["nulls"] = str(left.nulls), str(right.nulls)
-    for name, one, other in (
-        ("sum", left.sum, right.sum),
-        ("min", left.min, right.min),
-        ("max", left.max, right.max),
-        ("avg", _average(left), _average(right)),
+    for name, one, other, apart in (
+        ("sum", left.sum, right.sum, added),
+        ("min", left.min, right.min, tolerance),
+        ("max", left.max, right.max, tolerance),
+        ("avg", _average(left), _average(right), added),
     ):
-        if not tolerable(one, other, tolerance):
+        if not tolerable(one, other, apart):
             told[name] = _text(one), _text(other)
     return told
 

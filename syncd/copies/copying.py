@@ -6,9 +6,9 @@ is a transaction that moves the state on, or one that does no harm when it is ma
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from syncd.context import Clock, RunContext
 from syncd.copies import details, passes, rest
@@ -16,12 +16,13 @@ from syncd.copies.layout import Layout, Misfit, lay_out
 from syncd.copies.pages import Job, Reject, Rows, Samples, taken
 from syncd.copies.values import Values
 from syncd.engines.tables import Into, NewColumn, Source, Tables, Target
-from syncd.errors import Conflict, SyncdError
+from syncd.errors import Conflict, SyncdError, told_where
 from syncd.model.copy import CopyRules, CopyState
 from syncd.model.run import Counts
-from syncd.model.table import Shape
+from syncd.model.table import Relation, Shape
 
 _CLAIMS: Final = 5
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Copy:
         """Copy what there is to copy; raises Misfit and the errors of the engines."""
         rules = self.rules
         tables = self.tables(rules.target.server)
-        with tables.target(self.ctx, rules.target, rules.state_schema) as target:
+        with _begun(
+            rules.target, tables.target(self.ctx, rules.target, rules.state_schema)
+        ) as target:
             return self._into(target)
 
     def _into(self, target: Target) -> Copied:
@@ -89,12 +92,12 @@ class Copy:
         asks = self.rules.mode == "incremental" and "bounded" not in state.details
         if state.mode == "full":
             if asks:
-                with tables.source(self.ctx, relation, snapshot=False) as early:
+                with _begun(relation, tables.source(self.ctx, relation, snapshot=False)) as early:
                     state = self._bounded(early, state)
-            with tables.source(self.ctx, relation, snapshot=True) as source:
+            with _begun(relation, tables.source(self.ctx, relation, snapshot=True)) as source:
                 yield source, state
         else:
-            with tables.source(self.ctx, relation, snapshot=False) as source:
+            with _begun(relation, tables.source(self.ctx, relation, snapshot=False)) as source:
                 yield source, self._bounded(source, state) if asks else state
 
     def _bounded(self, source: Source, state: CopyState) -> CopyState:
@@ -243,6 +246,15 @@ class Copy:
     def _told(self, state: CopyState, copied: Copied) -> Copied:
         details.report(self.ctx.report, state, 0, 0.0)
         return copied
+
+
+@contextmanager
+def _begun(relation: Relation, session: AbstractContextManager[S]) -> Iterator[S]:
+    """Begin a session; why one does not begin is told with its place."""
+    with ExitStack() as stack:
+        with told_where(str(relation)):
+            begun = stack.enter_context(session)
+        yield begun
 
 
 def _same(found: CopyState | None, expected: CopyState | None) -> bool:

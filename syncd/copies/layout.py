@@ -16,6 +16,8 @@ from syncd.model.table import Column, Shape, Type
 
 HASH: Final = Type("text", 64)
 """What a hash becomes: SHA-256, in hexadecimal digits."""
+_MOMENTS: Final = frozenset({"instant", "timestamp"})
+"""Kinds of columns that can mark a row as deleted."""
 _TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
 """Kinds whose values without a place can be mended; those of others have one in a text alone."""
 
@@ -75,7 +77,7 @@ def lay_out(
     new = [_new(column, key, rules.columns, spelled) for column in columns]
     if target is None:
         create = (*new, *_soft(source, rules))
-        _raise(_doubles((each.name for each in create), blind=False))
+        _raise([*_no_mark(new, rules), *_doubles((each.name for each in create), blind=False)])
         target_key = tuple(rules.columns.rename.get(name, name) for name in key)
         return Layout(key, target_key, create=create)
     _raise([target.trouble] if target.trouble else [])
@@ -101,7 +103,7 @@ def _matched(
             *_unfit(pairs, source, target),
             *_missing(missing, soft, key, rules),
             *_key_problems(target, key, pairs),
-            *_no_mark(mark, pairs),
+            *_no_mark(new, rules, target),
         ]
     )
     evolve = rules.columns.new == "evolve"
@@ -213,13 +215,20 @@ def _missing(
         yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
 
 
-def _no_mark(mark: Column | None, pairs: Sequence[Pair]) -> Iterable[str]:
-    """Yield why a column of the target can't mark rows as deleted."""
-    if mark is None:
+def _no_mark(
+    new: Sequence[NewColumn], rules: CopyRules, target: Shape | None = None
+) -> Iterable[str]:
+    """Yield why a column can't mark rows as deleted."""
+    if rules.delete != "soft":
         return
-    if mark.name in (pair.target.name for pair in pairs):
-        yield f"column {mark.name} would mark deleted rows, and is copied from the source"
-    if mark.generated or not mark.nullable or mark.type.kind not in ("timestamp", "instant"):
+    name, mark = rules.soft_column, target and _find(target, rules.soft_column)
+    for made in new:
+        if made.name == name or (target and mark and _find(target, made.name) == mark):
+            yield (
+                f"column {name} would mark deleted rows, and is copied from {made.like.name} of the"
+                " source: exclude or rename that, or give soft_delete_column another name"
+            )
+    if mark and (mark.generated or not mark.nullable or mark.type.kind not in _MOMENTS):
         yield f"column {mark.name}, {mark.native}, can't mark deleted rows: a time or NULL"
 
 

@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from hashlib import md5
 from typing import Final, Protocol
 
@@ -32,6 +33,9 @@ COUNTED: Final = frozenset[Kind]({"text", "json", "other"})
 """Kinds whose texts may hold anything, and so are counted or hashed in the text of a row."""
 _MODULUS: Final = 2**64
 _NUMBER: Final = re.compile(rb"[+-]?[0-9]+(\.[0-9]*)?")
+_ANY_NUMBER: Final = re.compile(
+    rb"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|NaN|-?Infinity"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,13 @@ def formed(form: Form, value: Value) -> Value:
     if form.kind == "uuid":
         return value.lower()
     return value.rstrip(b" ") if form.blanks else value
+
+
+def number_in(value: Value) -> Decimal | None:
+    """Return the number that a value is; None for what Python alone takes for one: `1_000`."""
+    if value is None or not _ANY_NUMBER.fullmatch(value):
+        return None
+    return Decimal(value.decode())
 
 
 def _digits(value: bytes, scale: int | None) -> bytes:

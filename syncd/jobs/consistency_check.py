@@ -132,9 +132,14 @@ class ConsistencyCheckJob:
 
 
 def _mended(mend: Mend, result: Result) -> int:
-    """Copy the rows that differ; those of the right side alone are the copy's rules' to judge."""
+    """Copy the rows that differ; those of the right side alone are the copy's rules' to judge.
+
+    None is deleted where the left side has no row, nor where more may differ than were found: the
+    guard would let a large table go bit by bit.
+    """
     found = result.found
-    return mend.rows([*found.left, *found.differ], found.right, result.right_rows or 0)
+    gone = found.right if result.left_rows and not result.skipped else []
+    return mend.rows([*found.left, *found.differ], gone, result.right_rows or 0)
 
 
 def _counts(result: Result) -> Counts:

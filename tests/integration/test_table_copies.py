@@ -1,5 +1,7 @@
 """Copies of tables between real servers, in all four directions, through the real dispatch."""
 
+import uuid
+
 import pytest
 from table_runs import ALL, Postgres, TableRuns, counts
 
@@ -141,3 +143,35 @@ def test_a_query_with_masks_and_other_names(copies):
     assert all(len(row[1]) == 64 and "😀" not in row[1] for row in rows)
     assert [float(row[2]) for row in rows] == [n * 2 + 0.5 for n in range(6, 31)]
     assert copies.copied().counts == counts(total=25, unchanged=25)
+
+
+def test_many_tables_go_at_once_into_a_schema_that_is_not_there(table_copies: TableRuns) -> None:
+    names, schema = [f"t{n}" for n in range(8)], f"new{uuid.uuid4().hex}"
+    table_copies.source.execute(
+        *(f"create table {name} (id int primary key)" for name in names),
+        *(f"insert into {name} values (1)" for name in names),
+    )
+    places = {"schema": schema, "state_schema": f"{schema}_state"}
+    table_copies.configure(names, target=places, max_concurrent_items=8)
+    assert [(each.thing, each.resource_id) for each in table_copies.plan()[0].changes][:2] == [
+        ("schema", schema), ("schema", f"{schema}_state"),
+    ]  # fmt: skip
+    try:
+        assert table_copies.copied().run["added"] == 8
+    finally:
+        drop = "database if exists {}"
+        if table_copies.target.place == {"schema": "public"}:
+            drop = "schema if exists {} cascade"
+        table_copies.target.execute(*(f"drop {drop.format(each)}" for each in places.values()))
+
+
+def test_errors_name_the_server_and_the_table(copies):
+    database = {} if "database" not in copies.source.server else {"database": "no where"}
+    for place, tables in (({**database, "schema": "no where"}, "orders"), ({}, "missing")):
+        copies.configure(source={**copies.source.place, **place, "tables": [tables]})
+        run = copies.run()
+        assert run.of(tables) == ("failed", "bad_data")
+        schema = place.get("schema") or copies.source.place["schema"]
+        error = run.items[tables]["error"]
+        assert error.startswith(f"shop {schema}.{tables}: "), error
+        assert error.count(f"{schema}.{tables}") == 1

@@ -19,6 +19,7 @@ from syncd.errors import (
     Permission,
     SyncdError,
     TimedOut,
+    told_where,
 )
 
 Row = tuple[Any, ...]
@@ -30,6 +31,9 @@ _FIRM: Final = {
     "autocommit": "1",
     "time_zone": "'+00:00'",
     "sql_mode": "''",
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
     "sql_quote_show_create": "1",
     "sql_select_limit": str(2**64 - 1),  # none: a list that is cut would look like deletions
 }
@@ -45,6 +49,8 @@ WRITES: Final = {
     "completion_type": "0",  # a transaction that ends begins no other one
     "sql_safe_updates": "0",
     "sql_big_selects": "1",
+    "sql_notes": "1",  # a number that is rounded is a note
+    "max_error_count": "65535",
     "innodb_lock_wait_timeout": "20",
     "wait_timeout": _PATIENT,
 }
@@ -90,11 +96,13 @@ class Session:
         limit: Limit,
         connection: Connection,
         settings: Mapping[str, str],
+        place: str = "",
     ) -> None:
         self._ctx = ctx
         self._access = access
         self._limit = limit
         self._connection = connection
+        self._place = place
         self.identity, self.dialect = self._identify()
         self._settle(settings)
 
@@ -111,13 +119,13 @@ class Session:
     def use(self, database: str) -> None:
         """Go to a database; raises BadData when it does not exist."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             self._connection.select_db(database)
 
     def change(self, statement: str | bytes) -> Changed:
         """Execute a statement that gives no rows."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             # the driver cuts a long one into packets, and would copy the rest each time
             sent = memoryview(statement) if isinstance(statement, bytes) else statement
             affected = self._connection.query(sent)
@@ -126,7 +134,7 @@ class Session:
     def fields(self, query: str) -> list[Field]:
         """Return what a query would give, column by column."""
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             self._connection.query(query)
             return [Field(one) for one in self._connection._result.fields]
 
@@ -137,22 +145,28 @@ class Session:
         since the server can't be stopped otherwise. Raises BadData for a row that is too large.
         """
         self._begin()
-        with errors_mapped(self._limit):
+        with self._mapped():
             parts = streamed(self._connection, query, part)
         while True:
-            with errors_mapped(self._limit):
+            with self._mapped():
                 rows = next(parts, None)
             if rows is None:
                 return
             yield rows
             self._begin()
 
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Raise errors of syncd, which name the place where it was given."""
+        with told_where(self._place), errors_mapped(self._limit):
+            yield
+
     def _begin(self) -> None:
         """Give a step its time."""
         self._limit.until = self._ctx.deadline.sooner(self._access.statement_timeout + _GRACE)
 
     def _rows(self, query: str, *parameters: object) -> list[Row]:
-        with errors_mapped(self._limit), self._connection.cursor() as cursor:
+        with self._mapped(), self._connection.cursor() as cursor:
             cursor.execute(query, parameters or None)
             return list(cursor.fetchall())
 
@@ -194,9 +208,14 @@ class Session:
 
 @contextmanager
 def connected(
-    access: ServerAccess, ctx: RunContext, settings: Mapping[str, str] | None = None
+    access: ServerAccess,
+    ctx: RunContext,
+    settings: Mapping[str, str] | None = None,
+    place: str = "",
 ) -> Iterator[Session]:
     """Give a session, closed after the block; it can write with the settings WRITES alone.
+
+    Its errors begin with `place`, where one is given.
 
     Raises Network, Throttled, Authentication, Permission, TimedOut, BadData for a server that is
     too old, ConfigurationError for options and files that can't be used, and what the run is
@@ -207,7 +226,7 @@ def connected(
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
     with _logged_in(access, password, limit) as connection:
         try:
-            yield Session(ctx, access, limit, connection, settings or {})
+            yield Session(ctx, access, limit, connection, settings or {}, place)
         except (Interrupted, TimedOut):
             if not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):

@@ -14,6 +14,9 @@ from syncd.model.table import Column, Kind
 
 Columns = Mapping[str, Column]
 
+_DIGITS: Final = 150_000
+"""No number has more: one of PostgreSQL has 131,072 before the point, and 16,383 behind it."""
+
 
 def text_of(column: Column, form: Form, name: str = "") -> str:
     """Return the expression for a column's value in a form; `name` may stand for the column."""
@@ -39,15 +42,27 @@ def _md5(fields: Sequence[Field], columns: Columns) -> str:
 
 
 def _in_text(column: Column, form: Form) -> str:
-    """Return how a value stands in the text of its row."""
+    """Return how a value stands in the text of its row; NULL for one that is too long for that.
+
+    The server makes NULL of what is larger than max_allowed_packet, with a mere warning.
+    """
     text = text_of(column, form)
-    if form.long or form.kind == "bytes":
+    if form.kind == "bytes" and column.type.kind == "bytes":
+        made = f"MD5({quoted(column.name)})"
+    elif form.long or form.kind == "bytes":
         made = f"MD5({text})"
     elif form.kind in COUNTED:
         made = f"CONCAT(LENGTH({text}), ':', {text})"
+    elif column.type.kind in ("text", "other"):
+        made = f"CONCAT({_no_mark(text)}, '|')"
     else:
         made = f"CONCAT({text}, '|')"
-    return f"COALESCE({made}, '~')"
+    return f"IF({quoted(column.name)} <=> NULL, '~', {made})"
+
+
+def _no_mark(text: str) -> str:
+    """Return a text that is compared with numbers, without what ends a field or stands for NULL."""
+    return f"REPLACE(REPLACE(LEFT({text}, {_DIGITS}), '|', '!'), '~', '!')"
 
 
 def _utf8(name: str, column: Column) -> str:

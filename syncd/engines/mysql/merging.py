@@ -126,7 +126,8 @@ class Merge:
         """Return the condition of two values that are not the same, NULL being like NULL."""
         mine, theirs = f"s.{name}", f"t.{quoted(column.name)}"
         if is_geometry(column):
-            mine, theirs = f"HEX({mine})", f"HEX({theirs})"
+            # HEX of a large one would be NULL on both sides, and so the same
+            mine, theirs = f"SHA2({mine}, 256)", f"SHA2({theirs}, 256)"
         elif column.type.kind == "json" and not self.mariadb:
             mine, theirs = f"CAST({mine} AS CHAR)", f"CAST({theirs} AS CHAR)"
         if column.type.kind in ("text", "json"):

@@ -137,7 +137,8 @@ class MySQLSource:
             with busy_mapped():
                 yield
         except (BadData, Conflict) as error:
-            error.args = (f"{self._relation}{place}: {error}",)
+            said = str(error).removeprefix(f"{self._relation}: ")
+            error.args = (f"{self._relation}{place}: {said}",)
             raise
 
     def _weigh(self, rows: Sequence[Row]) -> None:

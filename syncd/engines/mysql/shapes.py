@@ -78,7 +78,7 @@ def relation_shape(session: Session, relation: Relation) -> Shape:
     else:
         found = table_shape(session, relation.schema, relation.table)
         if found is None:
-            raise BadData(f"there is no table {relation.schema}.{relation.table}")
+            raise BadData(f"{relation}: there is no such table")
         shape = found
     return _keyed(shape, relation.key) if relation.key else shape
 

@@ -8,7 +8,7 @@ from typing import Final
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
 from syncd.engines.mysql import digests
-from syncd.engines.mysql.connection import Session, connected
+from syncd.engines.mysql.connection import READS, Session, connected
 from syncd.engines.mysql.names import quoted
 from syncd.engines.mysql.shapes import derived, relation_shape
 from syncd.engines.mysql.spans import among, condition, ordered
@@ -25,6 +25,7 @@ _TRIES: Final = 3  # of a statement that others are in the way of
 _PAGE: Final = 1_000_000
 """Rows that a statement reads of a table that has to be read as a whole."""
 _BLOCK: Final = 2 << 20
+_TOO_LARGE: Final = "a value can't be hashed: it is larger than the server's max_allowed_packet"
 _SUMMED: Final = frozenset({"integer", "decimal", "float"})
 _ENDED: Final = _SUMMED | {"date", "timestamp", "duration"}
 
@@ -40,7 +41,7 @@ class MySQLSides:
         """Begin a session, autocommitting; raises BadData when the relation does not exist."""
         if isinstance(relation, RedisKeys):
             raise BadData(f"{relation}: the server is MySQL or MariaDB")
-        with connected(self._access, ctx) as session:
+        with connected(self._access, ctx, READS) as session:  # idle while the other side works
             if relation.database:
                 session.use(relation.database)
             yield MySQLSide(session, ctx, relation, relation_shape(session, relation))
@@ -144,11 +145,15 @@ class MySQLSide:
 
     def _summed(self, view: View, part: Part, place: str, *further: str) -> dict[int, Digest]:
         found = self._ask(
-            f"SELECT q0, COUNT(*), SUM(q1) FROM (SELECT {place} AS q0, {self._hash(view)} AS q1",  # noqa: S608
+            "SELECT q0, COUNT(*), SUM(q1), COUNT(*) - COUNT(q1)"  # noqa: S608
+            f" FROM (SELECT {place} AS q0, {self._hash(view)} AS q1",
             view, part, *further, end=") AS q GROUP BY q0",
         )  # fmt: skip
+        if any(_number(lost) for *_, lost in found):
+            raise BadData(_TOO_LARGE)
         return {
-            _number(at): Digest(_number(rows), _number(total) % 2**64) for at, rows, total in found
+            _number(at): Digest(_number(rows), _number(total) % 2**64)
+            for at, rows, total, _ in found
         }
 
     def _place(self, view: View, cuts: Sequence[Key]) -> str:
@@ -271,4 +276,6 @@ def _key(values: Sequence[bytes | None]) -> Key:
 
 
 def _hash(number: bytes | None) -> bytes:
-    return _number(number).to_bytes(8)
+    if number is None:
+        raise BadData(_TOO_LARGE)
+    return int(number).to_bytes(8)

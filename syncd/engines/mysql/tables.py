@@ -48,7 +48,7 @@ class MySQLTables:
         self, ctx: RunContext, relation: Relation, state_schema: str
     ) -> Iterator[MySQLTarget]:
         """Begin a session that writes."""
-        with connected(self._access, ctx, WRITES) as session:
+        with connected(self._access, ctx, WRITES, str(relation)) as session:
             if databases.is_there(session, relation.schema):
                 session.use(relation.schema)
             if not _logs_statements(session):
@@ -56,7 +56,7 @@ class MySQLTables:
             yield MySQLTarget(session, relation, state_schema)
 
     def _reading(self, stack: ExitStack, ctx: RunContext, relation: Relation) -> Session:
-        session = stack.enter_context(connected(self._access, ctx, READS))
+        session = stack.enter_context(connected(self._access, ctx, READS, str(relation)))
         session.use(relation.schema or relation.database)
         return session
 

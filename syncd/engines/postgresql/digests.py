@@ -1,6 +1,6 @@
 """The texts of values and rows as SQL, which MySQL makes the same; `syncd.engines.sides` says how.
 
-A session has to be set up with SETTINGS: how floats and intervals are written depends on them.
+How floats and intervals are written depends on the settings of the session (`tables.settle`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,6 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.engines.sides import COUNTED, Field, Form
 from syncd.model.table import Column, Kind
-
-SETTINGS: Final = {"extra_float_digits": "1", "intervalstyle": "postgres"}
 
 Columns = Mapping[str, Column]
 
@@ -51,6 +49,8 @@ def _in_text(column: Column, form: Form, *, utf8: bool) -> Composable:
     if form.kind == "bytes":
         made = SQL("md5({})").format(text)
     elif form.kind not in COUNTED:
+        if column.type.kind in ("text", "other"):  # no number has a mark of the row's text
+            text = SQL("translate({}, '|~', '!!')").format(text)
         made = SQL("{} || '|'").format(text)
     else:
         octets = text if utf8 else SQL("convert_to({}, 'UTF8')").format(text)

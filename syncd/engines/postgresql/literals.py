@@ -32,8 +32,21 @@ def plain(column: Column, value: bytes) -> bytes:
 
 
 def literal(column: Column, value: bytes) -> Composable:
-    """Return a value of a column as what is compared with it."""
-    return Text(plain(column, value)) + _cast(column)
+    """Return a value of a column as what is compared with it.
+
+    An integer may be too large for the column, where it is the end of another side's range.
+    """
+    return Text(plain(column, value)) + (_wider(column, value) or _cast(column))
+
+
+def _wider(column: Column, value: bytes) -> Composable | None:
+    """Return the cast of an integer that the column can't hold; an index of it takes int8, too."""
+    if column.type.kind != "integer" or not value.removeprefix(b"-").isdigit():
+        return None
+    number, size = int(value), column.type.size or 8
+    if -(1 << 8 * size - 1) <= number < 1 << 8 * size - 1:
+        return None
+    return SQL("::pg_catalog.int8" if -(1 << 63) <= number < 1 << 63 else "::pg_catalog.numeric")
 
 
 def columns_of(shape: Shape, names: Sequence[str]) -> list[Column]:

@@ -14,7 +14,7 @@ from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.literals import Text, keys_equal, keys_table, literal, where
 from syncd.engines.postgresql.shapes import Look
 from syncd.engines.postgresql.table_failures import reading
-from syncd.engines.postgresql.tables import looked_at
+from syncd.engines.postgresql.tables import looked_at, settle
 from syncd.engines.sides import Aggregate, Digest, Field, Part, Seen, View, spellings
 from syncd.engines.tables import Busy
 from syncd.errors import BadData
@@ -43,8 +43,7 @@ class PostgreSQLSides:
             raise BadData(f"{relation}: the server is PostgreSQL")
         database = relation.database or self._access.database
         with connected(self._access, ctx, database) as connection:
-            for name, value in digests.SETTINGS.items():
-                connection.execute("select set_config(%s, %s, false)", (name, value))
+            settle(connection)
             found = looked_at(connection, ctx, relation, snapshot=False)
             yield PostgreSQLSide(connection, ctx, str(relation), found)
 

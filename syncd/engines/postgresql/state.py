@@ -4,7 +4,7 @@ from binascii import hexlify, unhexlify
 from dataclasses import asdict
 from typing import Any, Final, LiteralString
 
-from psycopg.errors import DuplicateTable, UniqueViolation
+from psycopg.errors import DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier
 from psycopg.types.json import Jsonb
 
@@ -86,7 +86,7 @@ def _make(connection: Session, schema: str) -> None:
         schemas.ensure(connection, schema or "public")
         try:
             connection.execute(SQL(_CREATE).format(_name(schema)))
-        except (DuplicateTable, UniqueViolation):
+        except (DuplicateObject, DuplicateTable, UniqueViolation):  # its type is an object, too
             connection.execute(SQL(_CREATE).format(_name(schema)))
 
 

@@ -9,7 +9,7 @@ import psycopg
 from syncd.context import RunContext
 from syncd.engines.postgresql.failures import mapped, words
 from syncd.engines.tables import Busy, Refused
-from syncd.errors import BadData, Conflict, Network, SyncdError
+from syncd.errors import BadData, Conflict, Network, SyncdError, told_where
 
 _BUSY: Final = ("40001", "40P01", "55P03")  # a conflict of transactions, a deadlock, a lock
 _GONE: Final = ("42P01", "42703", "3F000", "42704")  # a table, a column, a schema, a type
@@ -34,7 +34,8 @@ def reading(name: str, ctx: RunContext, *, snapshot: bool) -> Iterator[None]:
         if state in _BUSY and snapshot:
             raise Conflict(f"{name}: the snapshot was lost: {words(error)}") from error
         ctx.check()
-        raise (_known(name, error) or mapped(error, error.sqlstate)) from error
+        with told_where(name):
+            raise (_known(name, error) or mapped(error, error.sqlstate)) from error
 
 
 @contextmanager
@@ -47,7 +48,8 @@ def writing(name: str, ctx: RunContext) -> Iterator[None]:
         if state.startswith(_REFUSED):
             raise Refused(_told(name, error)) from error
         ctx.check()
-        raise (_known(name, error) or mapped(error, error.sqlstate)) from error
+        with told_where(name):
+            raise (_known(name, error) or mapped(error, error.sqlstate)) from error
 
 
 def _known(name: str, error: psycopg.Error) -> SyncdError | None:

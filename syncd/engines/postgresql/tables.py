@@ -1,6 +1,6 @@
 """The tables of a PostgreSQL server: the sessions in which they are read and written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -26,6 +26,7 @@ _BOTH: Final = {
     "row_security": "off",  # rows that are hidden from us are an error
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    "idle_session_timeout": "0",  # one waits while the other one works
 }
 _SNAPSHOT: Final = {"idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
 _WRITING: Final = {
@@ -74,8 +75,13 @@ class PostgreSQLTables:
     ) -> Session:
         """Return a session that tells values in the forms in which they travel."""
         connection = stack.enter_context(connected(self._access, ctx, relation.database))
-        _set(connection, _BOTH | settings)
+        settle(connection, settings)
         return connection
+
+
+def settle(connection: Session, settings: Mapping[str, str] | None = None) -> None:
+    """Let a session tell values in their forms, and all rows or none."""
+    _set(connection, _BOTH | dict(settings or {}))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from psycopg.errors import DuplicateColumn, DuplicateTable, UniqueViolation
+from psycopg.errors import DuplicateColumn, DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.context import RunContext
@@ -35,15 +35,16 @@ class PostgreSQLTarget:
         self._direct: bool | None = None
         self._made: Merge | None = None
         self._look: Look | None = None
+        self._types: dict[tuple[str, str], Type] = {}
         self.shape: Shape | None = None
         self._look_again()
 
     def spelled(self, like: Column, engine: str) -> Type:
         """Return the type that a column made after one of another engine would have."""
-        made = self._native(like, engine, None)
-        with writing(self._name, self._ctx):
-            described = replace(self._relation, query=f"select null::{made} as made", key=())
-            return of_query(self._connection, described).shape.columns[0].type
+        wanted = engine, native(like, engine, None)
+        if wanted not in self._types:  # a table of many columns has few types
+            self._types[wanted] = self._spelled(like, engine)
+        return self._types[wanted]
 
     def absent(self) -> list[str]:
         """Return the schemas that are not there; raises Permission where we may make none."""
@@ -63,7 +64,7 @@ class PostgreSQLTarget:
         query = SQL("create table {} ({})").format(self._table, SQL(", ").join(parts))
         with writing(self._name, self._ctx):
             schemas.ensure(self._connection, self._relation.schema or "public")
-            with suppress(DuplicateTable, UniqueViolation):  # another one made it in this moment
+            with suppress(DuplicateObject, DuplicateTable, UniqueViolation):  # made by others now
                 run(self._connection, query)
             self._look_again()
 
@@ -190,6 +191,12 @@ class PostgreSQLTarget:
         self._look = of_table(self._connection, self._relation)
         self.shape = None if self._look is None else self._look.shape
         self._made = None
+
+    def _spelled(self, like: Column, engine: str) -> Type:
+        made = self._native(like, engine, None)
+        with writing(self._name, self._ctx):
+            described = replace(self._relation, query=f"select null::{made} as made", key=())
+            return of_query(self._connection, described).shape.columns[0].type
 
     def _declared(self, column: NewColumn, engine: str) -> Composable:
         """Return a column as CREATE TABLE declares it."""

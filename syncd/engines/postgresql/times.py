@@ -57,6 +57,8 @@ def as_value(connection: Session, moment: Oldest, column: Column, zone: str) -> 
     if not zone:
         zone = (connection.execute(_SERVERS_ZONE).fetchone() or ("UTC",))[0]
     at = SQL("{}::timestamptz").format(Literal(moment.at))
+    if (column.type.scale or 0) < 6:  # the column rounds: what is written later may seem earlier
+        at = SQL("date_trunc('second', {})").format(at)
     return _asked(connection, SQL(_VALUES[column.type.kind]).format(at, Literal(zone)))
 
 

@@ -28,6 +28,7 @@ from syncd.engines.sides import (
     Seen,
     View,
     bucket,
+    number_in,
     row_hash,
 )
 from syncd.errors import BadData, ConfigurationError
@@ -259,8 +260,8 @@ class _Sum:
             self._nulls += 1
             return
         self._values += 1
-        number = _number(value) if self._form.kind not in COUNTED else None
-        if number is not None:
+        number = number_in(value) if self._form.kind not in COUNTED else None
+        if number is not None and number.is_finite():
             self._sum = _EXACT.add(self._sum, number)
             self._least = number if self._least is None else min(self._least, number)
             self._most = number if self._most is None else max(self._most, number)
@@ -270,14 +271,6 @@ class _Sum:
             return Aggregate(self._nulls, self._values)
         ends = (format(each, "f").encode() for each in (self._sum, self._least, self._most))
         return Aggregate(self._nulls, self._values, *ends)
-
-
-def _number(value: bytes) -> Decimal | None:
-    try:
-        number = Decimal(value.decode())
-    except (ArithmeticError, UnicodeDecodeError):
-        return None
-    return number if number.is_finite() else None
 
 
 def _cut(field: Field, value: Value, limit: int | None) -> Value:

@@ -300,3 +300,26 @@ def test_a_reader_that_is_killed_among_rows_is_network(shop: Shop) -> None:
         )
         shop.execute(f"kill {number}")
         list(parts)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sql_notes": "0"}, {"max_error_count": "0"}, {"sql_mode": ""},
+        {"character_set_client": "latin1"}, {"character_set_connection": "latin1"},
+        {"character_set_results": "latin1"},
+    ],
+)  # fmt: skip
+def test_no_option_lets_values_change(shop: Shop, options: dict[str, str]) -> None:
+    shop.execute("create table t (id int primary key, d decimal(5,1), x varchar(20))")
+    tables = shop.tables(options=options)
+    with (
+        tables.target(context(), shop.relation("t"), shop.database) as target,
+        target.page(into("id", "d", "x")) as page,
+    ):
+        page.put([(b"1", b"1.5", "ä😀'\\".encode())])
+        with pytest.raises(Refused):
+            page.put([(b"2", b"1.55", None)])
+    with tables.source(context(), shop.relation("t"), snapshot=False) as source:
+        rows = [row for part in source.rows(("id", "d", "x"), Span(("id",)), 9) for row in part]
+    assert rows == [(b"1", b"1.5", "ä😀'\\".encode())]

@@ -94,7 +94,7 @@ def test_what_does_not_exist(shop: Shop) -> None:
     for name in ("nothing", "%", "a" * 64):
         with shop.target(name) as target:
             assert target.shape is None
-        with pytest.raises(BadData, match="there is no table"), shop.source(name):
+        with pytest.raises(BadData, match="there is no such table"), shop.source(name):
             pass
     with (
         pytest.raises(BadData, match="there is no column other"),

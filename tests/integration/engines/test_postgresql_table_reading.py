@@ -237,6 +237,17 @@ def test_the_bound_of_a_snapshot_was_taken_before_it(shop: Shop) -> None:
             assert source.count() == 0
 
 
+def test_the_bound_is_no_later_than_what_the_column_makes_of_a_moment(shop: Shop) -> None:
+    shop.execute(
+        "drop table t",
+        "create table t (id int primary key, at timestamptz, s timestamptz(0), m timestamp(3))",
+    )
+    with shop.source("t", snapshot=True) as source:
+        at, second, some = (source.bound(name, "UTC") for name in ("at", "s", "m"))
+    assert at is not None
+    assert second == some == at.partition(b".")[0]
+
+
 def test_the_bound_is_told_in_the_zone_of_the_column(shop: Shop) -> None:
     shop.execute(
         f"alter database \"{shop.database}\" set timezone = 'Asia/Shanghai'",

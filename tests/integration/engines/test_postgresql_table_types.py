@@ -6,9 +6,12 @@ import pytest
 from debian_postgres import PrivateServer
 from postgresql_tables import Shop, everything, into_all
 
+from syncd.engines.postgresql import targets
+from syncd.engines.postgresql.connection import Session
+from syncd.engines.postgresql.shapes import Look, of_query
 from syncd.engines.tables import NewColumn
 from syncd.model.copy import Edge, Span
-from syncd.model.table import Column, Type
+from syncd.model.table import Column, Relation, Type
 
 CASES: list[tuple[str, Type, dict[str, bytes]]] = [
     ("smallint", Type("integer", 2), {"-32768": b"-32768", "32767": b"32767"}),
@@ -248,3 +251,22 @@ def test_texts_that_a_collation_takes_for_another_are_told(shop: Shop) -> None:
         assert shop.rows("select v, w from e") == [("abc", "2")]
     finally:
         shop.execute("drop table e")
+
+
+def test_many_columns_of_a_type_are_asked_about_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def counted(connection: Session, relation: Relation) -> Look:
+        asked.append(relation.query)
+        return of_query(connection, relation)
+
+    monkeypatch.setattr(targets, "of_query", counted)
+    likes = [Column(f"c{n}", Type("integer", 4), "integer") for n in range(50)]
+    with shop.target("c") as target:
+        told = {target.spelled(like, "postgresql") for like in [*likes, *likes]}
+        assert told == {Type("integer", 4)}
+        other = Column("d", Type("integer", 4, unsigned=True), "int unsigned")
+        assert target.spelled(other, "mysql") == Type("integer", 8)
+    assert len(asked) == 2

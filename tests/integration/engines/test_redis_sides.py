@@ -17,7 +17,7 @@ from syncd.context import CancelSource
 from syncd.engines import registry
 from syncd.engines.redis.reading import Reader
 from syncd.engines.redis.sides import RedisSide
-from syncd.engines.redis.spool import Spool
+from syncd.engines.redis.spool import Kept, Spool
 from syncd.engines.sides import Digest, Field, Form, Part, Seen, View, bucket, digest_of, row_hash
 from syncd.errors import BadData, Cancelled, ConfigurationError, Network, TimedOut
 from syncd.model.check import RedisKeys
@@ -276,6 +276,14 @@ def test_a_name_that_comes_twice_is_kept_once(redis_server, client, monkeypatch)
     monkeypatch.setattr(Reader, "names", twice)
     with side_of(redis_server) as side:
         assert side.count(view()) == 10
+
+
+def test_of_a_name_that_comes_twice_the_first_value_counts():
+    spool = Spool()
+    spool.add([Kept(7, b"stock:1", b"\1" * 8, b"1"), Kept(7, b"stock:1", b"\2" * 8, b"2")])
+    spool.add([Kept(7, b"stock:1", b"\3" * 8, b"3")])
+    assert [(kept.hash, kept.value) for kept in spool.read()] == [(b"\1" * 8, b"1")]
+    spool.close()
 
 
 def test_another_database_is_another_side(redis_server, client):

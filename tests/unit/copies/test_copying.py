@@ -11,7 +11,7 @@ from syncd.copies.layout import Misfit
 from syncd.copies.pages import PAUSES, TakenOver
 from syncd.copies.rejects import TooManyRefused
 from syncd.engines.tables import Busy
-from syncd.errors import BadData, Cancelled, Conflict, Guarded
+from syncd.errors import BadData, Cancelled, Conflict, Guarded, StoreError
 from syncd.model.copy import ColumnRules, Watermark
 from syncd.model.deletion import DeletionPolicy
 from syncd.model.run import Counts
@@ -101,6 +101,21 @@ def test_an_attempt_goes_on_behind_the_last_page():
     assert copies.report.details["resumed"] == 1
     assert copies.steps.count("put") < 10
     assert reached == (b"20",)
+    assert same(copies)
+
+
+def test_an_attempt_whose_rows_have_another_order_begins_again():
+    copies = Copies()
+    copies.fill(*((b"%d" % n, at(n), b"%02d" % (50 - n)) for n in range(1, 41)))
+    with pytest.raises(Died):
+        copies.run(die_at=40)
+    assert 0 < len(copies.copied.rows) < 40
+    for server, name in ((copies.source, "orders"), (copies.target, "copied")):
+        keyed = MemoryTable(list(COLUMNS), ("note", "id"))
+        for row in server.tables[name].rows.values():
+            keyed.put(*row)
+        server.tables[name] = keyed
+    copies.attempt()
     assert same(copies)
 
 
@@ -366,6 +381,41 @@ def test_a_page_that_is_made_again_puts_no_row_aside_before(monkeypatch):
     assert (copied.counts.errors, copies.rejected) == (0, {})
 
 
+def test_no_page_is_committed_whose_refused_rows_could_not_be_put_aside(undecoded, monkeypatch):
+    copies = Copies(max_rejected=5)
+    copies.target.undecoded = undecoded
+    copies.numbered(3)
+    copies.target.refuses = refuse(2)
+
+    def without_store(_copies: Copies, _rows: object) -> None:
+        raise StoreError("gone")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError):  # noqa: PT012
+        patch.setattr(Copies, "_reject", without_store)
+        copies.run()
+    assert copies.copied.rows == {}
+    copies.attempt()
+    assert len(copies.rejected) == 1
+
+
+def test_rows_that_come_into_a_page_that_is_gone_through_by_rows_are_copied():
+    copies = incremental(1.5)
+    copies.numbered(1)
+    copies.run()
+    copies.source.bound = lambda: at(1000)
+    copies.configure(mode="incremental", max_rejected=5)
+    copies.fill(*((b"%d" % n, at(2), b"note") for n in range(10, 50, 2)))
+    copies.target.refuses = refuse(12)
+
+    def another(name: str) -> None:
+        if name == "rows" and (b"11",) not in copies.orders.rows:
+            copies.fill((b"11", at(2), b"between"))
+
+    copies.run(step=another)
+    del copies.orders.rows[b"12",]
+    assert same(copies)
+
+
 def test_the_rejected_row_is_masked_as_the_copy_masks_it():
     copies = Copies(max_rejected=9, columns=ColumnRules(mask={"note": "hash"}))
     copies.target.refuses = refuse(2)
@@ -460,6 +510,15 @@ def test_too_many_deletions_are_not_made():
     assert copies.report.details["guarded"] == 10
     again = copies.attempt()
     assert isinstance(again.failure, Guarded)
+
+
+def test_as_many_as_stay_may_be_deleted():
+    copies = Copies(delete="hard", deletions=DeletionPolicy(max_percent=30, max_count=10))
+    copies.numbered(20)
+    copies.run()
+    for n in range(1, 11):
+        del copies.orders.rows[str(n).encode(),]
+    assert copies.run().counts.deleted == 10
 
 
 @pytest.mark.parametrize("count", [1, 20])

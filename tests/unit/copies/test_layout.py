@@ -13,6 +13,7 @@ TIME = Type("timestamp", scale=6)
 ID = Column("id", INTEGER, "bigint", nullable=False)
 NOTE = Column("note", TEXT, "text")
 DATE = Column("day", DAY, "date")
+MOMENT = Column("deleted_at", Type("instant", scale=6), "timestamp with time zone")
 SOURCE = Shape("postgresql", (ID, NOTE, DATE), ("id",))
 
 
@@ -179,3 +180,14 @@ def test_the_watermark_is_read_though_it_is_not_copied():
     layout = lay(mode="incremental", watermark=Watermark("day"), columns=rules)
     assert layout.read == ("id", "note", "day")
     assert layout.columns == ("id", "note")
+
+
+@pytest.mark.parametrize("target", [None, SOURCE], ids=["missing", "there"])
+def test_a_column_that_is_copied_marks_no_rows(target):
+    told = "column note would mark deleted rows, and is copied from note of"
+    refused(told, target=target, delete="soft", soft_column="note")
+    rules = ColumnRules(exclude=("note",), new="evolve")
+    assert lay(target=target, columns=rules, delete="soft", soft_column="marked")
+    rules = ColumnRules(rename={"note": "deleted_at"})
+    there = target and with_column(SOURCE, MOMENT)
+    refused("and is copied from note", delete="soft", columns=rules, target=there)
