@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
+import psycopg
+import pymysql
 from copy_sides import MariaSide, PostgresSide, Side
 from daemon_helpers import Row, until
 from proxy import Connect, Proxy, to_socket
@@ -26,7 +28,8 @@ def row_held(side: Side, table: str, number: int) -> Iterator[Any]:
             cursor.execute(f"select id from {table} where id = {number} for update")
             assert len(cursor.fetchall()) == 1
         yield connection
-        connection.rollback()
+        with suppress(psycopg.OperationalError, pymysql.Error):  # its server may have been killed
+            connection.rollback()
 
 
 def await_waiting(side: Side, count: int = 1, seconds: float = 20.0) -> None:

@@ -1,13 +1,15 @@
 """Private PostgreSQL servers to look at: Debian's 15, and the 18 of the wheel."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +53,7 @@ class PrivateServer:
     port: int
     log: Path
     process: subprocess.Popen[bytes]
+    spawn: Callable[[], subprocess.Popen[bytes]]
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
@@ -71,6 +74,16 @@ class PrivateServer:
             "password": lambda: None,
         }
         return ServerAccess(**told | changed)
+
+    def crash(self) -> None:
+        """Kill all of it at one moment, and start it again on what is left."""
+        self.process.send_signal(signal.SIGSTOP)  # so that nothing is born meanwhile
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in [*map(int, children.split()), self.process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = self.spawn()
+        assert _answers(self), self.log.read_text()
 
     def unique(self, stem: str) -> str:
         """Return a name that nothing on this server has had."""
@@ -135,10 +148,10 @@ def private_server(
         account.own(directory / "run")
         with log.open("wb") as file:
             status = account.run(_making(programs, data, standby_of), file, 60)
-            assert status == 0, log.read_text()
-            (data / "pg_hba.conf").write_text(_HBA)
-            told = _SETTINGS | dict(settings or {})
-            server = _started(account, version, programs, directory, file.fileno(), told)
+        assert status == 0, log.read_text()
+        (data / "pg_hba.conf").write_text(_HBA)
+        told = _SETTINGS | dict(settings or {})
+        server = _started(account, version, programs, directory, told)
         try:
             yield server
         finally:
@@ -175,7 +188,6 @@ def _started(
     version: str,
     programs: Path,
     directory: Path,
-    log: int,
     told: Mapping[str, object],
 ) -> PrivateServer:
     """Start a server; another process may take its port meanwhile, so that it is tried again."""
@@ -184,11 +196,17 @@ def _started(
             port = free.getsockname()[1]
         settings = {**told, "port": port, "unix_socket_directories": directory / "run"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        process = account.spawn([programs / "postgres", "-D", directory / "data", *options], log)
-        server = PrivateServer(version, directory, port, directory / "log", process)
+        command: list[str | Path] = [programs / "postgres", "-D", directory / "data", *options]
+        spawn = partial(_spawned, account, command, directory / "log")
+        server = PrivateServer(version, directory, port, directory / "log", spawn(), spawn)
         if _answers(server):
             return server
     raise AssertionError(server.log.read_text())
+
+
+def _spawned(account: Account, command: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return account.spawn(command, file.fileno())
 
 
 def _answers(server: PrivateServer) -> bool:

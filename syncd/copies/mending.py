@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from syncd.context import RunContext
 from syncd.copies.layout import Layout, Misfit, lay_out
@@ -14,7 +15,8 @@ from syncd.model.copy import CopyRules, Edge, Span
 from syncd.model.deletion import is_too_many
 from syncd.model.table import Key, Row
 
-_PAGE = 500
+_PAGE: Final = 500
+_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,15 @@ class Mend:
             )
             if rules.delete == "soft" and not layout.soft:
                 raise Misfit(f"{rules.target} lacks column {rules.soft_column}")
-            done = sum(self._copied(source, target, layout, page) for page in _pages(keys))
+            rows = self._read(source, layout, keys)
+            done = sum(self._copied(source, target, layout, page) for page in _parts(rows))
             if rules.delete != "none" and not is_too_many(len(gone), standing, rules.deletions):
                 done += sum(self._deleted(source, target, layout, page) for page in _pages(gone))
             return done
 
     def _copied(
-        self, source: Source, target: Target, layout: Layout, keys: Sequence[Key]
+        self, source: Source, target: Target, layout: Layout, rows: list[Row]
     ) -> int:  # fmt: skip
-        rows = list(self._read(source, layout, keys))
-
         def page() -> int:
             rejects = Rejects(layout, self.rules.max_rejected, 0)
             with target.page(_into(layout)) as opened:
@@ -72,7 +73,7 @@ class Mend:
                     self.reject(rejects.rows)
             return written.added + written.updated
 
-        return tried(self.ctx, page) if rows else 0
+        return tried(self.ctx, page)
 
     def _deleted(
         self, source: Source, target: Target, layout: Layout, keys: Sequence[Key]
@@ -105,6 +106,20 @@ class Mend:
 
 def _into(layout: Layout) -> Into:
     return Into(layout.columns, layout.target_key, "update", revive=layout.soft)
+
+
+def _parts(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield rows in parts of some MiB at most, or of one row."""
+    part, size = list[Row](), 0
+    for row in rows:
+        weight = sum(len(value) for value in row if value is not None)
+        if part and (len(part) == _PAGE or size + weight > _BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += weight
+    if part:
+        yield part
 
 
 def _pages(keys: Sequence[Key]) -> Iterator[list[Key]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final, TypeVar
 
-from syncd.context import Clock, RunContext
+from syncd.context import Clock, Deadline, RunContext
 from syncd.copies import passes
 from syncd.copies.layout import Layout
 from syncd.copies.rejects import Rejects, put, together
@@ -23,6 +23,8 @@ from syncd.model.table import Column, Key, Row, Value
 
 PAUSES: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Seconds before each further try of a page that others were in the way of."""
+PATIENCE: Final = 20.0
+"""Seconds from the first try on after which none is begun: locks are waited for in each one."""
 _FIRST_ROWS: Final = 16
 """Rows of the first page: nobody knows what they weigh."""
 _GROWTH: Final = 8
@@ -110,11 +112,14 @@ class _Got:
 
 
 def tried(ctx: RunContext, page: Callable[[], T]) -> T:
-    """Make a page, again when others were in its way."""
+    """Make a page, again when others were in its way; raises Busy where they stay there."""
+    patience = Deadline.after(PATIENCE)
     for pause in PAUSES:
         try:
             return page()
         except Busy as error:
+            if patience.remaining() <= 0:
+                raise
             ctx.log.info("a page is tried again", error=str(error))
             ctx.pause(pause)
     return page()

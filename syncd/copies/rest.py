@@ -34,8 +34,7 @@ def finish(job: Job, state: CopyState, samples: Samples) -> CopyState:
         state = _Deletions(job, state, samples).make()
     state = replace(state, phase="done")
     if not job.ctx.rehearsal:
-        with job.target.page(job.into) as page:
-            keep(page, state)
+        tried(job.ctx, partial(_keep, job, state))
     return state
 
 
@@ -48,6 +47,12 @@ def _note(page: Page, keys: Sequence[Row]) -> None:
             middle = len(keys) // 2
             _note(page, keys[:middle])
             _note(page, keys[middle:])
+
+
+def _keep(job: Job, state: CopyState) -> None:
+    """Keep a state in a transaction of its own."""
+    with job.target.page(job.into) as page:
+        keep(page, state)
 
 
 def guarded(state: CopyState) -> Guarded | None:

@@ -77,6 +77,15 @@ class PageContract(TablesContract):
         assert (done.added, done.updated, done.unchanged, done.duplicates) == (1, 1, 0, 2)
         assert self.all(subject) == [("1", "z", "1"), ("2", "b", "2"), ("3", "w", "1")]
 
+    def test_a_page_comes_in_parts(self, subject: TableSubject, ctx: RunContext) -> None:
+        self.some(subject)
+        with self.target(subject, ctx, "things") as target, target.page(self.INTO) as page:
+            one = page.put([(b"1", b"x", b"1"), (b"3", b"c", b"3")])
+            other = page.put([(b"3", b"y", b"3"), (b"4", b"d", b"4"), (b"2", b"b", b"2")])
+        assert (one.added, one.updated, one.unchanged) == (1, 1, 0)
+        assert (other.added, other.updated, other.unchanged) == (1, 1, 1)
+        assert [row[1] for row in self.all(subject)] == ["x", "b", "y", "d"]
+
     def test_skip_leaves_rows_as_they_are(self, subject: TableSubject, ctx: RunContext) -> None:
         self.some(subject)
         rows: list[Row] = [(b"1", b"x", b"9"), (b"3", b"c", b"3")]

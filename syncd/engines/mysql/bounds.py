@@ -1,9 +1,12 @@
 """Below which time no row can come any more: the start of the oldest transaction that writes.
 
 `trx_started` is in the zone of the operating system, whatever the session's is (tested on MariaDB
-10.11; https://dev.mysql.com/doc/refman/8.4/en/information-schema-innodb-trx-table.html). What the
-server shows of transactions may be a moment old, and a statement has its NOW() a moment before its
-transaction is one of InnoDB: some seconds are taken off for both.
+10.11; https://dev.mysql.com/doc/refman/8.4/en/information-schema-innodb-trx-table.html). A
+statement has its NOW() a moment before its transaction is one of InnoDB: seconds are taken off.
+
+InnoDB shows all who ask the same list, and makes no new one while they come within 0.1 s of each
+other, for hours if need be. So a transaction of ours is begun first: a list that has it tells of
+all that began before it, and no other one is believed.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,37 +22,66 @@ _MARGIN: Final = timedelta(seconds=2)
 _QUARTER: Final = timedelta(minutes=15)
 _AHEAD: Final = 12  # quarters of an hour: no clock is put back by more
 
+_LOOKS: Final = 9
+_SLEEP: Final = "DO SLEEP(0.1 + 0.5 * RAND())"
+"""Longer than InnoDB shows the same to who asks again, and by chance, so that copies that ask at
+once do not keep each other waiting. Who asks all the time keeps us waiting for good."""
+
+_BEGIN: Final = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 _OLDEST: Final = """
-SELECT UTC_TIMESTAMP(), MIN(LEAST(
-           CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'),
+SELECT UTC_TIMESTAMP(), MIN(IF(ours, latest, twice)), MAX(ours) FROM (
+    SELECT trx_mysql_thread_id = CONNECTION_ID() AS ours,
+           CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')
+           - INTERVAL IF(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') > UTC_TIMESTAMP(), 1, 0) HOUR
+               AS latest,
            IF(CONVERT_TZ(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') - INTERVAL 1 HOUR,
                          '+00:00', 'SYSTEM') = trx_started,
               CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') - INTERVAL 1 HOUR,
-              CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'))))
-  FROM information_schema.INNODB_TRX
- WHERE trx_mysql_thread_id <> CONNECTION_ID() AND (trx_rows_modified > 0 OR trx_lock_structs > 0)
+              CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) AS twice
+      FROM information_schema.INNODB_TRX
+     WHERE trx_mysql_thread_id = CONNECTION_ID() OR trx_rows_modified > 0 OR trx_lock_structs > 0
+) AS shown
 """
-"""The second time is of an hour that the clock shows twice: the earlier one."""
+"""`twice` is for an hour that the clock shows twice: the earlier one. Ours began just now."""
 
 
 def bound(session: Session, column: Column, zone: str) -> bytes | None:
     """Return the value, None where it can't be known: no column of times, PROCESS not granted.
 
-    Raises ConfigurationError for a zone that does not exist.
+    Nor is it where somebody else asks for transactions without a pause. A transaction of the
+    session would be ended. Raises ConfigurationError for a zone that does not exist.
     """
     if column.type.kind not in ("date", "timestamp", "instant"):
         return None
     try:
-        now, oldest = session.rows(_OLDEST)[0]
+        oldest = _oldest(session)
     except Permission:
         return None
-    safe = (now if oldest is None else min(now, oldest)) - _MARGIN
+    if oldest is None:
+        return None
+    safe = oldest - _MARGIN
     if column.type.kind != "instant":
         local = _in_zone(safe, zone) if zone else _in_zone_of_server(session, safe)
         if local is None:
             return None
         safe = local
     return written(safe, day=column.type.kind == "date")
+
+
+def _oldest(session: Session) -> datetime | None:
+    """Return when the oldest transaction began that writes, or a moment ago; None: not shown."""
+    session.change(_BEGIN)
+    try:
+        for _ in range(_LOOKS):
+            shown: tuple[datetime, datetime, int] = session.rows(_OLDEST)[0]
+            now, oldest, ours = shown
+            if ours:
+                return min(now, oldest)
+            session.change(_SLEEP)
+        return None
+    finally:
+        if session.open:
+            session.change("ROLLBACK")
 
 
 def _in_zone(moment: datetime, zone: str) -> datetime:

@@ -51,12 +51,13 @@ WRITES: Final = {
     "sql_big_selects": "1",
     "sql_notes": "1",  # a number that is rounded is a note
     "max_error_count": "65535",
-    "innodb_lock_wait_timeout": "20",
+    "innodb_lock_wait_timeout": "5",  # as long as PostgreSQL waits
+    "lock_wait_timeout": "5",  # of a table, not of a row
     "wait_timeout": _PATIENT,
 }
 """What a session is like that writes: nothing may change on its way into a column. Zero dates
 and the 31st of February are let in, where they are what the source has."""
-_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout"})
+_PATIENCE: Final = frozenset({"innodb_lock_wait_timeout", "lock_wait_timeout"})
 """What the configuration may say otherwise."""
 READS: Final = {
     "net_write_timeout": _PATIENT,
@@ -171,8 +172,8 @@ class Session:
             return list(cursor.fetchall())
 
     def _identify(self) -> tuple[ServerIdentity, Dialect]:
-        who = self._rows("SELECT version(), @@version_comment, current_user()")
-        version, comment, user = who[0]
+        who = self._rows("SELECT version(), @@version_comment, current_user(), @@hostname")
+        version, comment, user, self.host = who[0]
         dialect = _dialect(version, comment)
         tls = [row[1] for row in self._rows("SHOW SESSION STATUS LIKE 'Ssl_version'") if row[1]]
         return ServerIdentity(dialect.engine, version, user, next(iter(tls), None)), dialect
@@ -225,12 +226,13 @@ def connected(
     password = (access.password() or "").encode()
     limit = Limit(ctx.deadline.sooner(access.connect_timeout), ctx.cancel)
     with _logged_in(access, password, limit) as connection:
+        session = Session(ctx, access, limit, connection, settings or {}, place)
         try:
-            yield Session(ctx, access, limit, connection, settings or {}, place)
+            yield session
         except (Interrupted, TimedOut):
             if not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):
-                    _end(access, password, connection.thread_id())
+                    _end(access, password, session.host, connection.thread_id())
             raise
 
 
@@ -253,11 +255,18 @@ def _close(connection: Connection, limit: Limit) -> None:
         connection._force_close()
 
 
-def _end(access: ServerAccess, password: bytes, thread: int) -> None:
-    """End a session over another one: by itself it notices nothing until its statement is done."""
+def _end(access: ServerAccess, password: bytes, host: str, thread: int) -> None:
+    """End a session over another one: by itself it notices nothing until its statement is done.
+
+    One address may lead to several servers, of which each has a thread of this number.
+    """
     limit = Limit(Deadline.after(_LAST), CancelToken())
     with _logged_in(access, password, limit) as connection, errors_mapped(limit):
-        connection.kill(thread)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@hostname")
+            (found,) = cursor.fetchone()
+        if found == host:
+            connection.kill(thread)
 
 
 def _dialect(version: str, comment: str) -> Dialect:

@@ -49,6 +49,8 @@ def _in_text(column: Column, form: Form) -> str:
     text = text_of(column, form)
     if form.kind == "bytes" and column.type.kind == "bytes":
         made = f"MD5({quoted(column.name)})"
+    elif form.kind == "bytes" and column.type.kind != "uuid":
+        made = f"MD5({_utf8(quoted(column.name), column)})"
     elif form.long or form.kind == "bytes":
         made = f"MD5({text})"
     elif form.kind in COUNTED:

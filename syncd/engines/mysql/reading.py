@@ -43,7 +43,7 @@ class MySQLSource:
     def bound(self, column: str, zone: str) -> bytes | None:
         """Return a value of a column of times below which no row can come any more."""
         (found,) = columns_of(self.shape, [column])
-        return bound(self._session, found, zone)
+        return bound(self._present(), found, zone)
 
     def back(self, column: str, value: bytes, lookback: str) -> bytes:
         """Return what lies before a value of the column."""

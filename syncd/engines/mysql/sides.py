@@ -41,7 +41,9 @@ class MySQLSides:
         """Begin a session, autocommitting; raises BadData when the relation does not exist."""
         if isinstance(relation, RedisKeys):
             raise BadData(f"{relation}: the server is MySQL or MariaDB")
-        with connected(self._access, ctx, READS) as session:  # idle while the other side works
+        with connected(
+            self._access, ctx, READS, str(relation)
+        ) as session:  # READS: it may idle long
             if relation.database:
                 session.use(relation.database)
             yield MySQLSide(session, ctx, relation, relation_shape(session, relation))

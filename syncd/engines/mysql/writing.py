@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from syncd.context import Deadline
 from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.creating import create_statement, extend_statement
@@ -21,6 +22,7 @@ from syncd.model.copy import CopyState
 from syncd.model.table import Column, Relation, Shape, Type
 
 _CLAIMS: Final = 10
+_PATIENCE: Final = 20.0
 _DOUBLE: Final = 1062
 
 
@@ -66,9 +68,13 @@ class MySQLTarget:
     def claim(self, state: CopyState) -> CopyState | None:
         """Keep a state, and return what was kept before."""
         self._states.ensure()
+        patience = Deadline.after(_PATIENCE)
         for _ in range(_CLAIMS - 1):
-            with suppress(Busy):
+            try:
                 return self._claim(state)
+            except Busy:
+                if patience.remaining() <= 0:
+                    raise
         return self._claim(state)
 
     def _claim(self, state: CopyState) -> CopyState | None:

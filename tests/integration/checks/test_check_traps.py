@@ -54,6 +54,34 @@ def test_values_larger_than_a_packet(pair: Pair, types: dict[str, str]) -> None:
     assert compare(*pair).found.differ == [(b"1",)]
 
 
+@pytest.mark.usefixtures("small_packets")
+def test_a_text_larger_than_a_packet_as_bytes(place: Made) -> None:
+    left, right = place("postgresql"), place("mariadb")
+    assert isinstance(right, MariaDb)
+    left.execute(
+        "create table t (id int primary key, v bytea)",
+        "insert into t values (1, convert_to(repeat('x', 1400000), 'UTF8'))",
+    )
+    right.execute("create table t (id int primary key, v longtext)")
+    _with_large_packets(right, "insert into t values (1, repeat('x', 1400000))")
+    assert compare(left, right).equal
+    right.execute("update t set v = null")
+    assert compare(left, right).found.differ == [(b"1",)]
+
+
+@pytest.mark.usefixtures("small_packets")
+def test_what_can_not_be_hashed_is_no_null(mariadb_place: MariaDb) -> None:
+    """Of a number in a text as long as this the server can't make the text of a row."""
+    text = "create table {} (id int primary key, v longtext)"
+    mariadb_place.execute(
+        text.format("t"), text.format("u"), "insert into t values (1, repeat('7', 100000))",
+        "alter table u modify v decimal(5)", "insert into u values (1, null)",
+    )  # fmt: skip
+    mariadb_place.server.execute("set global max_allowed_packet = 65536")
+    with pytest.raises(BadData, match="max_allowed_packet"):
+        compare(mariadb_place, mariadb_place, right=mariadb_place.relation("u"))
+
+
 def _double(place: Place, types: dict[str, str]) -> None:
     if isinstance(place, Postgres):
         place.execute("update t set v = v || v")

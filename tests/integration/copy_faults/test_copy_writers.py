@@ -20,6 +20,7 @@ def test_late_commits_ties_and_nulls_are_all_copied_in_the_end(between, pair, se
         "orders", "orders", mode="incremental", watermark="updated_at", lookback="6s",
         delete="hard", max_delete_percent=100, page_rows=100,
     )  # fmt: skip
+    copy.jobs["same"] = {"kind": "consistency_check", "copy": "orders", "recheck": "0s"}
     copy.configure()
     process = copy.up()
     runs = 0
@@ -38,5 +39,21 @@ def test_late_commits_ties_and_nulls_are_all_copied_in_the_end(between, pair, se
     assert copy.equal("orders")
     row = copy.succeed("orders")
     assert (row["added"], row["updated"], row["deleted"]) == (0, 0, 0), "nothing is done again"
+    check_the_check(copy)
     assert process.stop() == 0
     assert "Traceback" not in process.text
+
+
+def check_the_check(copy):
+    """Check that a check finds both sides equal, and one byte that is changed by hand."""
+    (item,) = copy.items(copy.succeed("same"))
+    told = item["details"]
+    assert (told["equal"], told["exact"], told["differing"]) == (True, True, 0)
+    assert told["left_rows"] == told["right_rows"] == copy.count("orders")
+    copy.target.execute("update orders set note = 'first 8' where id = -7")
+    row = copy.run("same")
+    assert row["status"] == "failed"
+    (item,) = copy.items(row)
+    assert item["details"]["differences"] == [
+        {"key": {"id": "-7"}, "columns": {"note": ["first 7", "first 8"]}}
+    ]

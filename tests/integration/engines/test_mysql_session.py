@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from engine_run import context
 from mariadb_server import MariaDbServer, private_mariadb
-from mysql_helpers import access, fresh_user, make_user
+from mysql_helpers import PASSWORD, access, fresh_user, make_user
 from pymysql.err import OperationalError
 
 from syncd.context import CancelSource
-from syncd.engines.mysql.connection import connected
+from syncd.engines.mysql.connection import _end, connected
 from syncd.engines.mysql.engine import MySQL
 from syncd.errors import (
     Authentication,
@@ -196,6 +196,16 @@ def test_what_was_cancelled_ends_on_the_server(mariadb: MariaDbServer) -> None:
         if not running:
             break
     assert not running
+
+
+def test_nobody_is_ended_on_another_server(mariadb: MariaDbServer) -> None:
+    with connected(access(mariadb), context()) as session:
+        [(number,)] = session.rows("select connection_id()")
+        _end(access(mariadb), PASSWORD.encode(), "elsewhere", number)
+        assert session.rows("select 1") == [(1,)]
+        _end(access(mariadb), PASSWORD.encode(), session.host, number)
+        with pytest.raises(Network):
+            session.rows("select 1")
 
 
 def test_a_statement_over_its_limit_is_ended_by_the_server(mariadb: MariaDbServer) -> None:

@@ -51,12 +51,12 @@ def _execute(shop: Shop, statements: tuple[str, ...]) -> None:
 
 
 def wait_for_a_lock(shop: Shop) -> None:
-    for _ in range(500):
+    for _ in range(50):
         if shop.execute(
             "select 1 from information_schema.innodb_trx where trx_state = 'LOCK WAIT'"
         ):
             return
-        time.sleep(0.01)
+        time.sleep(0.12)  # InnoDB tells the same again to who asks within 0.1 s
     raise AssertionError("nobody waits")
 
 
@@ -73,6 +73,18 @@ def test_a_lock_that_is_not_given_is_busy_and_undoes_the_page(shop: Shop) -> Non
         assert shop.execute("select * from t") == [(1, 1)]
         with target.page(into("id", "x")) as page:
             assert page.put([(b"1", b"2")]).updated == 1
+
+
+def test_a_table_that_somebody_changes_is_busy_after_some_seconds(shop: Shop) -> None:
+    shop.execute("create table t (id int primary key, x int)")
+    with shop.target("t") as target, shop.server.connect(database=shop.database) as holder:
+        holder.cursor().execute("lock tables t write")
+        began = time.monotonic()
+        with pytest.raises(Busy), target.page(into("id", "x")) as page:
+            page.put([(b"1", b"1")])
+        assert 4 < time.monotonic() - began < 15
+        told = "select @@innodb_lock_wait_timeout, @@lock_wait_timeout"
+        assert target._session.rows(told) == [(5, 5)]
 
 
 def test_whoever_goes_on_after_busy_writes_nothing(shop: Shop) -> None:

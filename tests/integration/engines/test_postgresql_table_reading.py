@@ -248,6 +248,14 @@ def test_the_bound_is_no_later_than_what_the_column_makes_of_a_moment(shop: Shop
     assert second == some == at.partition(b".")[0]
 
 
+def test_the_bound_is_below_a_transaction_that_may_write_yet(shop: Shop) -> None:
+    shop.execute("drop table t", "create table t (id int primary key, at timestamptz)")
+    with shop.connect() as connection:
+        [began] = connection.execute("select (now() at time zone 'UTC')::text").fetchone() or ()
+        with shop.source("t") as source:
+            assert source.bound("at", "") == began.encode()
+
+
 def test_the_bound_is_told_in_the_zone_of_the_column(shop: Shop) -> None:
     shop.execute(
         f"alter database \"{shop.database}\" set timezone = 'Asia/Shanghai'",

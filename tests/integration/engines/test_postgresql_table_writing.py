@@ -38,6 +38,19 @@ def tables(shop: Shop) -> None:
     )
 
 
+@pytest.mark.parametrize("there", [(), ("1",), ("7",)])
+def test_of_keys_that_are_one_in_two_spellings_the_last_row_counts(
+    shop: Shop, there: tuple[str, ...]
+) -> None:
+    shop.execute("drop table t", "create table t (id numeric primary key, v text)")
+    shop.execute(*(f"insert into t values ({each}, 'old')" for each in there))
+    rows: list[Row] = [(b"1", b"a"), (b"2", b"b"), (b"1.00", b"c"), (b"1.0", b"d")]
+    with shop.target("t") as target, target.page(INTO) as page:
+        written = page.put(rows)
+    assert (written.duplicates, written.unchanged) == (2, 0)
+    assert shop.rows("select id::int, v from t where id < 7 order by 1") == [(1, "d"), (2, "b")]
+
+
 def test_names_of_63_bytes_with_all_that_is_special(shop: Shop) -> None:
     name = '"' + LONGEST.replace('"', '""') + '"'
     shop.execute(f"drop table if exists {name}")

@@ -15,6 +15,7 @@ from syncd.errors import BadData, Cancelled, Conflict, Guarded, StoreError
 from syncd.model.copy import ColumnRules, Watermark
 from syncd.model.deletion import DeletionPolicy
 from syncd.model.run import Counts
+from syncd.model.table import Column, Type
 
 
 def same(copies: Copies) -> bool:
@@ -266,6 +267,15 @@ def test_others_that_stay_in_the_way_fail_the_copy(monkeypatch):
     copies.numbered(20)
     with pytest.raises(Busy):
         copies.run(step=busy(100, "put"))
+    assert copies.run().counts.total == 20
+
+
+def test_others_that_stay_in_the_way_for_long_are_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr("syncd.copies.pages.PATIENCE", 0.0)
+    copies = Copies()
+    copies.numbered(20)
+    with pytest.raises(Busy):
+        copies.run(step=busy(1, "put"))
     assert copies.run().counts.total == 20
 
 
@@ -544,6 +554,18 @@ def test_soft_deletion_marks_and_revives():
     copies.orders.rows[b"2",] = gone
     assert copies.run().counts == Counts(total=5, unchanged=4, updated=1)
     assert copies.copied.rows[b"2",][3] is None
+
+
+def test_a_mark_that_is_spelled_otherwise_is_set_all_the_same():
+    copies = Copies(delete="soft")
+    columns = [*COLUMNS[:1], Column("Deleted_At", Type("timestamp", scale=6), "datetime(6)")]
+    copies.target.tables["copied"] = MemoryTable(columns, ("id",), engine="mariadb")
+    copies.numbered(5)
+    copies.run()
+    del copies.orders.rows[b"2",]
+    assert copies.run().counts.deleted == 1
+    assert len(copies.copied.rows) == 5
+    assert copies.copied.rows[b"2",][1] is not None
 
 
 # incremental copies
