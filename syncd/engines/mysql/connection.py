@@ -61,6 +61,7 @@ and the 31st of February are let in, where they are what the source has."""
 _PATIENCE: Final = frozenset({"innodb_lock_wait_timeout", "lock_wait_timeout"})
 """What the configuration may say otherwise."""
 READS: Final = {
+    "max_sort_length": "16384",  # bytes: of longer texts in a query's key only the beginning counts
     "net_write_timeout": _PATIENT,
     "wait_timeout": _PATIENT,
     "sql_big_selects": "1",
