@@ -23,6 +23,8 @@ class SyncdError(Exception):
     error_class: ClassVar[ErrorClass] = "internal"
     retryable: bool = True
     """Whether a later attempt may succeed; `final` denies it of a single error."""
+    placed: bool = False
+    """Whether it says of what place it is, or is raised where it is of none: see `told_where`."""
 
 
 class Network(SyncdError):
@@ -188,8 +190,10 @@ def told_where(place: str) -> Iterator[None]:
     try:
         yield
     except (Network, Throttled, Authentication, Permission, BadData, TimedOut) as error:
-        if place and not str(error).startswith(place):
-            error.args = (f"{place}: {error}", *error.args[1:])
+        if place and not error.placed:
+            error.placed = True
+            if not str(error).startswith(place):
+                error.args = (f"{place}: {error}", *error.args[1:])
         raise
 
 

@@ -68,6 +68,11 @@ def at(seconds: float) -> bytes:
 class Copies:
     """Both sides, and runs one after another; `report` is that of the last attempt."""
 
+    @property
+    def same(self) -> bool:
+        """Tell whether the target has the rows of the source."""
+        return bool(self.copied.rows == self.orders.rows)
+
     def __init__(self, **rules: Any) -> None:
         self.source, self.target, self.clock = MemoryServer(), MemoryServer(), MovedClock()
         self.source.tables["orders"] = MemoryTable(list(COLUMNS), ("id",))
@@ -150,3 +155,16 @@ class Copies:
 
     def _reject(self, rows: Any) -> None:
         self.rejected |= {row.key: row for row in rows}
+
+
+def refuse(*numbers: int) -> Callable[[dict[str, Any]], str | None]:
+    """Return what a target says of rows with these ids."""
+    bad = {str(number).encode() for number in numbers}
+    return lambda row: "that is no good" if row["id"] in bad else None
+
+
+def incremental(bound: float | None = None, **rules: Any) -> Copies:
+    """Return incremental copies whose source tells a bound, or none."""
+    copies = Copies(mode="incremental", **rules)
+    copies.source.bound = lambda: None if bound is None else at(bound)
+    return copies

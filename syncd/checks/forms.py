@@ -51,6 +51,7 @@ class Pairing:
 
 def paired(rules: CheckRules, left: Shape, right: Shape, now: datetime) -> Pairing:
     """Decide what is compared; raises BadData where the sides have no columns for it."""
+    _require_named(rules, left, right)
     key = rules.key or left.key or tuple(_back(rules, name) for name in right.key)
     if not key:
         raise BadData("no key tells the rows apart: neither side has a primary key")
@@ -189,6 +190,18 @@ def _both(rules: CheckRules, name: str, left: Shape, right: Shape) -> tuple[Colu
     if other is None:
         raise BadData(f"the right side has no column {_across(rules, name)!r}")
     return one, other
+
+
+def _require_named(rules: CheckRules, left: Shape, right: Shape) -> None:
+    """Raise BadData for names of no column: by them more would be told, or less be compared."""
+    named = {"exclude": rules.exclude, "rename": rules.rename, "mask": sorted(rules.masked)}
+    for option, names in named.items() if rules.alone else ():
+        for name in names:
+            if left.column(name) is None and right.column(_across(rules, name)) is None:
+                raise BadData(f"neither side has the column {name!r} ({option})")
+    for name in rules.rename:
+        if left.column(name) and name not in (*rules.exclude, *rules.columns):
+            _both(rules, name, left, right)
 
 
 def _across(rules: CheckRules, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from syncd.context import CancelSource, RunContext
 from syncd.engines.sides import Side, Sides
-from syncd.errors import Interrupted, SyncdError
+from syncd.errors import Interrupted, SyncdError, told_where
 from syncd.model.check import RedisKeys
 from syncd.model.table import Relation
 
@@ -54,7 +54,11 @@ class Both:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever asked
             with self._lock:
                 self._first = self._first or error
-            self.stop(error if isinstance(error, SyncdError) else Interrupted("a side failed"))
+            if isinstance(error, SyncdError):
+                error.placed = True  # the other side raises the same
+                self.stop(error)
+            else:
+                self.stop(Interrupted("a side failed"))
             return None
 
 
@@ -67,10 +71,17 @@ def both(ctx: RunContext, left: Place, right: Place) -> Iterator[Both]:
         ours, theirs = ends.enter_context(ExitStack()), ExitStack()
         ends.callback(lambda: other.submit(theirs.close).result())
         made.left, made.right = made.do(
-            lambda: ours.enter_context(left[0].side(made.ctx, left[1])),
-            lambda: theirs.enter_context(right[0].side(made.ctx, right[1])),
+            lambda: _begun(ours, made.ctx, left),
+            lambda: _begun(theirs, made.ctx, right),
         )
         yield made
+
+
+def _begun(ends: ExitStack, ctx: RunContext, place: Place) -> Side:
+    """Begin a session; why one does not begin is told with its place."""
+    sides, relation = place
+    with told_where(str(relation)):
+        return ends.enter_context(sides.side(ctx, relation))
 
 
 def _why(ctx: RunContext) -> SyncdError:

@@ -80,6 +80,8 @@ def _tables(side: Side, left: Side, servers: Mapping[str, Server]) -> tuple[obje
 
 
 def _of_compared(job: ConsistencyCheckJob) -> Told:
+    if job.repair == "copy" and "checksum" not in job.compare:
+        yield ("repair",), "needs checksum in compare, which tells the rows that differ"
     yield from _both(job.exclude, job.columns, "exclude", "columns")
     yield from _both(job.exclude, job.key, "exclude", "key")
     for column in job.tolerance:

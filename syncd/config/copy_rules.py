@@ -120,6 +120,7 @@ def _how(job: ConsistencyCheckJob) -> dict[str, Any]:
         "masked": frozenset(job.mask),
         "on_difference": job.on_difference,
         "repair": job.repair == "copy",
+        "alone": len(job.items) == 1,
     }
 
 

@@ -173,7 +173,7 @@ class TableCopyJob(Job):
         "more fail the item.",
     )
     page_rows: int = Field(
-        default=10_000, ge=1, le=100_000, description="Rows of a page, which is one transaction."
+        default=50_000, ge=1, le=100_000, description="Rows of a page, which is one transaction."
     )
     per_table: dict[TableInDatabase, PerTable] = Field(
         default={}, description="What is otherwise for a table, by its name in the source."

@@ -205,7 +205,7 @@ class Copy:
             self.ctx, self.clock, rules, layout, source, target, values,
             self._how(layout, state), order, self.reject, column, unbounded, start,
         )  # fmt: skip
-        return replace(job, form=_form(job)), state
+        return replace(job, form=_form(job), signs=values.signs or frozenset()), state
 
     def _how(self, layout: Layout, state: CopyState) -> Into:
         rules = self.rules
@@ -270,13 +270,18 @@ def _same(found: CopyState | None, expected: CopyState | None) -> bool:
 def _form(job: Job) -> str | None:
     """Return the format in which blocks pass undecoded; None where somebody has to look at rows."""
     layout, names = job.layout, tuple(pair.source.name for pair in job.layout.pairs)
-    exact = all(pair.fit == "exact" for pair in layout.pairs)
-    if job.unbounded or not job.values.idle or layout.read != names or not exact:
+    if job.unbounded or job.values.signs is None or layout.read != names or not _told_apart(layout):
         return None
     ours, theirs = job.source.formats(names), job.target.formats(layout.columns)
     return next(
         (form for form, types in ours.items() if list(theirs.get(form, ())) == list(types)), None
     )
+
+
+def _told_apart(layout: Layout) -> bool:
+    """Tell whether the target has no key twice where the source has none: blocks have no order."""
+    keys = [pair for pair in layout.pairs if pair.source.name in layout.key]
+    return all(pair.fit == "exact" and not pair.target.blind for pair in keys)
 
 
 def _estimate(source: Shape, state: CopyState, done: int) -> int | None:

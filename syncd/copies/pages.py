@@ -28,6 +28,8 @@ PATIENCE: Final = 20.0
 _FIRST_ROWS: Final = 16
 """Rows of the first page: nobody knows what they weigh."""
 _GROWTH: Final = 8
+_REFUSED: Final = 3
+"""Pages of blocks in a row that are refused before all are gone through by rows at once."""
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _ALL: Final = 2**31 - 1
 _SAMPLES: Final = 20
@@ -49,7 +51,7 @@ class Job:
 
     `watermark` is the column of an incremental copy, `unbounded` tells whether its latest value is
     to be found, `start` where its pass begins; `form` is the format in which blocks pass undecoded,
-    None where rows are looked at.
+    None where rows are looked at, and `signs` are what blocks with such values have.
     """
 
     ctx: RunContext
@@ -66,6 +68,7 @@ class Job:
     unbounded: bool = False
     start: bytes | None = None
     form: str | None = None
+    signs: frozenset[bytes] = frozenset()
 
 
 @dataclass(slots=True)
@@ -148,7 +151,8 @@ def taken(target: Target, state: CopyState) -> CopyState | None:
 class _Blocks:
     """The blocks of a page, read anew each time that they are gone through; `size` is their bytes.
 
-    A target that can't write them as it thought asks for them again.
+    A target that can't write them as it thought asks for them again. Raises Refused for one with a
+    value that somebody has to look at.
     """
 
     job: Job
@@ -157,12 +161,16 @@ class _Blocks:
     size: int = 0
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        self.size = 0
+        self.size, good = 0, True
         job = self.job
         for block in job.source.blocks(job.layout.read, self.span, self.form):
             job.ctx.check()
             self.size += len(block)
-            yield block
+            good = good and not any(sign in bytes(block) for sign in job.signs)
+            if good:
+                yield block
+        if not good:  # only now: a session of MySQL does not outlive what is left of a result
+            raise Refused("values have to be looked at")
 
 
 class Rows:
@@ -171,6 +179,7 @@ class Rows:
     def __init__(self, job: Job, state: CopyState) -> None:
         self._job, self.state = job, state
         self._limit = min(job.rules.page_rows, _FIRST_ROWS)
+        self._form, self._refused = job.form, 0
         self._places = [job.layout.read.index(name) for name in job.order]
         self.samples = Samples()
 
@@ -205,7 +214,7 @@ class Rows:
 
     def _moved(self, page: Page, span: Span, rejects: Rejects) -> _Got:
         """Bring a page over; one of blocks that is refused is gone through by rows."""
-        if self._job.form is None:
+        if self._form is None:
             got = self._rows(page, span, self._limit, rejects)
             if got.read < self._limit:
                 got.position = None
@@ -214,9 +223,13 @@ class Rows:
         if end is not None:
             span = replace(span, end=Edge(end, inclusive=True))
         try:
-            got = self._blocks(page, span, self._job.form, rejects)
+            got = self._blocks(page, span, self._form, rejects)
+            self._refused = 0
         except Refused:
             got = self._rows(page, span, _ALL, rejects)
+            self._refused += 1
+            if self._refused == _REFUSED:
+                self._form = None
         got.position = end
         return got
 

@@ -6,14 +6,15 @@ it early loses nothing; an incremental one moves it with each page, since all ro
 are copied. A later attempt of the same run goes on behind the last page that stands.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, get_args
 
 from syncd.copies.layout import Misfit
-from syncd.copies.order import NUMBERS, TIMES, first, last, present
-from syncd.model.copy import CopyRules, CopyState, Edge, Span, Watermark
+from syncd.copies.order import NUMBERS, TIMES, first, last, place, present
+from syncd.model.copy import CopyRules, CopyState, Edge, Mode, Phase, Span, Watermark
 from syncd.model.run import Claim, Counts
 from syncd.model.table import Column, Shape, Value
 
@@ -35,6 +36,8 @@ def begin(
     `empty`: the target has no row, or does not exist: then nothing of what was copied stands, and
     neither a position nor a watermark means anything.
     """
+    if before is not None:
+        _require_sound(before)
     if before and not _is_ours(before, rules):
         before = None
     if before and before.claim.run_id == claim.run_id:
@@ -71,10 +74,38 @@ def bounded(state: CopyState, column: Column, bound: bytes | None) -> CopyState:
     light) is where the next rows come.
     """
     watermark = state.watermark
+    if watermark is not None:
+        _require_value(state, column, watermark)
     if bound is not None and watermark is not None:
         watermark = first(column.type.kind, watermark, bound)
     told = {**state.details, "bounded": bound is not None}
     return replace(state, bound=bound, watermark=watermark, details=told)
+
+
+def _require_sound(state: CopyState) -> None:
+    """Raise Misfit for a state that somebody else wrote, or changed."""
+    known = state.mode in get_args(Mode) and state.phase in get_args(Phase)
+    if not known or not isinstance(state.details, Mapping):
+        raise _foreign(state, f"mode {state.mode!r}, phase {state.phase!r}")
+    try:
+        datetime.fromisoformat(state.full_at or "2000-01-01")
+    except ValueError as error:
+        raise _foreign(state, str(error)) from error
+
+
+def _require_value(state: CopyState, column: Column, watermark: bytes) -> None:
+    try:
+        place(column.type.kind, watermark)
+    except (ValueError, ArithmeticError) as error:
+        shown = f"{watermark.decode(errors='replace')!r} for {column.name}, {column.native}"
+        raise _foreign(state, shown) from error
+
+
+def _foreign(state: CopyState, what: str) -> Misfit:
+    return Misfit(
+        f"syncd_watermark holds something else than a state: {what}; without the row of job"
+        f" {state.job} and item {state.item} there, a full copy is made"
+    )
 
 
 def like(state: CopyState, other: CopyState) -> CopyState:

@@ -33,6 +33,7 @@ _LONG: Final = 1_000
 """More bytes than a number or a date has, which are looked at by the beginning of their lines."""
 _TIME_LIMIT: Final = 838
 """The hours of MySQL's TIME."""
+_LAST_BLANKS: Final = (b" \t", b" \n")
 _FIRST_INSTANT: Final = b"1970-01-01 00:00:01"
 _LAST_INSTANT: Final = b"2106-02-07 06:28:15.999999"
 """What no TIMESTAMP of MySQL goes beyond; where one ends in 2038 the server refuses the rest."""
@@ -43,13 +44,16 @@ class Unplaced:
     """Values without a place.
 
     `some` looks at a whole column, fast, and tells whether there may be one; `lacks` looks at one
-    value; `mended` makes a text of it that has its place.
+    value; `mended` makes a text of it that has its place. `signs` is what the text of COPY has
+    wherever there is one, nothing where the target refuses them by itself; None where only a look
+    at the values tells.
     """
 
     lack: str
     some: Some
     lacks: Lacks
     mended: Callable[[bytes], bytes] | None = None
+    signs: tuple[bytes, ...] | None = None
 
 
 def unplaced(source: Column, target: Column, engines: tuple[str, str]) -> tuple[Unplaced, ...]:
@@ -61,7 +65,7 @@ def _found(source: Column, target: Column, engines: tuple[str, str]) -> Iterator
     from_postgresql, to_postgresql = (each == "postgresql" for each in engines)
     mine, theirs = source.type.kind, target.type.kind
     if theirs == "boolean" and mine == "integer":
-        yield Unplaced("no boolean", _any(_is_no_boolean), _is_no_boolean)
+        yield Unplaced("no boolean", _any(_is_no_boolean), _is_no_boolean, signs=())
     if mine in ("decimal", "float") and from_postgresql:
         yield from _numbers(source, target, to_postgresql=to_postgresql)
     if mine in _DATES and theirs in _DATES:
@@ -98,7 +102,7 @@ def _dates(target: Column, *, from_postgresql: bool, to_postgresql: bool) -> Ite
             lack = "a time that the target does not have"
             yield Unplaced(lack, _may_be_far, _is_far)
     elif not from_postgresql and to_postgresql:
-        yield Unplaced("no day of the calendar", _among(*_ODD_DAYS), _is_no_day)
+        yield Unplaced("no day of the calendar", _among(*_ODD_DAYS), _is_no_day, signs=())
 
 
 def _times(kind: str) -> Unplaced:
@@ -112,7 +116,8 @@ def _texts(source: Column, *, from_postgresql: bool) -> Iterator[Unplaced]:
     if source.type.kind == "bytes" or (
         not from_postgresql and source.type.kind in ("text", "other")
     ):
-        yield Unplaced("a text with NUL", _among(b"\0"), lambda v: b"\0" in v, _without_nul)
+        lacks: Lacks = lambda value: b"\0" in value  # noqa: E731
+        yield Unplaced("a text with NUL", _among(b"\0"), lacks, _without_nul, signs=())
 
 
 def _json(target: Column, *, to_postgresql: bool) -> Iterator[Unplaced]:
@@ -120,7 +125,7 @@ def _json(target: Column, *, to_postgresql: bool) -> Iterator[Unplaced]:
     halves = (b"\\ud", b"\\uD")
     if target.native == "jsonb":
         some = _among(b"\\u0000", *halves)
-        yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _to_jsonb)
+        yield Unplaced("JSON with what jsonb refuses", some, _is_no_jsonb, _to_jsonb, signs=())
     elif not to_postgresql:
         some = _among(*halves)
         yield Unplaced("JSON with half a character", some, _has_half, _without_halves)
@@ -132,7 +137,7 @@ def _blanks(source: Column, target: Column) -> Iterator[Unplaced]:
     lack, some = "a text whose last blanks would be lost", _any(_ends_blank)
     if native.startswith(("char(", "character(", "bpchar")):
         if not source.native.lower().startswith(("char(", "character(", "bpchar")):
-            yield Unplaced(lack, some, _ends_blank)
+            yield Unplaced(lack, some, _ends_blank, signs=_LAST_BLANKS)
     elif limit is not None and (source.type.size is None or source.type.size > limit):
         in_bytes = native.endswith("text")
 
@@ -141,7 +146,7 @@ def _blanks(source: Column, target: Column) -> Iterator[Unplaced]:
                 len(value) if in_bytes else len(value.decode("utf-8", "replace"))
             )
 
-        yield Unplaced(lack, some, cut)
+        yield Unplaced(lack, some, cut, signs=_LAST_BLANKS)
 
 
 def _of_mysql(source: Column, target: Column, engine: str) -> Iterator[Unplaced]:

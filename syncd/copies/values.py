@@ -74,9 +74,15 @@ class Values:
         ]
 
     @property
-    def idle(self) -> bool:
-        """Tell whether all values arrive as they are, so that nobody need look at them."""
-        return not self._masks and not self._watched
+    def signs(self) -> frozenset[bytes] | None:
+        """Return what the text of COPY has where somebody has to look at values.
+
+        None where that does not show: values are masked, or mended, or changed without a word.
+        """
+        told = [kind.signs for each in self._watched for kind in each.kinds]
+        if self._masks or None in told or any(each.policy != "error" for each in self._watched):
+            return None
+        return frozenset(sign for signs in told for sign in signs or ())
 
     def placed(self, rows: list[Row]) -> Placed:
         """Return what becomes of rows; they are the same list where nothing has to be done."""

@@ -67,9 +67,10 @@ class Source(Protocol):
         """
 
     def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:
-        """Return the formats in which blocks can be had, each with the native types of columns.
+        """Return the formats of blocks, the best first, each with what columns are.
 
-        Only PostgreSQL has one: `postgresql-binary`.
+        Blocks pass where a target takes a format for the same: `postgresql-binary`, which goes by
+        native types, and the text of COPY, which MySQL gives, too.
         """
 
     def blocks(self, columns: Sequence[str], span: Span, form: str) -> Iterator[bytes | memoryview]:

@@ -47,8 +47,9 @@ class CheckRules:
     columns, empty: all that both sides have; `rename` goes from left to right names. Rows whose
     `age_column` (of the left) is younger than `min_age` are left out. `masked` are columns whose
     values are not told. Rows of the right side whose `soft_column` is set are left out: a copy
-    has marked them as deleted; "" where there is none. `repair`: the copy whose item has the same
-    name mends differing rows.
+    has marked them as deleted; "" where there is none. `alone`: no other item has these rules, so
+    that each column that they name has to be there. `repair`: the copy whose item has the same name
+    mends differing rows.
     """
 
     name: str
@@ -68,6 +69,7 @@ class CheckRules:
     soft_column: str = ""
     on_difference: OnDifference = "fail"
     repair: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from syncd.model.run import Claim, Counts
 from syncd.model.table import Key, Relation
 
 Mode = Literal["full", "incremental"]
+Phase = Literal["rows", "deletes", "done"]
 Conflict = Literal["update", "skip", "error", "newer"]
 Delete = Literal["none", "soft", "hard"]
 NewColumns = Literal["freeze", "evolve", "error"]
@@ -71,7 +72,7 @@ class CopyRules:
     deletions: DeletionPolicy = field(default_factory=DeletionPolicy)
     columns: ColumnRules = field(default_factory=ColumnRules)
     max_rejected: int = 0
-    page_rows: int = 10_000
+    page_rows: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class CopyState:
     item: str
     claim: Claim
     mode: Mode
-    phase: Literal["rows", "deletes", "done"] = "rows"
+    phase: Phase = "rows"
     position: Key | None = None
     watermark: bytes | None = None
     bound: bytes | None = None

@@ -10,6 +10,7 @@ from table_subjects import TableSubject
 from tables_contract import TablesContract
 
 from syncd.context import CancelSource, RunContext
+from syncd.engines.copy_text import TEXT, parsed
 from syncd.engines.tables import Source
 from syncd.errors import BadData, Cancelled
 from syncd.model.copy import Edge, Span
@@ -47,6 +48,25 @@ class SourceContract(TablesContract):
         assert [column.nullable for column in shape.columns] == [False, True, True, True]
         assert (shape.columns[0].type.size, shape.columns[1].type.size) == (8, 50)
         assert shape.columns[2].type.scale == 6
+
+    @pytest.mark.parametrize("columns", [["id", "name", "at"], ["data", "id", "name"], ["name"]])
+    def test_the_text_of_copy_says_what_rows_do(
+        self, subject: TableSubject, ctx: RunContext, columns: list[str]
+    ) -> None:
+        long = "x" * 70_000
+        subject.execute(
+            f"insert into people (id, data) values (6, '{long}')",
+            "insert into people (id, name) values (7, 'plain'), (8, 'é😀')",
+        )
+        hexed = [at for at, name in enumerate(columns) if name == "data"]
+        for first in range(9):
+            span = Span(("id",), Edge((b"%d" % first,)), Edge((b"7",), inclusive=True))
+            with self.source(subject, ctx, "people") as source:
+                blocks = list(source.blocks(columns, span, TEXT))
+                rows = [row for part in source.rows(columns, span, 99) for row in part]
+            assert parsed(b"".join(blocks), hexed) == rows
+            assert len(rows) == max(0, 7 - first)
+            assert all(bytes(block).endswith(b"\n") for block in blocks)
 
     def test_unique_keys_are_told(self, subject: TableSubject, ctx: RunContext) -> None:
         subject.execute("create unique index both_of_them on people (name, at)")

@@ -175,3 +175,22 @@ def test_errors_name_the_server_and_the_table(copies):
         error = run.items[tables]["error"]
         assert error.startswith(f"shop {schema}.{tables}: "), error
         assert error.count(f"{schema}.{tables}") == 1
+
+
+DAMAGES = (
+    "watermark = 'garbage'", "watermark = '2026'", "mode = 'weird'", "phase = 'nix'",
+    "counts = '{\"x\": 1}'", "details = '[]'", "full_at = 'yesterday'",
+)  # fmt: skip
+
+
+def test_a_state_that_somebody_damaged_is_told(copies):
+    copies.configure(mode="incremental", watermark="changed", watermark_zone="UTC")
+    copies.fill(1, 3)
+    copies.copied()
+    for damage in DAMAGES:
+        copies.target.execute(f"update syncd_watermark set {damage}")
+        run = copies.run()
+        assert run.of("orders") == ("failed", "bad_data"), damage
+        assert "syncd_watermark holds something else" in run.items["orders"]["error"]
+        copies.target.execute("delete from syncd_watermark")
+        assert copies.copied().counts == counts(total=3, unchanged=3)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from daemon_helpers import until
 from machine import Machine
+from machine_databases import Postgres, debian_postgresql
 from service import Service
 
 CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"  # Debian makes one for each machine
@@ -17,38 +18,27 @@ SECRET = "/etc/syncd/store-dsn"
 
 
 @pytest.fixture(scope="module")
-def postgresql(machine: Machine) -> Iterator[Machine]:
-    """Give the machine with Debian's PostgreSQL on it, and an empty database."""
-    machine.run("apt-get", "install", "--yes", "--no-install-recommends", "postgresql")
-    machine.run("systemctl", "start", "postgresql")
-    until(
-        lambda: machine.run("runuser", "-u", "postgres", "--", "pg_isready", check=False).returncode
-        == 0,
-        30, "the server answers",
-    )  # fmt: skip
-    script = (
-        f"create role keeper login password '{PASSWORD}'; create database inventory owner keeper"
-    )
-    for statement in script.split("; "):
-        machine.run("runuser", "-u", "postgres", "--", "psql", "-qc", statement)
-    machine.path(SECRET).write_text(DSN)
-    machine.path(SECRET).chmod(0o600)
-    yield machine
-    machine.run("apt-get", "purge", "--yes", "postgresql*", seconds=300)
+def postgresql(machine: Machine) -> Iterator[Postgres]:
+    """Give the machine's PostgreSQL, with an empty database."""
+    with debian_postgresql(machine) as server:
+        server.ask(f"create role keeper login password '{PASSWORD}'")
+        server.ask("create database inventory owner keeper")
+        machine.path(SECRET).write_text(DSN)
+        machine.path(SECRET).chmod(0o600)
+        yield server
 
 
-def asked(machine: Machine, query: str) -> str:
-    """Ask the server as its superuser."""
-    command = ("runuser", "-u", "postgres", "--", "psql", "-At", "inventory", "-c", query)
-    return machine.run(*command).stdout.strip()
+def asked(server: Postgres, query: str) -> str:
+    """Ask the inventory."""
+    return server.ask(query, "inventory")
 
 
 def test_a_store_over_tls_serves_the_service_and_comes_back_after_its_restart(
-    service: Service, postgresql: Machine
+    service: Service, postgresql: Postgres
 ) -> None:
     service.drop_in(LoadCredential=f"store-dsn:{SECRET}")
     service.configure({"hosts": {}}, store={"dsn": {"credential": "store-dsn"}})
-    after = postgresql.cursor()
+    after = service.machine.cursor()
     service.start()
     assert service.sync("hosts")["added"] == 2 * service.clouds.hosts
     assert int(asked(postgresql, "select count(*) from syncd.hosts")) == 2 * service.clouds.hosts
@@ -61,13 +51,13 @@ def test_a_store_over_tls_serves_the_service_and_comes_back_after_its_restart(
     assert service.sync("retention")["status"] == "success"
     assert service.machine.run("syncd", "backup", check=False).returncode == 78
     before = service.pid
-    postgresql.run("systemctl", "stop", "postgresql")
+    service.machine.run("systemctl", "stop", "postgresql")
     until(lambda: not service.ask("status")["ready"], 40, "the store is missed")
     assert service.state == "active (running)"
-    postgresql.run("systemctl", "start", "postgresql")
+    service.machine.run("systemctl", "start", "postgresql")
     until(lambda: service.ask("status")["ready"], 40, "the store is back")
     assert service.pid == before
     assert service.sync("hosts")["unchanged"] == 2 * service.clouds.hosts
     service.syncd("doctor")
-    lines = [str(entry["MESSAGE"]) for entry in postgresql.journal(after=after)]
+    lines = [str(entry["MESSAGE"]) for entry in service.machine.journal(after=after)]
     assert not [line for line in lines if PASSWORD in line]

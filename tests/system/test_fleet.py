@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from daemon_helpers import until
 from machine import Machine
+from machine_databases import Maria, debian_mariadb
 from service import STATE, Service
 
 PASSWORD = "what syncd says to MariaDB"
@@ -24,31 +25,24 @@ SERVERS = {
 
 
 @pytest.fixture(scope="module")
-def mariadb(machine: Machine) -> Iterator[Machine]:
-    """Give the machine with Debian's MariaDB on it, and a user with no more rights than needed."""
-    machine.run("apt-get", "install", "--yes", "--no-install-recommends", "mariadb-server")
-    machine.run("systemctl", "start", "mariadb")
-    said(machine, f"create user syncd@127.0.0.1 identified by '{PASSWORD}'")
-    said(machine, "grant process, references, show databases on *.* to syncd@127.0.0.1")
-    said(machine, "grant select on mysql.* to syncd@127.0.0.1")
-    said(machine, "create database shop")
-    said(machine, "create table shop.orders (id int primary key, price int, note text)")
-    said(machine, "create user clerk@localhost")
-    said(machine, "grant select (id, price) on shop.orders to clerk@localhost")
-    secret = machine.path(FILE)
-    secret.write_text(f"{PASSWORD}\n")
-    machine.run("chown", "root:syncd", FILE)
-    secret.chmod(0o640)
-    yield machine
-    machine.run("apt-get", "purge", "--yes", "mariadb*", seconds=300)
+def mariadb(machine: Machine) -> Iterator[Maria]:
+    """Give the machine's MariaDB, and a user with no more rights than needed."""
+    with debian_mariadb(machine) as server:
+        server.ask(f"create user syncd@127.0.0.1 identified by '{PASSWORD}'")
+        server.ask("grant process, references, show databases on *.* to syncd@127.0.0.1")
+        server.ask("grant select on mysql.* to syncd@127.0.0.1")
+        server.ask("create database shop")
+        server.ask("create table shop.orders (id int primary key, price int, note text)")
+        server.ask("create user clerk@localhost")
+        server.ask("grant select (id, price) on shop.orders to clerk@localhost")
+        secret = machine.path(FILE)
+        secret.write_text(f"{PASSWORD}\n")
+        machine.run("chown", "root:syncd", FILE)
+        secret.chmod(0o640)
+        yield server
 
 
-def said(machine: Machine, statement: str) -> None:
-    """Have MariaDB's administrator say something."""
-    machine.run("mariadb", "--execute", statement)
-
-
-def test_the_fleet_is_looked_at_under_the_unit(service: Service, mariadb: Machine) -> None:
+def test_the_fleet_is_looked_at_under_the_unit(service: Service, mariadb: Maria) -> None:
     def configure(isolation: str) -> None:
         service.configure(
             {kind: {"kind": kind, "isolation": isolation, "retries": []} for kind in KINDS},
@@ -60,9 +54,9 @@ def test_the_fleet_is_looked_at_under_the_unit(service: Service, mariadb: Machin
     for kind in KINDS:
         run = service.sync(kind)
         assert (run["status"], run["errors"]) == ("success", 0), run
-    said(mariadb, "revoke select (price) on shop.orders from clerk@localhost")
+    mariadb.ask("revoke select (price) on shop.orders from clerk@localhost")
     configure("process")
-    mariadb.run("systemctl", "reload", "syncd")
+    service.machine.run("systemctl", "reload", "syncd")
     assert service.sync("db_accounts")["updated"] == 1
     (change,) = service.ask("db-accounts", "--changed-since", "1h", "--server", "maria")[:1]
     assert (change["account"], change["change"]) == ("clerk@localhost", "updated")
@@ -72,16 +66,16 @@ def test_the_fleet_is_looked_at_under_the_unit(service: Service, mariadb: Machin
     service.syncd("doctor")
 
 
-def test_a_server_that_is_down_fails_its_own_item_alone(service: Service, mariadb: Machine) -> None:
+def test_a_server_that_is_down_fails_its_own_item_alone(service: Service, mariadb: Maria) -> None:
     service.configure({"accounts": {"kind": "db_accounts", "retries": []}}, servers=SERVERS)
     service.start()
     assert service.sync("accounts")["status"] == "success"
     known = len(service.ask("db-accounts", "--server", "maria"))
-    mariadb.run("systemctl", "stop", "mariadb")
+    service.machine.run("systemctl", "stop", "mariadb")
     try:
-        done = mariadb.run("syncd", "sync", "accounts", "--json", check=False)
+        done = service.machine.run("syncd", "sync", "accounts", "--json", check=False)
     finally:
-        mariadb.run("systemctl", "start", "mariadb")
+        service.machine.run("systemctl", "start", "mariadb")
     assert done.returncode == 1
     (run,) = json.loads(done.stdout)
     items = {item["server"]: item for item in service.ask("show", run["id"])["items"]}

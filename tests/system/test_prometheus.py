@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from daemon_helpers import until
 from machine import Machine
-from service import Service
+from service import STATE, Service
 
 SOURCES = Path(__file__).parents[2] / "packaging" / "prometheus"
 RULES = "/usr/share/syncd/prometheus/syncd.rules.yml"
@@ -23,6 +23,19 @@ scrape_configs:
   - job_name: syncd
     static_configs: [{{targets: ["127.0.0.1:9464"]}}]
 """
+
+
+RUN = f"{STATE}/postgresql/run"
+OWN = {"engine": "postgresql", "host": RUN, "user": "syncd", "database": "syncd"}
+TABLES = {
+    "copy": {
+        "kind": "table_copy", "source": {"server": "own", "schema": "shop", "tables": ["orders"]},
+        "target": {"server": "own", "schema": "house"}, "mode": "incremental", "watermark": "at",
+    },
+    "look": {
+        "kind": "consistency_check", "copy": "copy", "recheck": "0s", "on_difference": "report"
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +83,38 @@ def test_the_service_is_scraped_and_a_failing_job_raises_an_alert(
     until(lambda: "unknown" not in healths(), 30, "each rule was evaluated")
     assert healths() == {"ok"}
     service.clouds.fault("permission")
+    until(lambda: "SyncdJobFailing" in alerts(prometheus), 60, "the alert is pending or firing")
 
-    def alerts() -> set[str]:
-        return {a["labels"]["alertname"] for a in answer(prometheus, "alerts")["alerts"]}
 
-    until(lambda: "SyncdJobFailing" in alerts(), 60, "the alert is pending or firing")
+def alerts(machine: Machine) -> set[str]:
+    """Return the names of the alerts that are pending or firing."""
+    return {each["labels"]["alertname"] for each in answer(machine, "alerts")["alerts"]}
+
+
+def test_tables_that_differ_raise_an_alert_until_they_are_equal(
+    service: Service, prometheus: Machine
+) -> None:
+    def execute(*statements: str) -> None:
+        psql = ("/opt/syncd/bin/psql", "-Xqd", f"host={RUN} user=syncd dbname=syncd")
+        service.machine.run(*psql, *(word for each in statements for word in ("-c", each)))
+
+    service.configure(TABLES, servers={"own": OWN})
+    service.start()
+    execute(
+        "create schema shop", "create schema house",
+        "create table shop.orders (id int primary key, at timestamptz)",
+        "insert into shop.orders select n, now() - interval '1 d' from generate_series(1, 9) n",
+    )  # fmt: skip
+    for job in TABLES:
+        assert service.sync(job)["status"] == "success"
+    metrics = service.machine.get("http://127.0.0.1:9464/metrics")
+    for name in ("copy_watermark_timestamp", "check_last_equal_timestamp"):
+        assert f"\nsyncd_{name}_seconds{{" in metrics
+    checked = prometheus.run("promtool", "check", "metrics", given=metrics)
+    assert checked.stdout + checked.stderr == ""
+    execute("delete from house.orders where id = 3")
+    service.sync("look")
+    until(lambda: "SyncdTablesDiffer" in alerts(prometheus), 30, "the alert is firing")
+    execute("insert into house.orders select * from shop.orders where id = 3")
+    service.sync("look")
+    until(lambda: "SyncdTablesDiffer" not in alerts(prometheus), 30, "the alert is over")

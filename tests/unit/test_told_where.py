@@ -11,6 +11,12 @@ def test_the_place_stands_before_what_is_said_once():
     assert str(told.value) == "house public.orders: no such table"
 
 
+def test_one_place_is_told_however_often_an_error_is_raised_again():
+    with pytest.raises(BadData) as told, told_where("shop"), told_where("house"):
+        raise BadData("no such table")
+    assert str(told.value) == "house: no such table"
+
+
 def test_what_else_an_error_says_stays():
     with pytest.raises(Throttled) as told, told_where("house"):
         raise Throttled("too many", 5.0)

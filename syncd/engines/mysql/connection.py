@@ -1,16 +1,16 @@
 """A session with a server: in UTC, its dialect known, every step limited, mostly read-only."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from syncd.context import CancelToken, Deadline, RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
 from syncd.engines.mysql.driver import Connection, unconnected
 from syncd.engines.mysql.failures import errors_mapped
-from syncd.engines.mysql.packets import Changed, Field, Values, streamed
+from syncd.engines.mysql.packets import Changed, Field, Values, lines, streamed
 from syncd.engines.wire import Limit, dialled
 from syncd.errors import (
     BadData,
@@ -24,6 +24,7 @@ from syncd.errors import (
 
 Row = tuple[Any, ...]
 
+T = TypeVar("T")
 _GRACE: Final = 5.0  # seconds for the server to end a statement by itself
 _LAST: Final = 1.0  # seconds to end a session that was broken off
 _OLDEST: Final = {"mysql": (5, 7), "mariadb": (10, 5)}
@@ -60,6 +61,7 @@ and the 31st of February are let in, where they are what the source has."""
 _PATIENCE: Final = frozenset({"innodb_lock_wait_timeout", "lock_wait_timeout"})
 """What the configuration may say otherwise."""
 READS: Final = {
+    "max_sort_length": "16384",  # bytes: of longer texts in a query's key only the beginning counts
     "net_write_timeout": _PATIENT,
     "wait_timeout": _PATIENT,
     "sql_big_selects": "1",
@@ -145,9 +147,16 @@ class Session:
         Nothing else can be asked meanwhile. One that is not read to its end ends the session,
         since the server can't be stopped otherwise. Raises BadData for a row that is too large.
         """
+        return self._each(lambda: streamed(self._connection, query, part))
+
+    def lines(self, query: str, part: int) -> Iterator[list[bytes]]:
+        """Yield the rows of a query as `stream` does, as lines that COPY takes as text."""
+        return self._each(lambda: lines(self._connection, query, part))
+
+    def _each(self, ask: Callable[[], Iterator[list[T]]]) -> Iterator[list[T]]:
         self._begin()
         with self._mapped():
-            parts = streamed(self._connection, query, part)
+            parts = ask()
         while True:
             with self._mapped():
                 rows = next(parts, None)

@@ -5,28 +5,28 @@ A row of the text protocol is a packet of length-encoded values
 The driver reads each with several calls and decodes every value; here whole buffers are cut up.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from pymysql.constants import COMMAND
 from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
+from syncd.engines.copy_text import written
+from syncd.engines.mysql.copy_lines import FULL, WIDTHS, is_last, lined
 from syncd.engines.mysql.driver import Connection
 from syncd.errors import BadData
 
 Values = tuple[bytes | None, ...]
+T = TypeVar("T")
 
 LARGEST: Final = 256 * 2**20
 """Bytes of the largest row that is read."""
 
 _BUFFER: Final = 256 * 1024
 _PIECE: Final = 2**20
-_FULL: Final = 0xFFFFFF  # a packet of this size is continued by the next one
 _NULL: Final = 251
-_WIDTHS: Final = {252: 2, 253: 3, 254: 8}
-_EOF: Final = 0xFE
-_ERROR: Final = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +51,35 @@ class Field:
 
 def streamed(connection: Connection, query: str, part: int) -> Iterator[list[Values]]:
     """Execute a query, and return what yields its rows in parts of about so many bytes."""
+    return _parts(_Reader(connection, _asked(connection, query)), part)
+
+
+def lines(connection: Connection, query: str, part: int) -> Iterator[list[bytes]]:
+    """Execute a query, and return what yields blocks of its rows as COPY has them as text."""
+    return _parts(_LineReader(connection, _asked(connection, query)), part)
+
+
+def _asked(connection: Connection, query: str) -> int:
+    """Execute a query; return how many columns its rows have."""
     connection._execute_command(COMMAND.COM_QUERY, query)
-    width = connection._read_packet().read_length_encoded_integer()
+    width = int(connection._read_packet().read_length_encoded_integer())
     for _ in range(width):
         connection._read_packet(FieldDescriptorPacket)
     connection._read_packet()  # the end of the descriptions
-    return _parts(connection, width, part)
+    return width
 
 
-def _parts(connection: Connection, width: int, part: int) -> Iterator[list[Values]]:
-    reader = _Reader(connection, width)
+def _parts(reader: "_Cutter[T]", part: int) -> Iterator[list[T]]:
     try:
         while not reader.done:
             if rows := reader.read(part):
                 yield rows
     finally:
         if not reader.done:
-            connection._force_close()
+            reader.close()
 
 
-class _Reader:
+class _Cutter(ABC, Generic[T]):
     """Cuts rows out of what has arrived; `done` once the server has said its last word."""
 
     done = False
@@ -81,9 +90,21 @@ class _Reader:
         self._width = width
         self._data = b""
 
-    def read(self, part: int) -> list[Values]:
+    @abstractmethod
+    def _cut(self, rows: list[T]) -> None:
+        """Add the rows that are whole."""
+
+    @abstractmethod
+    def _alone(self, row: Values) -> T:
+        """Return a row that came by itself."""
+
+    def close(self) -> None:
+        """End the connection: the server can't be stopped otherwise."""
+        self._connection._force_close()
+
+    def read(self, part: int) -> list[T]:
         """Return rows of about so many bytes; a larger one comes alone."""
-        rows: list[Values] = []
+        rows: list[T] = []
         got = 0
         while got < part and not self.done:
             if len(self._data) < 4:
@@ -91,8 +112,8 @@ class _Reader:
             size = int.from_bytes(self._data[:3], "little")
             if size > part and rows:
                 break
-            if size == _FULL:
-                return [self._large()]
+            if size == FULL:
+                return [self._alone(self._large())]
             if len(self._data) < size + 4:
                 self._more(size + 4 - len(self._data))
             before = len(self._data)
@@ -111,18 +132,18 @@ class _Reader:
             found += rest
         self._data += found
 
-    def _cut(self, rows: list[Values]) -> None:
-        """Add the rows that are whole."""
+    def _cut_values(self, rows: list[Values]) -> None:
+        """Add the values of the rows that are whole."""
         data = self._data
         at, end, width = 0, len(data), self._width
         columns = range(width)
         while at + 4 <= end:
             size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
             stop = at + 4 + size
-            if stop > end or size == _FULL:
+            if stop > end or size == FULL:
                 break
             first = data[at + 4]
-            if first >= _EOF and (first == _ERROR or size < 9):
+            if is_last(size, first):
                 self._data, self.done = b"", True
                 MysqlPacket(data[at + 4 : stop], "utf-8").check_error()
                 return
@@ -137,7 +158,7 @@ class _Reader:
                 elif length == _NULL:
                     row.append(None)
                 else:
-                    bytes_of_it = _WIDTHS[length]
+                    bytes_of_it = WIDTHS[length]
                     length = int.from_bytes(data[at : at + bytes_of_it], "little")
                     at += bytes_of_it
                     row.append(data[at : at + length])
@@ -164,12 +185,39 @@ class _Reader:
         return found
 
 
+class _Reader(_Cutter[Values]):
+    """Gives rows."""
+
+    def _cut(self, rows: list[Values]) -> None:
+        self._cut_values(rows)
+
+    def _alone(self, row: Values) -> Values:
+        return row
+
+
+class _LineReader(_Cutter[bytes]):
+    """Gives blocks of lines."""
+
+    def _cut(self, rows: list[bytes]) -> None:
+        text, end = lined(self._data, self._width)
+        if text:
+            rows.append(text)
+            self._data = self._data[end:]
+        else:
+            values: list[Values] = []
+            self._cut_values(values)
+            rows += written(values, ())
+
+    def _alone(self, row: Values) -> bytes:
+        return b"".join(written([row], ()))
+
+
 class _Packets:
     """A row as one stream, however many packets it takes."""
 
     def __init__(self, header: Callable[[], int], pull: Callable[[int], bytes]) -> None:
         self._header, self._pull = header, pull
-        self._size = _FULL
+        self._size = FULL
         self._left = self._total = 0
 
     def value(self) -> bytes | None:
@@ -178,7 +226,7 @@ class _Packets:
         if length == _NULL:
             return None
         if length > _NULL:
-            length = int.from_bytes(self._take(_WIDTHS[length]), "little")
+            length = int.from_bytes(self._take(WIDTHS[length]), "little")
         self._total += length
         if self._total > LARGEST:
             raise BadData(f"a row is larger than {LARGEST >> 20} MiB")
@@ -186,7 +234,7 @@ class _Packets:
 
     def close(self) -> None:
         """Go past an empty packet at the end: that of a row that fills its packets."""
-        while self._size == _FULL:
+        while self._size == FULL:
             self._open()
 
     def _take(self, size: int) -> bytes:

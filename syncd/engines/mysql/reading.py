@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Final, NoReturn
+from typing import Final
 
+from syncd.engines.copy_text import TEXT, format_of, written
 from syncd.engines.mysql.bounds import bound
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.literals import shown
@@ -101,15 +102,25 @@ class MySQLSource:
         alike = {_alike(asked, row) for row in found}
         return {key for key in given if _alike(asked, key) in alike}
 
-    def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:  # noqa: ARG002
-        """Return no format: MySQL has none."""
-        return {}
+    def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:
+        """Return the text of COPY alone, which PostgreSQL takes."""
+        return {TEXT: format_of(columns_of(self.shape, columns))}
 
-    def blocks(self, columns: Sequence[str], span: Span, form: str) -> NoReturn:  # noqa: ARG002
-        """Raise BadData: there is no such format."""
-        raise BadData(f"MySQL gives no {form}")
+    def blocks(self, columns: Sequence[str], span: Span, form: str) -> Iterator[bytes]:
+        """Yield all rows of a span as the text of COPY has them."""
+        if form != TEXT:
+            raise BadData(f"MySQL gives no {form}")
+        hexed = [at for at, kind in enumerate(self.formats(columns)[TEXT]) if kind == "bytes"]
+        query = self._query(columns, span)
+        with self._named(_of(span)):
+            if hexed:
+                for part in self._session.stream(query, _PART):
+                    yield from written(part, hexed)
+            else:
+                for lines in self._session.lines(query, _PART):
+                    yield from lines
 
-    def _query(self, names: Sequence[str], span: Span, limit: int) -> str:
+    def _query(self, names: Sequence[str], span: Span, limit: int | None = None) -> str:
         asked = columns_of(self.shape, names)
         told = ", ".join(
             f"{selected(each, quoted(each.name))} AS c{number}" for number, each in enumerate(asked)
@@ -117,7 +128,7 @@ class MySQLSource:
         order = ", ".join(ordered(each) for each in columns_of(self.shape, span.order))
         return (
             f"SELECT {told or '1'} FROM {self._from} WHERE {condition(self.shape, span)}"  # noqa: S608
-            f" ORDER BY {order} LIMIT {limit}"
+            f" ORDER BY {order}{'' if limit is None else f' LIMIT {limit}'}"
         )
 
     def _few(self, query: str) -> list[Row]:
@@ -125,9 +136,7 @@ class MySQLSource:
             return [row for part in self._session.stream(query, _PART) for row in part]
 
     def _parts(self, query: str, span: Span) -> Iterator[list[Row]]:
-        start = span.start
-        place = ", ".join(shown(value) for value in start.values) if start else "the first row"
-        with self._named(f", from {place} on"):
+        with self._named(_of(span)):
             yield from self._session.stream(query, _PART)
 
     @contextmanager
@@ -145,6 +154,13 @@ class MySQLSource:
         """Learn what rows weigh, for the size of later statements."""
         total = sum(len(value) for row in rows for value in row if value is not None)
         self._weight = max(self._weight / 2, total / len(rows)) + 1
+
+
+def _of(span: Span) -> str:
+    """Return where a span begins, as errors tell it."""
+    start = span.start
+    place = ", ".join(shown(value) for value in start.values) if start else "the first row"
+    return f", from {place} on"
 
 
 def _alike(columns: Sequence[Column], key: Sequence[Value]) -> tuple[object, ...]:

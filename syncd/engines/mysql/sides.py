@@ -25,7 +25,10 @@ _TRIES: Final = 3  # of a statement that others are in the way of
 _PAGE: Final = 1_000_000
 """Rows that a statement reads of a table that has to be read as a whole."""
 _BLOCK: Final = 2 << 20
-_TOO_LARGE: Final = "a value can't be hashed: it is larger than the server's max_allowed_packet"
+_NO_HASH: Final = (
+    "a row can't be hashed: a value is larger than the server's max_allowed_packet,"
+    " or it makes no MD5 in FIPS mode"
+)
 _SUMMED: Final = frozenset({"integer", "decimal", "float"})
 _ENDED: Final = _SUMMED | {"date", "timestamp", "duration"}
 
@@ -41,7 +44,9 @@ class MySQLSides:
         """Begin a session, autocommitting; raises BadData when the relation does not exist."""
         if isinstance(relation, RedisKeys):
             raise BadData(f"{relation}: the server is MySQL or MariaDB")
-        with connected(self._access, ctx, READS) as session:  # idle while the other side works
+        with connected(
+            self._access, ctx, READS, str(relation)
+        ) as session:  # READS: it may idle long
             if relation.database:
                 session.use(relation.database)
             yield MySQLSide(session, ctx, relation, relation_shape(session, relation))
@@ -150,7 +155,7 @@ class MySQLSide:
             view, part, *further, end=") AS q GROUP BY q0",
         )  # fmt: skip
         if any(_number(lost) for *_, lost in found):
-            raise BadData(_TOO_LARGE)
+            raise BadData(_NO_HASH)
         return {
             _number(at): Digest(_number(rows), _number(total) % 2**64)
             for at, rows, total, _ in found
@@ -277,5 +282,5 @@ def _key(values: Sequence[bytes | None]) -> Key:
 
 def _hash(number: bytes | None) -> bytes:
     if number is None:
-        raise BadData(_TOO_LARGE)
+        raise BadData(_NO_HASH)
     return int(number).to_bytes(8)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Final
 
 from syncd.context import RunContext
@@ -34,6 +35,7 @@ class MySQLTables:
         with ExitStack() as stack:
             session = self._reading(stack, ctx, relation)
 
+            @cache  # of one source: it may be asked many times
             def present() -> Session:
                 return self._reading(stack, ctx, relation) if snapshot else session
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.context import RunContext
+from syncd.engines.copy_text import TEXT, format_of, parsed
 from syncd.engines.postgresql import times
 from syncd.engines.postgresql.connection import Session
-from syncd.engines.postgresql.copy_text import parsed
 from syncd.engines.postgresql.copying import copy_out
 from syncd.engines.postgresql.literals import columns_of, keys_equal, keys_table, order_by, where
 from syncd.engines.postgresql.long_rows import no_long_row
@@ -110,15 +110,18 @@ class PostgreSQLSource:
         return found
 
     def formats(self, columns: Sequence[str]) -> dict[str, Sequence[str]]:
-        """Return the native types where binary blocks mean the same everywhere."""
+        """Return binary where its blocks mean the same everywhere, and text."""
         return formats(self._look, columns)
 
     def blocks(self, columns: Sequence[str], span: Span, form: str) -> Iterator[bytes | memoryview]:
         """Yield all rows of a span in a format, in no order, undecoded."""
         asked = columns_of(self.shape, columns)
+        told: list[Composable] = [Identifier("r", each.name) for each in asked]
+        if form == TEXT:
+            told = [read(column, name) for column, name in zip(asked, told, strict=True)]
         query = SQL("copy (select {} from {} as r{}) to stdout (format {})").format(
-            SQL(", ").join(Identifier("r", each.name) for each in asked),
-            self._look.name, self._where(asked, span), SQL(form.removeprefix("postgresql-")),
+            SQL(", ").join(told), self._look.name, self._where(asked, span),
+            SQL(form.removeprefix("postgresql-")),
         )  # fmt: skip
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for rows in self._copied(query, _BLOCK):
@@ -172,8 +175,9 @@ def _key(row: tuple[Any, ...]) -> Key:
 
 
 def formats(looked: Look, columns: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Return the native types of columns where each can be copied in binary."""
+    """Return the formats in which columns can be copied: in binary where each of them can."""
     asked = columns_of(looked.shape, columns)
+    text: dict[str, Sequence[str]] = {TEXT: format_of(asked)}
     if not all(column.name in looked.marks.portable for column in asked):
-        return {}
-    return {BINARY: tuple(column.native for column in asked)}
+        return text
+    return {BINARY: tuple(column.native for column in asked)} | text

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from syncd.engines.postgresql import schemas
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.statements import run
-from syncd.errors import Fenced
+from syncd.errors import BadData, Fenced
 from syncd.model.copy import CopyState
 from syncd.model.run import Claim, Counts, RunId
 from syncd.model.table import Value
@@ -149,6 +149,14 @@ def _read(
 
 
 def _state(job: str, item: str, row: dict[str, Any]) -> CopyState:
+    """Return a state as it stands; raises BadData for one that nobody of us wrote."""
+    try:
+        return _of_row(job, item, row)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadData(f"{NAME} holds something else for {item}: {error}") from error
+
+
+def _of_row(job: str, item: str, row: dict[str, Any]) -> CopyState:
     position = row["position"]
     return CopyState(
         job=job,

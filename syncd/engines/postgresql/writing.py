@@ -9,9 +9,9 @@ from psycopg.errors import UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier
 
 from syncd.context import RunContext
+from syncd.engines.copy_text import written
 from syncd.engines.postgresql import state as states
 from syncd.engines.postgresql.connection import Session
-from syncd.engines.postgresql.copy_text import written
 from syncd.engines.postgresql.copying import copy_in
 from syncd.engines.postgresql.literals import keys_equal, keys_table
 from syncd.engines.postgresql.merging import DIFF, KEYS, SAMPLES, STAGE, Merge

@@ -2,7 +2,9 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from check_helpers import MariaDb, Place, Postgres, compare, quoted
@@ -130,6 +132,31 @@ def test_no_column_of_that_name(pair: tuple[Place, Place]) -> None:
     right.execute("alter table t drop column v")
     result = compare(left, right)
     assert result.alone == ("v",)
+    with pytest.raises(BadData, match="right side has no column 'w'"):
+        compare(left, right, rename={"v": "w"})
+    assert compare(left, right, rename={"v": "w"}, exclude=("v",)).equal
+
+
+@pytest.mark.parametrize(
+    "names", [{"exclude": ("gone",)}, {"masked": frozenset({"gone"})}, {"rename": {"gone": "v"}}],
+    ids=["exclude", "mask", "rename"],
+)  # fmt: skip
+def test_names_of_no_column(pair: tuple[Place, Place], names: dict[str, Any]) -> None:
+    for place in pair:
+        place.execute("create table t (id int primary key, w int)")
+    with pytest.raises(BadData, match="neither side has the column 'gone'"):
+        compare(*pair, alone=True, **names)
+    assert compare(*pair, **names).equal  # of several tables, another one may have it
+
+
+def test_a_side_that_can_t_be_asked_is_named(pair: tuple[Place, Place]) -> None:
+    left, right = pair
+    left.execute("create table t (id int primary key)")
+    relation = replace(right.relation(), database="no where", schema="no where")
+    with pytest.raises(BadData) as told:
+        compare(left, right, right=relation)
+    assert str(told.value).startswith(f"{relation}: ")
+    assert str(told.value).count("no where.t") == 1
 
 
 def test_a_cancelled_check_ends_at_once(pair: tuple[Place, Place]) -> None:

@@ -167,6 +167,7 @@ def test_young_rows_are_left_out_on_both_sides(runs: CheckRuns) -> None:
     )
     runs.target.execute("delete from orders where id = 9")
     runs.source.execute("update orders set changed = '2099-01-01' where id = 9")
+    runs.target.execute("update orders set name = 'new', changed = '2099-01-01' where id = 13")
     runs.check_with(age_column="changed", min_age="1m")
     assert runs.checked()[1]["equal"] is True
     runs.target.execute("update orders set name = 'old' where id = 11")

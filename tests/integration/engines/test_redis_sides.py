@@ -15,6 +15,7 @@ from redis_server import private_redis
 
 from syncd.context import CancelSource
 from syncd.engines import registry
+from syncd.engines.redis.pattern import Pattern
 from syncd.engines.redis.reading import Reader
 from syncd.engines.redis.sides import RedisSide
 from syncd.engines.redis.spool import Kept, Spool
@@ -276,6 +277,12 @@ def test_a_name_that_comes_twice_is_kept_once(redis_server, client, monkeypatch)
     monkeypatch.setattr(Reader, "names", twice)
     with side_of(redis_server) as side:
         assert side.count(view()) == 10
+
+
+def test_no_name_is_made_that_would_be_read_otherwise():
+    pattern = Pattern.parse("a:{x}:{y}")
+    assert pattern.write((b"1", b"2:3")) == b"a:1:2:3"
+    assert pattern.write((b"1:2", b"3")) is None
 
 
 def test_of_a_name_that_comes_twice_the_first_value_counts():

@@ -23,6 +23,8 @@ TABLE = 'server = "house", table = "a"'
         (check_of('left = { server = "shop", database = "a", table = "a" }'),
          ["18: jobs.k.left: stands beside copy: only one may"]),
         (check_of('rename = { a = "b" }'), ["18: jobs.k.rename: stands beside copy"]),
+        (check_of('compare = ["count"]', 'repair = "copy"'),
+         ["19: jobs.k.repair: needs checksum in compare"]),
         (check('repair = "copy"'), ["14: jobs.k.repair: goes with copy"]),
         (check('tables = ["a"]'), ["14: jobs.k.tables: goes with copy"]),
         (check(left='server = "shap", table = "a"'),

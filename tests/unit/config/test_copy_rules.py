@@ -94,7 +94,7 @@ def test_the_copy_of_a_query_is_named_for_its_target(rules):
 
 def test_a_check_of_which_nothing_is_said_has_the_defaults_of_the_rules(rules):
     right = Relation("house", "warehouse", "public", "orders")
-    assert rules(check()) == (CheckRules("orders", ORDERS, right),)
+    assert rules(check()) == (CheckRules("orders", ORDERS, right, alone=True),)
 
 
 def test_each_key_of_a_check_goes_into_its_rules(rules):
@@ -113,7 +113,7 @@ def test_each_key_of_a_check_goes_into_its_rules(rules):
         CheckRules(
             "orders", ORDERS, right, ("id",), ("a",), ("b",), {"c": "d"}, ("count", "aggregate"),
             tolerance, "u", timedelta(minutes=5), timedelta(seconds=1), 3, frozenset({"a"}),
-            on_difference="report",
+            on_difference="report", alone=True,
         ),
     )  # fmt: skip
 
@@ -126,6 +126,7 @@ def test_tables_are_paired_in_their_order_or_by_their_names(rules):
         ("a", "a", "b"), ("b", "b", "c"),
     ]  # fmt: skip
     assert [(r.left.table, r.right.table) for r in named] == [("a", "a"), ("b", "b")]
+    assert not any(each.alone for each in (*paired, *named))
 
 
 def test_a_query_is_named_for_the_table_that_it_is_compared_with(rules):
@@ -148,6 +149,7 @@ def test_a_check_of_a_copy_takes_its_tables_its_names_and_what_it_leaves_out(rul
             "orders", Relation("shop", "shop", "shop", "orders", "", ("id",)),
             Relation("house", "warehouse", "shop", "o"), ("id",), ("id", "a", "b"),
             ("note", "c", "b"), {"a": "x"}, soft_column="deleted_at", repair=True,
+            alone=True,
         ),
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_text_does_not_help_what_is_no_text() -> None:
 def test_masks_hide_values_and_come_before_policies() -> None:
     rules = ColumnRules(mask={"note": "hash", "due": "null"})
     values = Values((NUMBER, DUE, NOTE), MYSQL_TO_POSTGRESQL, rules)
-    assert not values.idle
+    assert values.signs is None
     found = values.placed(ROWS[1:3])
     assert found.rows == [
         (b"2", None, sha256(b"plain").hexdigest().encode()),
@@ -92,8 +92,21 @@ def test_null_stays_null_behind_a_mask(mask: str) -> None:
 
 
 def test_nothing_is_looked_at_where_all_values_have_a_place() -> None:
-    assert Values((NUMBER,), MYSQL_TO_POSTGRESQL, ColumnRules()).idle
-    assert Values((DUE, NOTE), ("postgresql", "postgresql"), ColumnRules()).idle
+    assert Values((NUMBER,), MYSQL_TO_POSTGRESQL, ColumnRules()).signs == frozenset()
+    assert Values((DUE, NOTE), ("postgresql", "postgresql"), ColumnRules()).signs == frozenset()
+
+
+def test_what_the_target_refuses_by_itself_is_not_looked_at_unless_it_is_mended() -> None:
+    assert Values((DUE, NOTE), MYSQL_TO_POSTGRESQL, ColumnRules()).signs == frozenset()
+    for policy in "null", "text":
+        rules = ColumnRules(values={"note": policy})  # type: ignore[dict-item]
+        assert Values((DUE, NOTE), MYSQL_TO_POSTGRESQL, rules).signs is None
+
+
+def test_last_blanks_that_would_be_cut_off_show_in_lines() -> None:
+    short = (NOTE[0], Column("note", Type("text", 5), "character varying(5)"))
+    values = Values((short,), ("postgresql", "postgresql"), ColumnRules())
+    assert values.signs == {b" \t", b" \n"}
 
 
 def test_errors_show_the_beginning_of_a_value() -> None:

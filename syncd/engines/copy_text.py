@@ -9,7 +9,10 @@ from binascii import hexlify, unhexlify
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from syncd.model.table import Row, Value
+from syncd.model.table import Column, Row, Value
+
+TEXT: Final = "postgresql-text"
+"""The name of the format, of which MySQL gives blocks, too."""
 
 _NULL: Final = b"\\N"
 _ESCAPED: Final = re.compile(rb"[\\\t\n\r]")
@@ -18,6 +21,11 @@ _WRITTEN: Final = re.compile(rb"\\(.)", re.DOTALL)
 _MEANT: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _ROWS: Final = 1_000
 _BYTES: Final = 1 << 20
+
+
+def format_of(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return how the cells of columns are written: bytea in hexadecimal digits."""
+    return tuple("bytes" if each.type.kind == "bytes" else "text" for each in columns)
 
 
 def parsed(text: bytes, hexed: Collection[int]) -> list[Row]:
