@@ -30,7 +30,7 @@ JOB = {
     "delete": "hard",
     "max_delete_percent": 100,
     "page_rows": 100,
-    "retries": ["100ms"] * 20,
+    "retries": ["1s"] * 20,
 }
 
 
