@@ -61,24 +61,31 @@ class Inserter:
             if self._session.change(statement).warnings:
                 self._look_at_warnings()
 
-    def _statements(self, told: Sequence[bytes]) -> Iterator[bytes]:
+    def _statements(self, told: list[bytes]) -> Iterator[bytes]:
+        """Yield statements; what is told is given up meanwhile, as a row may be long."""
         most = min(self._most, _STATEMENT)
+        told.reverse()
         chunk: list[bytes] = []
         size = 0
-        for each in told:
+        while told:
+            each = told.pop()
             if len(each) > self._most:
                 raise Refused(
                     f"a row of {len(each):,} bytes is larger than the server's max_allowed_packet"
                 )
             if chunk and size + len(each) > most:
                 yield self._statement(chunk)
-                chunk, size = [], 0
-            chunk.append(each)
+                size = 0
+            chunk += (b"),(" if chunk else self._head, each)
             size += len(each) + 3
+            del each
         yield self._statement(chunk)
 
-    def _statement(self, chunk: Sequence[bytes]) -> bytes:
-        return b"".join((self._head, b"),(".join(chunk), b")"))
+    def _statement(self, chunk: list[bytes]) -> bytes:
+        """Return a statement, whose parts are given up."""
+        statement = b"".join([*chunk, b")"])
+        chunk.clear()
+        return statement
 
     def _look_at_warnings(self) -> None:
         for _, code, text in self._session.rows("SHOW WARNINGS"):

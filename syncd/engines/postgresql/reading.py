@@ -72,7 +72,7 @@ class PostgreSQLSource:
         hexed = [at for at, column in enumerate(asked) if column.type.kind == "bytes"]
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for lines in self._copied(query, _PART):
-                yield parsed(bytes(lines), hexed)
+                yield parsed(_taken(lines), hexed)
 
     def edge(self, span: Span, rows: int) -> Key | None:
         """Return where so many rows of a span end, None when it has no more than those."""
@@ -154,6 +154,13 @@ class PostgreSQLSource:
         self._end_copy()
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             return ask(connection, query)
+
+
+def _taken(lines: bytearray) -> bytes:
+    """Return what a buffer holds, and leave it empty: others refer to it, and a row may be long."""
+    text = bytes(lines)
+    lines.clear()
+    return text
 
 
 def as_texts(columns: Sequence[Column], table: str) -> Composable:
