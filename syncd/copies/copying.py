@@ -268,9 +268,13 @@ def _same(found: CopyState | None, expected: CopyState | None) -> bool:
 
 
 def _form(job: Job) -> str | None:
-    """Return the format in which blocks pass undecoded; None where somebody has to look at rows."""
+    """Return the format in which blocks pass undecoded; None where somebody has to look at rows.
+
+    A plan names keys, which blocks don't tell.
+    """
     layout, names = job.layout, tuple(pair.source.name for pair in job.layout.pairs)
-    if job.unbounded or job.values.signs is None or layout.read != names or not _told_apart(layout):
+    looked_at = job.ctx.rehearsal or job.unbounded or job.values.signs is None
+    if looked_at or layout.read != names or not _told_apart(job):
         return None
     ours, theirs = job.source.formats(names), job.target.formats(layout.columns)
     return next(
@@ -278,8 +282,14 @@ def _form(job: Job) -> str | None:
     )
 
 
-def _told_apart(layout: Layout) -> bool:
-    """Tell whether the target has no key twice where the source has none: blocks have no order."""
+def _told_apart(job: Job) -> bool:
+    """Tell whether no key comes twice, in which case the order counts, which blocks have not.
+
+    A key that the configuration names may, and so may one that the target is blind to.
+    """
+    layout = job.layout
+    if job.rules.source.key and job.order != layout.key:
+        return False
     keys = [pair for pair in layout.pairs if pair.source.name in layout.key]
     return all(pair.fit == "exact" and not pair.target.blind for pair in keys)
 

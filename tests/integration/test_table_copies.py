@@ -90,6 +90,37 @@ def test_plans(copies):
     assert copies.target.rows(ALL) == before
 
 
+def test_a_plan_into_an_empty_table_names_the_first_keys(copies):
+    copies.fill(1, 20)
+    copies.copied()
+    copies.target.execute("delete from orders")
+    told = {(each.change, each.resource_id) for each in copies.planned().changes}
+    assert told >= {("added", str(number)) for number in range(1, 11)}
+
+
+def test_of_rows_with_one_key_the_latest_counts_where_only_the_configuration_says_key(copies):
+    """As in a table of what happened, of which the target keeps how each thing stands now."""
+    copies.source.execute(
+        "create table happened (id int, of bigint, at timestamp(6) null, what varchar(9))"
+    )
+    copies.configure(
+        source={"query": "select of, at, what from happened", "key": ["of"]},
+        target={"table": "now"}, mode="incremental", watermark="at", watermark_zone="UTC",
+        lookback="400d",
+    )  # fmt: skip
+    copies.source.execute("insert into happened values (1, 1, '2026-01-01', 'new')")
+    copies.copied()
+    copies.source.execute(
+        "insert into happened values (4, 1, '2026-01-04', 'gone'), (3, 1, '2026-01-03', 'sent'),"
+        " (5, 2, '2026-01-05', 'new'), (2, 1, '2026-01-02', 'paid')"
+    )
+    result = copies.copied()
+    assert [tuple(row) for row in copies.target.rows("select of, what from now order by of")] == [
+        (1, "gone"), (2, "new"),
+    ]  # fmt: skip
+    assert result.items["now"]["details"]["duplicates"] == 3
+
+
 def test_rejected_rows(copies):
     copies.fill(1, 20)
     copies.target.execute(
