@@ -104,7 +104,8 @@ def test_every_line_of_a_run_bears_its_names_and_is_kept(place: Site, isolation:
     assert (repeated["account"], repeated["item"].split("/")[0]) == ("aliyun-demo",) * 2
     journal = [parsed(line) for line in process.lines(f"run={run}")]
     check_names(journal, "hosts", run)
-    assert [line["event"] for line in journal] == [line["event"] for line in lines]
+    # items run beside each other: two of their lines may change places on the way to one of both
+    assert sorted(line["event"] for line in journal) == sorted(line["event"] for line in lines)
     assert all("job=hosts" in line for line in process.lines("item="))
     for secret in secrets_of(place):
         assert secret not in file_of(place, run).read_text()
