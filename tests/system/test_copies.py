@@ -205,7 +205,7 @@ def test_a_check_finds_one_changed_row_and_repairs_it(
 def test_mariadb_is_copied_to_and_from_and_compared(service: Service, tables: Postgres) -> None:
     with debian_mariadb(service.machine) as mariadb:
         fill_mariadb(mariadb)
-        there = {"server": "maria", "database": "shop"}
+        there = {"server": "maria", "database": "copies"}
         configure(
             service,
             SERVERS | {"maria": MARIA},
@@ -225,26 +225,26 @@ def test_mariadb_is_copied_to_and_from_and_compared(service: Service, tables: Po
         here = tables.ask(f"select {rows.format(time=time)} from orders order by id", "house")
         for table in ("orders", "orders_again"):
             assert (
-                mariadb.ask(f"select {rows.format(time='changed')} from shop.{table} order by id")
+                mariadb.ask(f"select {rows.format(time='changed')} from copies.{table} order by id")
                 == here
             )
-        mariadb.ask("update shop.orders set price = price + 0.01 where id = 3")
+        mariadb.ask("update copies.orders set price = price + 0.01 where id = 3")
         assert service.machine.run("syncd", "sync", "look", check=False).returncode == 1
 
 
 def fill_mariadb(mariadb: Maria) -> None:
     """Make a database with two tables, and the user that may read and write it."""
     for statement in (
-        "create database shop character set utf8mb4",
+        "create database copies character set utf8mb4",
         f"create user syncd_tables@127.0.0.1 identified by '{PASSWORD}'",
-        "grant all on shop.* to syncd_tables@127.0.0.1",
+        "grant all on copies.* to syncd_tables@127.0.0.1",
         "grant process on *.* to syncd_tables@127.0.0.1",
-        "create table shop.orders (id bigint unsigned primary key, changed datetime(6), "
+        "create table copies.orders (id bigint unsigned primary key, changed datetime(6), "
         "name varchar(80), price decimal(12, 2))",
-        "insert into shop.orders select seq, '2026-01-01' + interval seq second, "
-        f"concat('order 😀 ', seq), seq / 4 from shop.seq_1_to_{ROWS}",
-        "create table shop.`odd `` %s` (id int primary key, t text)",
-        "insert into shop.`odd `` %s` values (1, 'NUL 😀')",
+        "insert into copies.orders select seq, '2026-01-01' + interval seq second, "
+        f"concat('order 😀 ', seq), seq / 4 from copies.seq_1_to_{ROWS}",
+        "create table copies.`odd `` %s` (id int primary key, t text)",
+        "insert into copies.`odd `` %s` values (1, 'NUL 😀')",
     ):
         mariadb.ask(statement)
 
