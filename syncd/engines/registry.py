@@ -3,7 +3,7 @@
 A driver is imported when the first of its servers is looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Final, cast
 
@@ -47,8 +47,7 @@ def build(access: ServerAccess) -> Engine:
     """
     if access.engine not in ENGINES:
         raise ConfigurationError(f"server {access.name}: no engine {access.engine!r}")
-    module, name = ENGINES[access.engine]
-    return cast(Callable[[ServerAccess], Engine], getattr(import_module(module), name))(access)
+    return cast(Engine, _made(ENGINES, access, "engine"))
 
 
 def tables(access: ServerAccess) -> Tables:
@@ -56,10 +55,7 @@ def tables(access: ServerAccess) -> Tables:
 
     Raises ConfigurationError for an engine that has none.
     """
-    if access.engine not in TABLES:
-        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
-    module, name = TABLES[access.engine]
-    return cast(Callable[[ServerAccess], Tables], getattr(import_module(module), name))(access)
+    return cast(Tables, _made(TABLES, access, "tables"))
 
 
 def rights(access: ServerAccess) -> Rights:
@@ -67,10 +63,7 @@ def rights(access: ServerAccess) -> Rights:
 
     Raises ConfigurationError for an engine that has no tables.
     """
-    if access.engine not in RIGHTS:
-        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no tables")
-    module, name = RIGHTS[access.engine]
-    return cast(Callable[[ServerAccess], Rights], getattr(import_module(module), name))(access)
+    return cast(Rights, _made(RIGHTS, access, "tables"))
 
 
 def sides(access: ServerAccess) -> Sides:
@@ -78,7 +71,12 @@ def sides(access: ServerAccess) -> Sides:
 
     Raises ConfigurationError for an engine of which nothing can.
     """
-    if access.engine not in SIDES:
-        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no sides")
-    module, name = SIDES[access.engine]
-    return cast(Callable[[ServerAccess], Sides], getattr(import_module(module), name))(access)
+    return cast(Sides, _made(SIDES, access, "sides"))
+
+
+def _made(kinds: Mapping[str, tuple[str, str]], access: ServerAccess, what: str) -> object:
+    """Import what a server's engine has of a kind, and make it."""
+    if access.engine not in kinds:
+        raise ConfigurationError(f"server {access.name}: engine {access.engine!r} has no {what}")
+    module, name = kinds[access.engine]
+    return getattr(import_module(module), name)(access)
