@@ -29,6 +29,12 @@ from syncd.context import RunContext
 from syncd.model.check import RedisKeys
 from syncd.model.table import Column, Key, Kind, Relation, Row, Shape, Value
 
+PAGE: Final = 1_000_000
+"""Rows that a statement reads of a table that has to be read as a whole."""
+SUMMED: Final = frozenset[Kind]({"integer", "decimal", "float"})
+"""Kinds that have a sum and an average."""
+ENDED: Final = SUMMED | frozenset[Kind]({"date", "timestamp", "duration"})
+"""Kinds that have a least and a greatest value."""
 COUNTED: Final = frozenset[Kind]({"text", "json", "other"})
 """Kinds whose texts may hold anything, and so are counted or hashed in the text of a row."""
 _MODULUS: Final = 2**64

@@ -14,7 +14,18 @@ from syncd.engines.mysql.shapes import derived, relation_shape
 from syncd.engines.mysql.spans import among, condition, ordered
 from syncd.engines.mysql.table_failures import busy_mapped
 from syncd.engines.mysql.types import selected
-from syncd.engines.sides import Aggregate, Digest, Field, Part, Seen, View, spellings
+from syncd.engines.sides import (
+    ENDED,
+    PAGE,
+    SUMMED,
+    Aggregate,
+    Digest,
+    Field,
+    Part,
+    Seen,
+    View,
+    spellings,
+)
 from syncd.engines.tables import Busy
 from syncd.errors import BadData
 from syncd.model.check import RedisKeys
@@ -22,15 +33,11 @@ from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Shape
 
 _TRIES: Final = 3  # of a statement that others are in the way of
-_PAGE: Final = 1_000_000
-"""Rows that a statement reads of a table that has to be read as a whole."""
 _BLOCK: Final = 2 << 20
 _NO_HASH: Final = (
     "a row can't be hashed: a value is larger than the server's max_allowed_packet,"
     " or it makes no MD5 in FIPS mode"
 )
-_SUMMED: Final = frozenset({"integer", "decimal", "float"})
-_ENDED: Final = _SUMMED | {"date", "timestamp", "duration"}
 
 
 class MySQLSides:
@@ -175,7 +182,7 @@ class MySQLSide:
         own = _names(view.key)
         columns = [self.columns[name] for name in own]
         texts = ", ".join(selected(each, quoted(each.name)) for each in columns)
-        end = f" ORDER BY {self._order(view.key)} LIMIT 1 OFFSET {_PAGE - 1}"
+        end = f" ORDER BY {self._order(view.key)} LIMIT 1 OFFSET {PAGE - 1}"
         start: Edge | None = None
         while True:
             page = condition(self.shape, Span(own, start))
@@ -198,10 +205,10 @@ class MySQLSide:
         column = self.columns[each.name]
         name, kind, real = quoted(each.name), each.form.kind, column.type.kind
         told = [f"COUNT({name})", "NULL", "NULL", "NULL"]
-        if real in ("integer", "decimal", "float") and kind in _SUMMED:
+        if real in ("integer", "decimal", "float") and kind in SUMMED:
             value = f"({selected(column, name)} + {'0e0' if kind == 'float' else '0'})"
             told[1:] = [f"{word}({value})" for word in ("SUM", "MIN", "MAX")]
-        elif kind in _ENDED and real not in ("text", "other"):
+        elif kind in ENDED and real not in ("text", "other"):
             told[2:] = [
                 digests.text_of(column, each.form, f"{word}({name})") for word in ("MIN", "MAX")
             ]

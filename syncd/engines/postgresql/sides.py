@@ -15,7 +15,18 @@ from syncd.engines.postgresql.literals import Text, keys_equal, keys_table, lite
 from syncd.engines.postgresql.shapes import Look
 from syncd.engines.postgresql.table_failures import reading
 from syncd.engines.postgresql.tables import looked_at, settle
-from syncd.engines.sides import Aggregate, Digest, Field, Part, Seen, View, spellings
+from syncd.engines.sides import (
+    ENDED,
+    PAGE,
+    SUMMED,
+    Aggregate,
+    Digest,
+    Field,
+    Part,
+    Seen,
+    View,
+    spellings,
+)
 from syncd.engines.tables import Busy
 from syncd.errors import BadData
 from syncd.model.check import RedisKeys
@@ -23,11 +34,7 @@ from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Shape
 
 _TRIES: Final = 3  # of a statement that others have ended: a conflict on a standby
-_PAGE: Final = 1_000_000
-"""Rows that a statement reads of a table that has to be read as a whole."""
 _NOTHING: Final = SQL("")
-_SUMMED: Final = frozenset({"integer", "decimal", "float"})
-_ENDED: Final = _SUMMED | {"date", "timestamp", "duration"}
 
 
 class PostgreSQLSides:
@@ -187,7 +194,7 @@ class PostgreSQLSide:
         """Yield conditions that together hold all rows of a part, of so many rows each."""
         texts = SQL(", ").join(_as_it_is(self.columns[each.name]) for each in view.key)
         order = SQL(", ").join(Identifier("r", each.name) for each in view.key)
-        end = SQL(" order by {} limit 1 offset {}").format(order, Literal(_PAGE - 1))
+        end = SQL(" order by {} limit 1 offset {}").format(order, Literal(PAGE - 1))
         page: Composable = SQL("true")
         while found := self._ask(SQL("select {}").format(texts), view, part, page, end=end):
             last = _key(found[0])
@@ -212,11 +219,11 @@ class PostgreSQLSide:
         name = Identifier("r", each.name)
         told: list[Composable] = [SQL("count({})").format(name), nothing, nothing, nothing]
         kind, real = each.form.kind, column.type.kind
-        if real in ("integer", "decimal", "float", "boolean") and kind in _SUMMED:
+        if real in ("integer", "decimal", "float", "boolean") and kind in SUMMED:
             number = {"boolean": "{}::int4", "decimal": "{}::numeric", "float": "{}::float8"}
             value = SQL(number.get(real, "{}")).format(name)
             told[1:] = [SQL(f"{word}({{}})::text").format(value) for word in ("sum", "min", "max")]
-        elif kind in _ENDED and real not in ("text", "other"):
+        elif kind in ENDED and real not in ("text", "other"):
             told[2:] = [
                 digests.text_of(column, each.form, SQL(f"{word}({{}})").format(name))
                 for word in ("min", "max")

@@ -95,7 +95,7 @@ def test_text_keys_are_read_in_pages(
     place: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     for module in postgresql, mysql:
-        monkeypatch.setattr(module, "_PAGE", rows)
+        monkeypatch.setattr(module, "PAGE", rows)
     for engine in "postgresql", "mariadb":
         left, right = place(engine), place("postgresql")
         for each in left, right:
