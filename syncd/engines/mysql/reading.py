@@ -20,6 +20,8 @@ from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Value
 
 _PART: Final = 2 * 2**20
+_BLOCK: Final = 128 * 1024
+"""Bytes that are read at once: about what a socket holds, so that the target works meanwhile."""
 _STATEMENT: Final = 32 * 2**20
 """Bytes that one statement is to give: a reader that is slow should not hold it open for long."""
 _FEWEST: Final = 100
@@ -117,7 +119,7 @@ class MySQLSource:
                 for part in self._session.stream(query, _PART):
                     yield from written(part, hexed)
             else:
-                for lines in self._session.lines(query, _PART):
+                for lines in self._session.lines(query, _BLOCK):
                     yield from lines
 
     def _query(self, names: Sequence[str], span: Span, limit: int | None = None) -> str:

@@ -21,7 +21,8 @@ from syncd.model.table import Column, Key, Relation, Row
 
 BINARY: Final = "postgresql-binary"
 _PART: Final = 2 << 20
-_BLOCK: Final = 256 << 10
+_BLOCK: Final = 64 << 10
+"""Bytes that are read at once: about what a socket holds, so that the target works meanwhile."""
 _KEYS: Final = 5_000
 
 
@@ -76,10 +77,14 @@ class PostgreSQLSource:
 
     def edge(self, span: Span, rows: int) -> Key | None:
         """Return where so many rows of a span end, None when it has no more than those."""
-        query = SQL("select {} from {} as r{}{} limit 2 offset {}").format(
-            self._texts(span.order), self._look.name, where(self.shape, span), order_by(span),
+        names = [Identifier("r", name) for name in span.order]
+        skipped = SQL("select {} from {} as r{}{} limit 2 offset {}").format(
+            SQL(", ").join(names), self._look.name, where(self.shape, span), order_by(span),
             Literal(max(rows - 1, 0)),
         )  # fmt: skip
+        query = SQL("select {} from ({}) as r{}").format(  # no text is made of what is skipped
+            self._texts(span.order), skipped, order_by(span)
+        )
         found = self._ask(self._connection, query)
         return _key(found[0]) if len(found) == 2 else None
 
