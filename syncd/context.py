@@ -141,6 +141,14 @@ class Reporter(Protocol):
     def detail(self, name: str, value: object) -> None:
         """Keep a fact of the item (JSON-like) in its `details`."""
 
+    def meanwhile(self, name: str, value: object) -> None:
+        """Keep a fact in the item's record while it runs, with the details told so far.
+
+        Should its process be killed, they are what is known of it; its end puts its details in
+        their place. It may be called often: the store is asked for a thirtieth of the time at
+        most. Raises Fenced.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class RunContext:

@@ -45,6 +45,7 @@ class Report:
 
     details: dict[str, Any] = field(default_factory=dict)
     seen: list[tuple[int, int | None]] = field(default_factory=list)
+    standing: list[tuple[str, object]] = field(default_factory=list)
 
     def progress(self, done: int, of: int | None = None) -> None:
         self.seen.append((done, of))
@@ -54,6 +55,9 @@ class Report:
 
     def detail(self, name: str, value: object) -> None:
         self.details[name] = value
+
+    def meanwhile(self, name: str, value: object) -> None:
+        self.standing.append((name, value))
 
 
 def at(seconds: float) -> bytes:

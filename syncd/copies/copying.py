@@ -166,6 +166,10 @@ class Copy:
             for after in rows.copy():
                 done = after.counts.total
                 self.ctx.report.progress(done, _estimate(source.shape, after, done))
+                details.report(
+                    self.ctx.report, after, done - already, self.clock.monotonic() - began
+                )
+                details.stands(self.ctx.report, after)
             state = self._noted(source, rows.state, job)
             state = rest.finish(job, state, rows.samples)
         finally:

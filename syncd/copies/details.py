@@ -18,11 +18,12 @@
 | created | the table was made |
 | new_columns, ignored_columns | columns that the target was given, or that it lacks |
 | resumed | how often an attempt went on where another ended: in full passes with a new snapshot |
-| committed | of a copy that failed: its counts up to the last page that stands |
+| committed | of a copy that failed or was killed: its counts up to the last page known to stand |
 | guarded | rows that were not deleted, because too many were gone |
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 from syncd.context import Reporter
@@ -59,6 +60,11 @@ def report(reporter: Reporter, state: CopyState, rows: int, seconds: float) -> N
         told["rows_per_second"] = rate(rows, seconds)
     for name, value in told.items():
         reporter.detail(name, value)
+
+
+def stands(reporter: Reporter, state: CopyState) -> None:
+    """Tell what is committed by now, which is all that is known of a copy that is killed."""
+    reporter.meanwhile("committed", asdict(state.counts))
 
 
 def rate(rows: int, seconds: float) -> int:

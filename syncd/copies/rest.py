@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from syncd.copies import details
 from syncd.copies.pages import Job, Samples, keep, tried
 from syncd.engines.tables import Busy, Page, Refused
 from syncd.errors import BadData, Guarded
@@ -101,6 +102,7 @@ class _Deletions:
         while gone is not None:
             ctx.check()
             gone = tried(ctx, partial(self._delete_some, opened))
+            details.stands(ctx.report, self._state)
             self._samples.deleted = [*self._samples.deleted, *(gone or ())][:_SAMPLES]
 
     def _note_all(self, opened: Opened) -> int:
@@ -110,6 +112,7 @@ class _Deletions:
             self._job.ctx.check()
             read, at = tried(self._job.ctx, partial(self._note_page, opened, at, limit))
             standing += read
+            details.stands(self._job.ctx.report, self._state)
         return standing
 
     def _note_page(self, opened: Opened, at: Edge | None, limit: int) -> tuple[int, Edge | None]:

@@ -1,7 +1,7 @@
 """How far the active runs are, as anybody may ask while they run; and what an item reports."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,8 +86,13 @@ class RunProgress:
 class ItemReport:
     """What the job reports of one item: progress, errors of single resources, details."""
 
-    def __init__(self, progress: RunProgress, target: str) -> None:
-        self._progress, self._target = progress, target
+    def __init__(
+        self,
+        progress: RunProgress,
+        target: str,
+        keep: Callable[[Mapping[str, Any]], None] = lambda _details: None,
+    ) -> None:
+        self._progress, self._target, self._keep = progress, target, keep
         self.errors: list[ResourceError] = []
         self.details: dict[str, Any] = {}
 
@@ -105,3 +110,7 @@ class ItemReport:
     def detail(self, name: str, value: object) -> None:
         """Keep a fact of the item in its `details`."""
         self.details[name] = storable(value) if isinstance(value, str) else value
+
+    def meanwhile(self, name: str, value: object) -> None:
+        """Keep a fact in the item's record while it runs, with the details told so far."""
+        self._keep({**self.details, name: value})

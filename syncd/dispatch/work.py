@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from syncd.context import BoundLogger, Clock, RunContext
 from syncd.dispatch.item import ItemObserver, ItemWork, Records, Tally, failure, tell
+from syncd.dispatch.meanwhile import Meanwhile
 from syncd.dispatch.progress import ItemReport, RunProgress
 from syncd.dispatch.spec import JobSpec
 from syncd.dispatch.targets import chosen
@@ -113,11 +114,11 @@ class Items:
         self, job: Job[Any], claim: Claim, ctx: RunContext, target: Target, item_id: int,
         progress: RunProgress, tally: Tally,
     ) -> ItemWork:  # fmt: skip
-        report = ItemReport(progress, target.name)
+        ctx = replace(ctx, log=ctx.log.bind(**_names(target)))
+        report = ItemReport(progress, target.name, Meanwhile(self.store, ctx, self.clock, item_id))
         return ItemWork(
             store=self.store, records=self.records, observer=self.observer, clock=self.clock,
-            job=job, claim=claim,
-            ctx=replace(ctx, log=ctx.log.bind(**_names(target)), report=report),
+            job=job, claim=claim, ctx=replace(ctx, report=report),
             target=target, item_id=item_id, report=report, progress=progress, tally=tally,
         )  # fmt: skip
 

@@ -274,6 +274,9 @@ class _Silent:
     def detail(self, name: str, value: object) -> None:
         """Hear of a fact."""
 
+    def meanwhile(self, name: str, value: object) -> None:
+        """Hear of a fact that may change."""
+
 
 def context(seconds: float = CALL_LIMIT) -> RunContext:
     """Return what the calls of a check are made in: a plan's context, with a short deadline."""

@@ -101,6 +101,16 @@ def start_item(tx: Transaction, claim: Claim, item_id: int, now: datetime) -> No
         raise Fenced(f"item {item_id} of run {claim.run_id} does not wait for this attempt")
 
 
+def keep_details(tx: Transaction, claim: Claim, item_id: int, details: Mapping[str, Any]) -> None:
+    """Keep what is known of an item that runs, until its end says more; raises Fenced."""
+    fence(tx, claim)
+    tx.execute(
+        """update syncd.run_item set details = %s
+           where id = %s and run_id = %s and attempt = %s and status = 'running'""",
+        (Jsonb(details), item_id, claim.run_id, claim.attempt),
+    )
+
+
 def end_item(tx: Transaction, claim: Claim, end: ItemEnd) -> None:
     """Record how an item ended, with its counts and the errors of its resources.
 

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,30 @@ def test_kills_at_random_moments_lose_no_row(between, pair, isolation, kills, se
     assert middle
     assert copy.checked
     check_the_last_runs(copy)
+
+
+def test_a_copy_that_is_killed_for_good_tells_what_stands(between):
+    """It stands at a row that somebody else has not committed, so that it is in the middle."""
+    copy = between("maria to pg")
+    make_table(copy.source, "orders", 3000)
+    make_table(copy.target, "orders")
+    copy.copies("orders", "orders", isolation="process", page_rows=100)
+    copy.configure()
+    process = copy.place.up()
+    committed = "select details -> 'committed' as told from syncd.run_item"
+    with closing(copy.target.connect()) as other:
+        other.execute("insert into orders (id) values (-1000)")
+        number = copy.place.client.trigger("orders", Selection(), "me")
+        until(lambda: copy.target.lines(_AT_THE_ROW) == ["1"], 20, "the copy stands at the row")
+        kill_attempts(process)
+        until(lambda: copy.place.client.wait(number, 5), 30, "the run ended")
+    (run,), (item,) = copy.place.runs("id = %s", number), copy.place.rows(committed)
+    assert (run["status"], run["total"]) == ("failed", 0)
+    assert item["told"]["added"] == item["told"]["total"]
+    assert 0 < item["told"]["added"] <= copy.count("orders") <= 2000
+
+
+_AT_THE_ROW = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 
 
 def begin(copy: CopySite, process: Process) -> None:

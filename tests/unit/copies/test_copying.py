@@ -1,6 +1,6 @@
 """Copies of a table, step by step, on tables in memory."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from memory_copies import COLUMNS, Copies, Died, at
@@ -66,6 +66,20 @@ def test_whatever_step_it_dies_at_the_next_attempt_ends_what_it_began(undecoded)
         assert copies.same
         assert copied.counts == Counts(total=29, added=1, updated=1, unchanged=27, deleted=2)
     assert died > 30
+
+
+def test_what_stands_is_told_while_it_grows():
+    copies = Copies(delete="hard")
+    copies.numbered(20)
+    copies.run()
+    for n in (1, 7, 20):
+        del copies.orders.rows[str(n).encode(),]
+    copied = copies.run()
+    told = [told for name, told in copies.report.standing if name == "committed"]
+    assert told[0] == asdict(Counts(total=4, unchanged=4))
+    assert told[-1] == asdict(copied.counts)
+    assert copied.counts.deleted == 3
+    assert [each["total"] for each in told] == sorted(each["total"] for each in told)
 
 
 def test_an_attempt_goes_on_behind_the_last_page():
