@@ -12,11 +12,12 @@ from typing import Final
 
 from syncd.copies import details
 from syncd.copies.pages import Job, Samples, keep, tried
+from syncd.engines.sides import number_in
 from syncd.engines.tables import Busy, Page, Refused
 from syncd.errors import BadData, Guarded
 from syncd.model.copy import CopyState, Edge, Span
 from syncd.model.deletion import is_too_many
-from syncd.model.table import Key, Row
+from syncd.model.table import Column, Key, Row
 
 _KEYS: Final = 50_000
 """Keys that are looked up and deleted at once."""
@@ -137,7 +138,7 @@ class _Deletions:
                 _, keys = page.missing(_KEYS)
                 if not keys:
                     return None
-                there = job.source.existing(job.layout.key, keys)
+                there = self._there(keys)
                 if there:
                     page.keep_keys([key for key in keys if key in there])
                 gone = [key for key in keys if key not in there]
@@ -150,3 +151,31 @@ class _Deletions:
             self._state = before
             raise
         return gone
+
+    def _there(self, keys: Sequence[Key]) -> set[Key]:
+        """Return those keys of the target of which the source has a row now."""
+        source, names = self._job.source, self._job.layout.key
+        columns = {column.name: column for column in source.shape.columns}
+        asked: dict[Key, Key] = {}
+        for key in keys:
+            spelled = [_spelled(columns[name], each) for name, each in zip(names, key, strict=True)]
+            if None not in spelled:
+                asked[key] = tuple(each for each in spelled if each is not None)
+        found = source.existing(names, list(asked.values()))
+        return {key for key, spelled in asked.items() if spelled in found}
+
+
+def _spelled(column: Column, value: bytes) -> bytes | None:
+    """Return a value of the target's key as the source has it, None where it can't have it.
+
+    A whole number is `1.00` in a numeric(10,2); of 1.50, or of more than its type holds, the source
+    has no row, and its server takes no such number to look for.
+    """
+    kind = column.type
+    if kind.kind != "integer":
+        return value
+    number, most = number_in(value), 1 << 8 * (kind.size or 8) - (not kind.unsigned)
+    if number is None or not number.is_finite():
+        return None
+    least = 0 if kind.unsigned else -most
+    return b"%d" % number if least <= number < most and not number % 1 else None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from table_runs import ALL, Postgres, TableRuns, counts
+from table_runs import ALL, ORDERS, Postgres, TableRuns, counts
 from table_steps import SteppingTables, Steps
 
 from syncd import assembly
@@ -79,6 +79,30 @@ def test_a_page_whose_commit_nobody_answered_counts_once(copies, steps):
     assert done.counts == counts(total=250, added=250)
     assert done.items["orders"]["details"]["resumed"] == 1
     assert 0 < stood[0][0] < 250
+    copies.assert_same()
+
+
+def test_a_key_that_the_target_spells_otherwise_is_looked_up_in_the_source(copies, steps):
+    """It is a number with digits after the point there, and a whole one in the source."""
+    time = "timestamp(6)" if isinstance(copies.target, Postgres) else "datetime(6)"
+    copies.target.execute(ORDERS.format(time=time).replace("bigint", "decimal(21, 2)"))
+    copies.configure(delete="hard")
+    copies.fill(1, 20)
+    copies.copied()
+    copies.source.execute("delete from orders where id <= 3")
+    copies.target.execute(
+        "insert into orders values (30.5, null, 'no row of the source', 1)",
+        f"insert into orders values ({2**63}, null, 'no number of the source', 1)",
+    )
+
+    def comes_back(name: str) -> None:
+        if name == "existing" and steps.seen.count(name) == 1:
+            copies.fill(2, 2)
+
+    steps.begin()
+    steps.then = comes_back
+    result = copies.copied()
+    assert result.counts == counts(total=17, unchanged=17, deleted=4)
     copies.assert_same()
 
 
