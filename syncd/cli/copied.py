@@ -53,7 +53,7 @@ def copy_notes(details: Json) -> Iterator[str]:
     for name, words in (("new_columns", "new columns"), ("ignored_columns", "left out")):
         if names := details.get(name):
             yield f"{words}: {some(names, _NAMES)}"
-    for name, words in (("nulled", "NULL in place of values"), ("mended", "mended texts")):
+    for name, words in _VALUES.items():
         if counted := details.get(name):
             yield f"{words}: {_by_column(counted)}"
     for name, words in _ROWS.items():
@@ -63,6 +63,11 @@ def copy_notes(details: Json) -> Iterator[str]:
         yield f"resumed {'once' if resumed == 1 else f'{resumed} times'}"
 
 
+_VALUES: Final = {
+    "nulled": "NULL in place of values",
+    "mended": "mended texts",
+    "new_values": "values for new columns, for which rows counted as unchanged may be updated",
+}
 _ROWS: Final = {
     "duplicates": "{} in whose place a later one of the same key came",
     "null_watermark": "{} without a watermark, which full passes alone read",

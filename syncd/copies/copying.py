@@ -156,7 +156,7 @@ class Copy:
         assert target.shape is not None  # noqa: S101 - it was made, if it was not there
         job, state = self._job(source, target, target.shape, layout, state)
         noted = details.of_columns(state.details, layout, made, created=created)
-        state = replace(state, details=noted)
+        state = replace(state, details=noted | self._new_values(source, job, state, made))
         rows, began, already = Rows(job, state), self.clock.monotonic(), state.counts.total
         self.ctx.log.info(
             "table copy began", source=str(self.rules.source), target=str(self.rules.target),
@@ -239,6 +239,21 @@ class Copy:
             told["beyond_bound"] = source.count(beyond)
         kept = {name: number for name, number in told.items() if number}
         return replace(state, details={**state.details, **kept})
+
+    def _new_values(
+        self, source: Source, job: Job, state: CopyState, made: tuple[NewColumn, ...]
+    ) -> dict[str, object]:
+        """Count the values of columns that a plan would add: it compares rows without them."""
+        if not self.ctx.rehearsal or self.rules.conflict != "update":
+            return {}
+        span = passes.span(job.order, state, job.start)
+        told = {}
+        for column in source.shape.columns:
+            hidden = self.rules.columns.mask.get(column.name) == "null"
+            if not hidden and any(each.like is column for each in made):
+                told[column.name] = source.count(span) - source.count(span, null=column.name)
+        kept = {name: number for name, number in told.items() if number}
+        return {"new_values": kept} if kept else {}
 
     def _not_there(self, source: Source, layout: Layout, state: CopyState) -> Copied:
         """Say what a plan can of a table that a run would make."""

@@ -20,6 +20,7 @@
 | resumed | how often an attempt went on where another ended: in full passes with a new snapshot |
 | committed | of a copy that failed or was killed: its counts up to the last page known to stand |
 | guarded | rows that were not deleted, because too many were gone |
+| new_values | of a plan: by column that would be added, the rows with a value for it |
 """
 
 from collections.abc import Mapping

@@ -147,7 +147,10 @@ def test_new_columns(copies):
     result = copies.copied()
     assert result.items["orders"]["details"]["ignored_columns"] == ["more"]
     copies.configure(new_columns="evolve")
+    planned = copies.planned()
+    assert (planned.counts.unchanged, planned.details["new_values"]) == (5, {"more": 5})
     result = copies.copied()
+    assert result.counts == counts(total=5, updated=5)
     assert result.items["orders"]["details"]["new_columns"] == ["more"]
     assert copies.target.rows("select sum(more) from orders") == [(25,)]
 

@@ -145,7 +145,8 @@ def test_a_plan_names_tables_and_rows(served):
     counts = {"total": 9, "added": 5, "updated": 1, "deleted": 1, "unchanged": 1, "errors": 1}
     served.commands.planned = [{
         "target": "orders", "counts": counts, "error_class": None, "error": None,
-        "details": {"pass": "full", "ignored_columns": ["a\x1b"], "nulled": {"born": 3}},
+        "details": {"pass": "full", "ignored_columns": ["a\x1b"], "nulled": {"born": 3},
+                    "new_values": {"more": 7}},
         "changes": [
             {"change": "added", "thing": "table", "resource_id": "shop.orders", "name": "",
              "fields": {"columns": ["id", "qty"]}},
@@ -163,6 +164,7 @@ def test_a_plan_names_tables_and_rows(served):
         "orders: 9 listed, 5 to add, 1 to update, 1 to delete, 1 unchanged, 1 errors",
         "  left out: a\\x1b",
         "  NULL in place of values: born 3",
+        "  values for new columns, for which rows counted as unchanged may be updated: more 7",
         "  + shop.orders  columns id, qty",
         '  + ["1"]  shop.orders',
         '  ! ["2"]  shop.orders  out of range',

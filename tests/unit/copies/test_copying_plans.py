@@ -54,6 +54,50 @@ def test_a_plan_with_a_column_to_be_added_adds_none():
     assert copies.report.details["new_columns"] == ["note", "deleted_at"]
 
 
+def without_note(**rules):
+    """Return copies whose target has all four rows, but not the column of the notes of three."""
+    copies = Copies(**rules)
+    copies.source.bound = lambda: at(5)
+    copies.target.tables["copied"] = MemoryTable(list(COLUMNS[:2]), ("id",))
+    copies.numbered(3)
+    copies.fill((b"4", at(4), None))
+    copies.run()
+    return copies
+
+
+def test_a_plan_tells_of_rows_that_may_differ_in_new_columns_alone():
+    copies = without_note()
+    copies.configure(columns=ColumnRules(new="evolve"))
+    assert copies.plan().counts == Counts(total=4, unchanged=4)
+    assert copies.report.details["new_values"] == {"note": 3}
+    assert copies.run().counts == Counts(total=4, updated=3, unchanged=1)
+    assert "new_values" not in copies.report.details
+
+
+def test_of_an_incremental_pass_only_what_it_reads_may_differ():
+    copies = without_note(mode="incremental")
+    copies.source.bound = lambda: at(10)
+    copies.fill((b"6", at(6), b"new"), (b"11", at(11), b"later"))
+    copies.configure(mode="incremental", columns=ColumnRules(new="evolve"))
+    copies.plan()
+    assert copies.report.details["new_values"] == {"note": 1}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"columns": ColumnRules(new="freeze")},
+        {"columns": ColumnRules(new="evolve", mask={"note": "null"})},
+        {"columns": ColumnRules(new="evolve"), "conflict": "skip"},
+    ],
+)
+def test_a_plan_tells_of_no_values_that_no_row_is_updated_for(rules):
+    copies = without_note()
+    copies.configure(**rules)
+    copies.plan()
+    assert "new_values" not in copies.report.details
+
+
 def test_rows_without_a_key_are_refused_before_anything_is_written():
     copies = Copies()
     copies.source.tables["orders"] = MemoryTable(
