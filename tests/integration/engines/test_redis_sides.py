@@ -15,6 +15,8 @@ from redis_server import private_redis
 
 from syncd.context import CancelSource
 from syncd.engines import registry
+from syncd.engines.redis import reading
+from syncd.engines.redis.connection import Session
 from syncd.engines.redis.pattern import Pattern
 from syncd.engines.redis.reading import Reader
 from syncd.engines.redis.sides import RedisSide
@@ -327,13 +329,21 @@ def test_a_cut_or_an_order_is_not_to_be_had(redis_server, client):
             side.digests(view(), Part(), [(b"1",)])
 
 
-def test_large_values_are_asked_for_in_smaller_batches(redis_server, client):
-    for n in range(40):
-        client.set(f"stock:{n}", b"%d" % n + b"x" * (2 << 20))
-    of = view(value_form=TEXT)
+def test_large_values_are_asked_for_in_smaller_batches(redis_server, client, monkeypatch):
+    """Of about 4 MiB each, once the first one told how large they are."""
+    client.mset({f"stock:{n}": b"%d" % n + b"x" * (1 << 20) for n in range(40)})
+    monkeypatch.setattr(reading, "MOST", 10)
+    ask, asked = Session.ask, []
+
+    def counted(self, *command):
+        if command[0] == "MGET":
+            asked.append(len(command) - 1)
+        return ask(self, *command)
+
+    monkeypatch.setattr(Session, "ask", counted)
     with side_of(redis_server) as side:
-        assert len(side.hashes(of, Part())) == 40
-        assert side.received < 85 << 20
+        assert len(side.hashes(view(value_form=TEXT), Part())) == 40
+    assert asked == [10] + [3] * 10
     client.flushall()
 
 
