@@ -15,7 +15,7 @@ from syncd.config.consistency_check import ConsistencyCheckJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.servers import Server
 from syncd.config.spelling import hint, quoted
-from syncd.config.table_copy import CopyTarget, PerTable, TableCopyJob, where_is
+from syncd.config.table_copy import CopyTarget, PerTable, Place, TableCopyJob, where_is
 from syncd.config.table_places import Told, of_place, too_long
 
 _SIDES: Final = ("source", "target", "left", "right")
@@ -55,6 +55,30 @@ def cross_checks(tables: Tables, places: Places) -> Iterator[Problem]:
             found = check_references.of_check(job, tables)
         for path, message in found:
             yield places.problem(("jobs", name, *path), message)
+    for name, path, message in _rivals(tables):
+        yield places.problem(("jobs", name, *path), message)
+
+
+def _rivals(tables: Tables) -> Iterator[tuple[str, KeyPath, str]]:
+    """Yield the enabled jobs that would delete each other's rows, which their own source lacks.
+
+    Two that read the same do not: a full copy each night, say, and what is new each hour.
+    """
+    first: dict[object, tuple[str, object]] = {}
+    for name, job in tables.jobs.items():
+        if not isinstance(job, TableCopyJob) or not job.enabled:
+            continue
+        if not {job.source.server, job.target.server} <= tables.servers.keys():
+            continue
+        source, target = (_place(side, tables.servers) for side in (job.source, job.target))
+        for said in (_Said(job, item) for item in job.items):
+            if said["delete"] == "none":
+                continue
+            table, read = job.target_table(said.item), (source, job.source.query or said.item)
+            other, others = first.setdefault((target, table), (name, read))
+            if others != read:
+                text = f"job {quoted(other)} deletes in {quoted(table)} too, and reads something"
+                yield name, said.path("delete"), f"{text} else: each would delete the other's rows"
 
 
 def _of_copy(job: TableCopyJob, servers: Mapping[str, Server]) -> Told:
@@ -123,17 +147,16 @@ def _of_targets(job: TableCopyJob, servers: Mapping[str, Server]) -> Told:
     for name, count in Counter(names).items():
         if count > 1:
             yield ("target",), f"{quoted(name)} is the target of {count} tables"
-    same = job.source.query is None and _same_place(job, servers)
+    same = _place(job.source, servers) == _place(target, servers) and job.source.query is None
     for item, name in zip(items, names, strict=True):
         if same and item == name:
             yield ("target",), f"table {quoted(item)} would be copied onto itself"
 
 
-def _same_place(job: TableCopyJob, servers: Mapping[str, Server]) -> bool:
-    source, target = servers[job.source.server], servers[job.target.server]
-    return (source.host, source.port_number, *where_is(job.source, source)) == (
-        target.host, target.port_number, *where_is(job.target, target)
-    )  # fmt: skip
+def _place(of: Place, servers: Mapping[str, Server]) -> tuple[object, ...]:
+    """Return what two places have in common that are the same, by whatever name of a server."""
+    server = servers[of.server]
+    return (server.host, server.port_number, *where_is(of, server))
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,56 @@ def test_two_jobs_that_write_the_same_table_are_told(folder, target, same):
     assert (warning in folder.load().warnings) == same
 
 
+def also(*lines, source=ONE, target='server = "house", schema = "shop"'):
+    """Return a second job; `c`, the first one, deletes in both of its tables."""
+    first = copy('delete = "hard"', of_table("page_rows = 5"))
+    head = f'[jobs.d]\nkind = "table_copy"\nsource = {{ {source} }}\ntarget = {{ {target} }}\n'
+    return first + head + "\n".join(lines) + "\n"
+
+
+OTHERS = 'server = "shop", database = "abroad", tables = ["orders"]'
+QUERY = 'server = "shop", database = "shop", query = "select * from orders", key = ["id"]'
+SOFT = 'delete = "soft"'
+AGAIN = SERVERS.partition("[servers.house]")[0].replace("servers.shop", "servers.again")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (also(SOFT, source=OTHERS), "delete"),
+        (also(of_table(SOFT).replace("jobs.c", "jobs.d"), source=OTHERS),
+         "per_table.orders.delete"),
+        (also(SOFT, source=OTHERS.replace("shop", "again", 1)) + AGAIN, "delete"),
+        (also(SOFT, source=QUERY, target='server = "house", schema = "shop", table = "orders"'),
+         "delete"),
+    ],
+)  # fmt: skip
+def test_two_jobs_that_would_delete_each_others_rows_are_refused(folder, text, key):
+    folder.write(text)
+    (line,) = folder.told()
+    assert line.endswith(
+        f' jobs.d.{key}: job "c" deletes in "orders" too, and reads something else: each would'
+        " delete the other's rows"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        also(SOFT),
+        also(source=OTHERS),
+        also(SOFT, of_table('delete = "none"').replace("jobs.c", "jobs.d"), source=OTHERS),
+        also(SOFT, "enabled = false", source=OTHERS),
+        also(SOFT, source=OTHERS, target='server = "house", schema = "abroad"'),
+        also(SOFT, source=OTHERS, target='server = "house", schema = "shop", table = "others"'),
+        also(SOFT, source=ONE.replace("shop", "again", 1)) + AGAIN,
+    ],
+)  # fmt: skip
+def test_two_jobs_of_one_table_may_delete_what_is_not_the_others(folder, text):
+    folder.write(text)
+    assert set(folder.load().jobs) >= {"c", "d"}
+
+
 def test_a_rule_changed_is_a_job_changed(folder):
     folder.write(copy(of_table("page_rows = 5")))
     before = folder.load()
