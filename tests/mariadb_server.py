@@ -1,4 +1,7 @@
-"""A MariaDB of the tests' own: new files, a free port, nothing of one that the machine has."""
+"""A MariaDB of the tests' own: new files, a free port, nothing of one that the machine has.
+
+What it shares with the tests' other servers is here too: benchmarks take this file alone.
+"""
 
 import atexit
 import os
@@ -7,18 +10,18 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, ClassVar, TypeVar
 
 import pymysql
 import pytest
 
 HOST = "127.0.0.1"
-SECONDS = 60.0
-"""How long a start or a stop may take."""
+_TURN = 0.02
 
 _SMALL = {
     "innodb-buffer-pool-size": "24M",
@@ -36,17 +39,21 @@ _SMALL = {
 _OF_INSTALLING = ("innodb-buffer-pool-size", "innodb-log-file-size", "innodb-use-native-aio")
 
 
-class MariaDbServer:
-    """A private server; `root` without a password may do everything, from this machine only."""
+class OwnServer(ABC):
+    """A process that takes connections at `port` and `socket`, in a directory of its own."""
 
-    def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
-        self.data = directory / "data"
-        self.socket = str(directory / "mariadb.sock")
+    seconds: ClassVar[float]
+    """How long a start or a stop may take."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.socket = str(directory / f"{name}.sock")
         self.port = 0
-        self._log = directory / "mariadb.log"
-        self._temporary = directory / "tmp"  # a server that starts removes what it finds there
-        self._options = _SMALL | dict(options or {})
+        self._directory, self._log = directory, directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def _begin(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Begin the process; skips the test where its program is not installed."""
 
     @property
     def pid(self) -> int:
@@ -55,22 +62,16 @@ class MariaDbServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Make the files when there are none, and start; a port that was taken is not insisted on.
-
-        Skips the test where MariaDB is not installed.
-        """
-        daemon = _program("mariadbd")
-        if not self.data.exists():
-            self._install()
+        """Start it; a port that was taken is not insisted on."""
         for last in (False, False, True):
             self.port = self.port or free_port()
             with self._log.open("ab") as log:
-                self._process = subprocess.Popen(self._command(daemon), stdout=log, stderr=log)
+                self._process = self._begin(log)
             if self._answers():
                 return
             self.port = 0
             if last:
-                raise RuntimeError(f"MariaDB did not start:\n{self._log.read_text()[-4000:]}")
+                raise RuntimeError(f"the server did not start:\n{self._log.read_text()[-4000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, and wait until it has."""
@@ -79,7 +80,7 @@ class MariaDbServer:
         self._process = None
         process.send_signal(how)
         try:
-            process.wait(SECONDS)
+            process.wait(self.seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -87,6 +88,54 @@ class MariaDbServer:
     def kill(self) -> None:
         """End it as a crash would."""
         self.stop(signal.SIGKILL)
+
+    def _answers(self) -> bool:
+        """Wait until it takes connections; tell whether it did, rather than end or say nothing."""
+        assert self._process is not None
+        for _ in range(int(self.seconds / _TURN)):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_TURN)
+                return False
+            with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+                probe.connect(self.socket)
+                return True
+        self.kill()
+        return False
+
+
+S = TypeVar("S", bound=OwnServer)
+
+
+@contextmanager
+def running(make: Callable[[Path], S]) -> Iterator[S]:
+    """Give a running server with new files, gone after the block."""
+    directory = Path(tempfile.mkdtemp(prefix="syncd-server-"))
+    server = make(directory)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class MariaDbServer(OwnServer):
+    """A private server; `root` without a password may do everything, from this machine only."""
+
+    seconds = 60.0
+
+    def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(directory, "mariadb")
+        self.data = directory / "data"
+        self._temporary = directory / "tmp"  # a server that starts removes what it finds there
+        self._options = _SMALL | dict(options or {})
+
+    def _begin(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Begin it, with new files where there are none."""
+        daemon = _program("mariadbd")
+        if not self.data.exists():
+            self._install()
+        return subprocess.Popen(self._command(daemon), stdout=log, stderr=log)
 
     def connect(self, user: str = "root", password: str = "", **options: Any) -> Any:
         """Return a connection of PyMySQL over the socket, each statement committed at once."""
@@ -118,27 +167,6 @@ class MariaDbServer:
         told = [f"--{name}={value}" for name, value in options.items()]
         return [daemon, "--no-defaults", *_as_user(), *told]
 
-    def _answers(self) -> bool:
-        """Wait until it takes connections; tell whether it did, rather than end or say nothing."""
-        assert self._process is not None
-        for _ in range(int(SECONDS / 0.02)):
-            try:
-                self._process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                pass
-            else:
-                return False
-            if self._listens():
-                return True
-        self.kill()
-        return False
-
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-            probe.connect(self.socket)
-            return True
-        return False
-
 
 @cache
 def _installed() -> Path:
@@ -156,7 +184,9 @@ def _installed() -> Path:
         "--skip-name-resolve",
         *(f"--{name}={_SMALL[name]}" for name in _OF_INSTALLING),
     ]
-    made = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
+    made = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=MariaDbServer.seconds
+    )
     if made.returncode:
         raise RuntimeError(f"no MariaDB could be made:\n{(made.stdout + made.stderr)[-4000:]}")
     return directory / "data"
@@ -165,14 +195,8 @@ def _installed() -> Path:
 @contextmanager
 def private_mariadb(options: Mapping[str, str] | None = None) -> Iterator[MariaDbServer]:
     """Give a running server with new files, gone after the block; skips without MariaDB."""
-    directory = Path(tempfile.mkdtemp(prefix="syncd-mariadb-"))
-    server = MariaDbServer(directory, options)
-    try:
-        server.start()
+    with running(lambda directory: MariaDbServer(directory, options)) as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def free_port() -> int:
