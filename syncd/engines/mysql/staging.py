@@ -104,17 +104,10 @@ class Staging:
         types: dict[str, str],
     ) -> None:
         self._session = session
-        self.table = quoted(path[0], beside(path[1], PAGE))
         self.names = [f"c{number}" for number in range(len(columns))]
-        made = ", ".join(
-            f"{name} {types[column.name]} NULL"
-            for name, column in zip(self.names, columns, strict=True)
-        )
-        session.change(f"DROP TEMPORARY TABLE IF EXISTS {self.table}")
-        session.change(
-            f"CREATE TEMPORARY TABLE {self.table} (seq INT UNSIGNED NOT NULL PRIMARY KEY, {made})"
-            " ENGINE = InnoDB"
-        )
+        told = [f"{name} NULL" for name in _typed(self.names, columns, types)]
+        told.insert(0, "seq INT UNSIGNED NOT NULL PRIMARY KEY")
+        self.table = _made(session, path, PAGE, told)
         self._inserter = Inserter(session, self.table, ["seq", *self.names], columns)
         self._filled = False
 
@@ -136,19 +129,27 @@ class Keys:
         columns: Sequence[Column],
         types: dict[str, str],
     ) -> None:
-        self.table = quoted(path[0], beside(path[1], KEYS))
         self.names = [f"k{number}" for number in range(len(columns))]
-        made = ", ".join(
-            f"{name} {types[column.name]} NOT NULL"
-            for name, column in zip(self.names, columns, strict=True)
-        )
-        session.change(f"DROP TEMPORARY TABLE IF EXISTS {self.table}")
-        session.change(
-            f"CREATE TEMPORARY TABLE {self.table} (seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT"
-            f" PRIMARY KEY, {made}, KEY ({', '.join(self.names)})) ENGINE = InnoDB"
-        )
+        told = [f"{name} NOT NULL" for name in _typed(self.names, columns, types)]
+        told.insert(0, "seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY")
+        told.append(f"KEY ({', '.join(self.names)})")
+        self.table = _made(session, path, KEYS, told)
         self._inserter = Inserter(session, self.table, self.names, columns)
 
     def note(self, rows: Sequence[Row]) -> None:
         """Add keys."""
         self._inserter.insert(rows)
+
+
+def _typed(names: Sequence[str], columns: Sequence[Column], types: dict[str, str]) -> Iterator[str]:
+    """Yield names with the types of the target's columns."""
+    for name, column in zip(names, columns, strict=True):
+        yield f"{name} {types[column.name]}"
+
+
+def _made(session: Session, path: tuple[str, str], wanted: str, told: Sequence[str]) -> str:
+    """Make a temporary table in place of one that is there; return its name."""
+    table = quoted(path[0], beside(path[1], wanted))
+    session.change(f"DROP TEMPORARY TABLE IF EXISTS {table}")
+    session.change(f"CREATE TEMPORARY TABLE {table} ({', '.join(told)}) ENGINE = InnoDB")
+    return table
