@@ -17,16 +17,19 @@ bits of the MD5 of the text of its key.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import md5
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from syncd.context import RunContext
+from syncd.engines.tables import Busy
+from syncd.errors import BadData
 from syncd.model.check import RedisKeys
+from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Kind, Relation, Row, Shape, Value
 
 PAGE: Final = 1_000_000
@@ -38,10 +41,14 @@ ENDED: Final = SUMMED | frozenset[Kind]({"date", "timestamp", "duration"})
 COUNTED: Final = frozenset[Kind]({"text", "json", "other"})
 """Kinds whose texts may hold anything, and so are counted or hashed in the text of a row."""
 _MODULUS: Final = 2**64
+_TRIES: Final = 3
+"""Of a statement that others are in the way of: by a deadlock, or a conflict on a standby."""
 _NUMBER: Final = re.compile(rb"[+-]?[0-9]+(\.[0-9]*)?")
 _ANY_NUMBER: Final = re.compile(
     rb"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|NaN|-?Infinity"
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +214,45 @@ def bucket(key: Sequence[Field], values: Key, depth: int) -> int:
 def digest_of(hashes: Collection[bytes]) -> Digest:
     """Return the digest of rows with these hashes."""
     return Digest(len(hashes), sum(map(int.from_bytes, hashes)) % _MODULUS)
+
+
+def span_of(view: View, part: Part) -> Span:
+    """Return the span of the view's order that a part is, whatever its buckets."""
+    order = tuple(each.name for each in view.key[: view.order])
+    start = None if part.start is None else Edge(part.start)
+    return Span(order, start, None if part.end is None else Edge(part.end, inclusive=True))
+
+
+def added_up(pages: Iterable[Mapping[int, Digest]]) -> dict[int, Digest]:
+    """Return the digests of all pages together, by their buckets."""
+    found: dict[int, Digest] = {}
+    for page in pages:
+        for place, digest in page.items():
+            found[place] = found.get(place, Digest()) + digest
+    return found
+
+
+def told_apart(name: str, pages: Iterable[Sequence[tuple[Key, bytes]]]) -> dict[Key, bytes]:
+    """Return the hashes of all pages by their keys; raises BadData when two rows have the same."""
+    found, count = dict[Key, bytes](), 0
+    for page in pages:
+        found.update(page)
+        count += len(page)
+    if len(found) < count:
+        raise BadData(f"{name}: rows have the same key")
+    return found
+
+
+def unhindered(ctx: RunContext, ask: Callable[[], T]) -> T:
+    """Return an answer; ask again where others were in the way. Raises Busy where they stay."""
+    for _ in range(_TRIES - 1):
+        ctx.check()
+        try:
+            return ask()
+        except Busy:
+            continue
+    ctx.check()
+    return ask()
 
 
 def _in_text(form: Form, value: Value) -> bytes:

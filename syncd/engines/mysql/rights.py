@@ -13,8 +13,8 @@ from syncd.engines.mysql.grants import ALL, parse
 from syncd.engines.mysql.names import listed, quoted
 from syncd.engines.mysql.shapes import query_shape, relation_shape, table_shape
 from syncd.engines.mysql.sight import matches, own_grants
-from syncd.engines.mysql.state import TABLE
 from syncd.engines.rights import WORTH_AN_INDEX, Lack, Looker, Readable, Writable, Writing
+from syncd.engines.states import TABLE
 from syncd.errors import Permission
 from syncd.model.privilege import Privilege
 from syncd.model.table import Relation, Shape

@@ -24,15 +24,17 @@ from syncd.engines.sides import (
     Part,
     Seen,
     View,
+    added_up,
+    span_of,
     spellings,
+    told_apart,
+    unhindered,
 )
-from syncd.engines.tables import Busy
 from syncd.errors import BadData
 from syncd.model.check import RedisKeys
 from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Shape
 
-_TRIES: Final = 3  # of a statement that others are in the way of
 _BLOCK: Final = 2 << 20
 _NO_HASH: Final = (
     "a row can't be hashed: a value is larger than the server's max_allowed_packet,"
@@ -120,24 +122,18 @@ class MySQLSide:
         Page by page in the order of the key's own index, so that no statement is long.
         """
         bucket = digests.bucket(view.key, self.columns, depth)
-        found: dict[int, Digest] = {}
-        for page in self._pages(view, part):
-            for place, digest in self._summed(view, part, bucket, page).items():
-                found[place] = found.get(place, Digest()) + digest
-        return found
+        pages = self._pages(view, part)
+        return added_up(self._summed(view, part, bucket, page) for page in pages)
 
     def hashes(self, view: View, part: Part) -> dict[Key, bytes]:
         """Return the hashes of all rows of a part; raises BadData when two have the same key."""
         query = f"SELECT {self._hash(view)}, {self._texts(view.key)}"
         pages = ["TRUE"] if part.buckets is None else self._pages(view, part)
-        found, count = dict[Key, bytes](), 0
-        for page in pages:
-            rows = self._ask(query, view, part, page)
-            found |= {_key(key): _hash(number) for number, *key in rows}
-            count += len(rows)
-        if len(found) < count:
-            raise BadData(f"{self.relation}: rows have the same key")
-        return found
+        asked = (self._ask(query, view, part, page) for page in pages)
+        return told_apart(
+            str(self.relation),
+            ([(_key(key), _hash(number)) for number, *key in rows] for rows in asked),
+        )
 
     def lookup(self, view: View, keys: Collection[Key]) -> dict[Key, Seen]:
         """Return what there is of these keys now, young rows too."""
@@ -247,25 +243,16 @@ class MySQLSide:
             if part.buckets is not None:
                 listed = ", ".join(map(str, sorted(part.buckets)))
                 asked.append(f"{digests.bucket(view.key, self.columns, part.depth)} IN ({listed})")
-            span = Span(
-                _names(view.key[: view.order]),
-                None if part.start is None else Edge(part.start),
-                None if part.end is None else Edge(part.end, inclusive=True),
-            )
-            asked.append(condition(self.shape, span))
+            asked.append(condition(self.shape, span_of(view, part)))
         where = " AND ".join(asked) or "TRUE"
         return self._execute(f"{query} FROM {self._from()} WHERE {where}{end}")
 
     def _execute(self, query: str) -> list[Row]:
-        for left in range(_TRIES, 0, -1):
-            self.ctx.check()
-            try:
-                with busy_mapped():
-                    rows = [row for block in self.session.stream(query, _BLOCK) for row in block]
-                    break
-            except Busy:
-                if left == 1:
-                    raise
+        def ask() -> list[Row]:
+            with busy_mapped():
+                return [row for block in self.session.stream(query, _BLOCK) for row in block]
+
+        rows = unhindered(self.ctx, ask)
         self.received += sum(len(value) for row in rows for value in row if value is not None)
         return rows
 

@@ -1,22 +1,15 @@
 """The table `syncd_watermark`: how far copies are, kept in the transactions of their rows."""
 
 import json
-from typing import Any, Final
-from uuid import UUID
-
-import msgspec
+from typing import Final
 
 from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.names import quoted
-from syncd.errors import BadData, Fenced
+from syncd.engines.states import FIELDS, TABLE, fields_of, is_outrun, state_of
+from syncd.errors import Fenced
 from syncd.model.copy import CopyState
-from syncd.model.run import Claim, Counts, RunId
-from syncd.model.table import Key
 
-TABLE: Final = "syncd_watermark"
-
-_HEX: Final = "\\x"
 _EXISTS: Final = """
 SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
 """
@@ -45,17 +38,13 @@ CREATE TABLE IF NOT EXISTS {table} (
     PRIMARY KEY (job, item)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = {collation} ROW_FORMAT = DYNAMIC
 """
-_FIELDS: Final = (
-    "run_id", "owner", "epoch", "attempt", "mode", "phase", "position", "watermark", "bound",
-    "fresh", "full_at", "counts", "details",
-)  # fmt: skip
 _PLACE: Final = "job = %s AND item = %s"
 _INSERT: Final = (
-    f"INSERT INTO {{table}} (job, item, {', '.join(_FIELDS)}, updated_at)"  # noqa: S608
-    f" VALUES (%s, %s, {', '.join(['%s'] * len(_FIELDS))}, UTC_TIMESTAMP(6))"
+    f"INSERT INTO {{table}} (job, item, {', '.join(FIELDS)}, updated_at)"  # noqa: S608
+    f" VALUES (%s, %s, {', '.join(['%s'] * len(FIELDS))}, UTC_TIMESTAMP(6))"
 )
 _UPDATE: Final = (
-    f"UPDATE {{table}} SET {', '.join(f'{name} = %s' for name in _FIELDS)},"  # noqa: S608
+    f"UPDATE {{table}} SET {', '.join(f'{name} = %s' for name in FIELDS)},"  # noqa: S608
     f" updated_at = UTC_TIMESTAMP(6) WHERE {_PLACE}"
 )
 
@@ -86,7 +75,7 @@ class States:
         Raises Fenced when a later attempt of the same run has the copy already.
         """
         kept = self._read(state.job, state.item, " FOR UPDATE")
-        if kept and kept.claim.run_id == state.claim.run_id and _is_later(kept, state):
+        if kept and is_outrun(kept.claim, state.claim):
             raise Fenced(f"{state.item}: a later attempt has the copy")
         if kept is None:
             self._session.rows(
@@ -115,14 +104,12 @@ class States:
         return bool(self._session.rows(_EXISTS, self._schema, TABLE))
 
     def _read(self, job: str, item: str, lock: str) -> CopyState | None:
-        names = ", ".join(_FIELDS)
+        names = ", ".join(FIELDS)
         query = f"SELECT {names} FROM {self._table} WHERE {_PLACE}{lock}"  # noqa: S608
         found = self._session.rows(query, job, item)
-        return _state(job, item, dict(zip(_FIELDS, found[0], strict=True))) if found else None
-
-
-def _is_later(one: CopyState, other: CopyState) -> bool:
-    return (one.claim.epoch, one.claim.attempt) > (other.claim.epoch, other.claim.attempt)
+        if not found:
+            return None
+        return state_of(job, item, dict(zip(FIELDS, found[0], strict=True)), json.loads)
 
 
 def nopad(session: Session) -> str:
@@ -132,49 +119,9 @@ def nopad(session: Session) -> str:
 
 
 def _values(state: CopyState) -> list[object]:
-    claim = state.claim
-    return [
-        str(claim.run_id), claim.owner, claim.epoch, claim.attempt, state.mode, state.phase,
-        None if state.position is None else json.dumps([_told(each) for each in state.position]),
-        _text(state.watermark), _text(state.bound), int(state.fresh), state.full_at,
-        json.dumps(msgspec.to_builtins(state.counts)), json.dumps(dict(state.details)),
-    ]  # fmt: skip
-
-
-def _state(job: str, item: str, row: dict[str, Any]) -> CopyState:
-    """Return a state as it stands; raises BadData for one that nobody of us wrote."""
-    try:
-        claim = Claim(RunId(UUID(row["run_id"])), row["owner"], row["epoch"], row["attempt"])
-        return CopyState(
-            job, item, claim, row["mode"], row["phase"], _key(row["position"]),
-            _bytes(row["watermark"]), _bytes(row["bound"]), bool(row["fresh"]), row["full_at"],
-            Counts(**json.loads(row["counts"])), json.loads(row["details"]),
-        )  # fmt: skip
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadData(f"{TABLE} holds something else for {item}: {error}") from error
-
-
-def _told(value: bytes) -> str:
-    r"""Return a value as a text that can be read: bytes that are none as `\x` and hex."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return _HEX + value.hex()
-    return _HEX + value.hex() if "\0" in text or text.startswith(_HEX) else text
-
-
-def _heard(text: str) -> bytes:
-    """Return the value that a text was kept for."""
-    return bytes.fromhex(text.removeprefix(_HEX)) if text.startswith(_HEX) else text.encode()
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else _told(value)
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else _heard(text)
-
-
-def _key(text: str | None) -> Key | None:
-    return None if text is None else tuple(_heard(each) for each in json.loads(text))
+    """Return the values of the fields as the columns take them."""
+    told = fields_of(state)
+    told["run_id"], told["fresh"] = str(state.claim.run_id), int(state.fresh)
+    for name in ("position", "counts", "details"):
+        told[name] = None if told[name] is None else json.dumps(told[name])
+    return list(told.values())

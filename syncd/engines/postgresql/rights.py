@@ -12,11 +12,11 @@ from syncd.engines.base import ServerAccess
 from syncd.engines.postgresql.connection import Session, connected
 from syncd.engines.postgresql.failures import words
 from syncd.engines.postgresql.shapes import Look, look, of_table
-from syncd.engines.postgresql.state import NAME
 from syncd.engines.postgresql.statements import ask, run
 from syncd.engines.postgresql.table_failures import reading
 from syncd.engines.postgresql.types import quoted
 from syncd.engines.rights import WORTH_AN_INDEX, Lack, Looker, Readable, Writable, Writing
+from syncd.engines.states import TABLE
 from syncd.errors import Permission
 from syncd.model.table import Relation
 
@@ -110,15 +110,15 @@ class PostgreSQLLooker:
         relation, states = writing.relation, writing.state_schema or "public"
         schema = relation.schema or "public"
         with self._told(relation):
-            oid, kept = self._oid(schema, relation.table), self._oid(states, NAME)
+            oid, kept = self._oid(schema, relation.table), self._oid(states, TABLE)
             missing = [] if oid else [(schema, relation.table)]
-            missing += [] if kept else [(states, NAME)]
+            missing += [] if kept else [(states, TABLE)]
             makes, lacks = self._places(dict.fromkeys((schema, states)), missing)
             looked = of_table(self._connection, relation) if self._may_use(schema) else None
             if looked is not None:
                 lacks += self._unwritten(schema, relation.table, looked, writing)
             if kept is not None and self._may_use(states):
-                lacks += self._lacking(states, NAME, kept, _STATE_VERBS)
+                lacks += self._lacking(states, TABLE, kept, _STATE_VERBS)
         return Writable(looked.shape if looked else None, tuple(makes), tuple(lacks))
 
     def _find_names(self, relation: Relation) -> None:

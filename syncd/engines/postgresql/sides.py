@@ -25,15 +25,16 @@ from syncd.engines.sides import (
     Part,
     Seen,
     View,
+    added_up,
+    span_of,
     spellings,
+    told_apart,
+    unhindered,
 )
-from syncd.engines.tables import Busy
 from syncd.errors import BadData
 from syncd.model.check import RedisKeys
-from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Shape
 
-_TRIES: Final = 3  # of a statement that others have ended: a conflict on a standby
 _NOTHING: Final = SQL("")
 
 
@@ -127,24 +128,17 @@ class PostgreSQLSide:
         Page by page in the order of the key's own index, so that no statement is long.
         """
         bucket = digests.bucket(view.key, self.columns, depth, utf8=self.utf8)
-        found: dict[int, Digest] = {}
-        for page in self._pages(view, part):
-            for place, digest in self._summed(view, part, bucket, page).items():
-                found[place] = found.get(place, Digest()) + digest
-        return found
+        pages = self._pages(view, part)
+        return added_up(self._summed(view, part, bucket, page) for page in pages)
 
     def hashes(self, view: View, part: Part) -> dict[Key, bytes]:
         """Return the hashes of all rows of a part; raises BadData when two have the same key."""
         query = SQL("select {}, {}").format(self._hash(view), self._texts(view.key))
         pages = [SQL("true")] if part.buckets is None else self._pages(view, part)
-        found, count = dict[Key, bytes](), 0
-        for page in pages:
-            rows = self._ask(query, view, part, page)
-            found |= {_key(key): _hash(number) for number, *key in rows}
-            count += len(rows)
-        if len(found) < count:
-            raise BadData(f"{self.name}: rows have the same key")
-        return found
+        asked = (self._ask(query, view, part, page) for page in pages)
+        return told_apart(
+            self.name, ([(_key(key), _hash(number)) for number, *key in rows] for rows in asked)
+        )
 
     def lookup(self, view: View, keys: Collection[Key]) -> dict[Key, Seen]:
         """Return what there is of these keys now, young rows too."""
@@ -274,25 +268,16 @@ class PostgreSQLSide:
                 bucket = digests.bucket(view.key, self.columns, part.depth, utf8=self.utf8)
                 listed = SQL(", ").join(map(Literal, sorted(part.buckets)))
                 asked.append(SQL("{} in ({})").format(bucket, listed))
-            order = tuple(each.name for each in view.key[: view.order])
-            start, last = part.start, part.end
-            span = Span(
-                order, None if start is None else Edge(start),
-                None if last is None else Edge(last, inclusive=True),
-            )  # fmt: skip
+            span = span_of(view, part)
         rows = where(self.shape, span, *asked)
         return self._execute(SQL("{} from {} as r{}{}").format(query, self.looked.name, rows, end))
 
     def _execute(self, query: Composed) -> list[tuple[Any, ...]]:
-        for left in range(_TRIES, 0, -1):
-            self.ctx.check()
-            try:
-                with reading(self.name, self.ctx, snapshot=False):
-                    rows = self.connection.execute(query).fetchall()
-                    break
-            except Busy:
-                if left == 1:
-                    raise
+        def ask() -> list[tuple[Any, ...]]:
+            with reading(self.name, self.ctx, snapshot=False):
+                return self.connection.execute(query).fetchall()
+
+        rows = unhindered(self.ctx, ask)
         self.received += sum(_weight(value) for row in rows for value in row)
         return rows
 
