@@ -123,6 +123,9 @@ class Maria:
             for statement in statements:
                 cursor.execute(statement)
 
+    def value(self, query: str) -> Any:
+        return self.server_process.execute(f"use {self.name}", query)[0][0]
+
     def make(self, rows: int = 0) -> None:
         """Make the table anew, with so many rows."""
         self.execute(f"drop table if exists {TABLE}", f"create table {TABLE} {_MY_COLUMNS}")

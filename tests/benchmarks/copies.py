@@ -6,11 +6,12 @@ Each round empties the target, times the pipe, empties it again and times a run 
 triggered until its record says that it ended. A ratio is the median over the rounds; the goals are
 those of a table of eight columns and 230 bytes a row. Where the limit is the binary pipe between
 two PostgreSQL, it stays the limit for targets of other types and for merges, which do more.
+
+After the rounds of ours those of Sling and dlt follow, each after a pipe of its own, where these
+are installed: `_peers.py` tells how. No goal depends on them.
 """
 
 import argparse
-import importlib.util
-import shutil
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from tests.benchmarks import _peers
+from tests.benchmarks._peers import Copy, Peer
 from tests.benchmarks._tables import (
     TABLE,
     Maria,
@@ -40,13 +43,14 @@ where id % 100 = """
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a job of ours, what comes before it, the pipe, and the goal."""
+    """What is measured: a job of ours, what comes before it, the pipe, the goal, what peers do."""
 
     name: str
     job: str
     before: Callable[[int], object]
     pipe: Callable[[], float]
     goal: float | None = None
+    peers: Copy | None = None
 
 
 class Bench:
@@ -96,10 +100,12 @@ class Bench:
         self.pg.make(self.rows)
         self.pg.execute(f"create index on {TABLE} (updated_at, id)")
         self.pg_to.make()
+        between = Copy(self.pg, self.pg_to)
+        merge = Copy(self.pg, self.pg_to, lambda number: self._touch(20 + number))
         return [
-            Case("whole table", "pg-pg", self._emptied, self._binary, 1.15),
+            Case("whole table", "pg-pg", self._emptied, self._binary, 1.15, between),
             Case("whole table, other types", "pg-pg", self._of_other_types, self._binary, 1.5),
-            Case("merge, 1% changed", "pg-pg", self._filled_and_touched, self._binary, 1.7),
+            Case("merge, 1% changed", "pg-pg", self._filled_and_touched, self._binary, 1.7, merge),
             Case("increment of 1% by watermark", "increment", self._touched, self._binary),
         ]
 
@@ -109,6 +115,7 @@ class Bench:
             Case(
                 "MariaDB to PostgreSQL, of mariadb | psql", "maria-pg", self._emptied,
                 lambda: self._fresh(lambda: maria_to_pg(self.maria, self.pg_to)), 1.35,
+                Copy(self.maria, self.pg_to),
             )
         ]  # fmt: skip
 
@@ -167,13 +174,17 @@ class Bench:
         self.pg_to.make()
         pg_to_pg(self.pg, self.pg_to)
         self.pg_to.execute(f"analyze {TABLE}", "checkpoint")
-        self.pg.execute(f"{_TOUCH}{number}")
+        self._touch(number)
 
     def _touched(self, number: int) -> None:
-        self.pg.execute(f"{_TOUCH}{50 + number}")
+        self._touch(50 + number)
+
+    def _touch(self, number: int) -> None:
+        """Change 1% of the source's rows: the hundredth that the number names."""
+        self.pg.execute(f"{_TOUCH}{number}")
 
 
-def measure(case: Case, runs: Worker, rounds: int) -> bool:
+def measure(case: Case, runs: Worker, rounds: int, peers: Sequence[Peer]) -> bool:
     """Do the rounds of a case; print them, tell whether the goals were reached."""
     ratios, peaks = [], []
     if case.job == "increment":
@@ -193,6 +204,10 @@ def measure(case: Case, runs: Worker, rounds: int) -> bool:
     good = (case.goal is None or ratio <= case.goal) and peak <= MEMORY_GOAL
     told = f"goal {case.goal}: {_verdict(ratio <= case.goal)}" if case.goal else "no goal"
     print(f"{case.name}, of the pipe: {ratio:.2f}  {told}; memory {_verdict(peak <= MEMORY_GOAL)}")
+    if copy := case.peers:
+        for peer in peers:
+            if peer.merges or copy.touch is None:
+                _peers.compare(peer, case.name, copy, case.pipe, rounds, ratio)
     return good
 
 
@@ -207,7 +222,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=())
     options = parser.parse_args()
-    reached = True
+    reached, peers = True, _peers.found()
     with ExitStack() as stack:
         made = stack.enter_context(servers())
         bench = Bench(made, options.rows)
@@ -215,10 +230,7 @@ def main() -> int:
         for name, cases in bench.groups().items():
             if not options.only or name in options.only:
                 for case in cases():
-                    reached &= measure(case, runs, options.rounds)
-    for peer in ("sling", "dlt"):
-        if not (shutil.which(peer) or importlib.util.find_spec(peer)):
-            print(f"{peer} is not installed: not measured")
+                    reached &= measure(case, runs, options.rounds, peers)
     return 0 if reached else 1
 
 
