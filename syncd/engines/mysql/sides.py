@@ -133,7 +133,7 @@ class MySQLSide:
         found, count = dict[Key, bytes](), 0
         for page in pages:
             rows = self._ask(query, view, part, page)
-            found |= {_key(key): _hash(number) for number, *key in rows}
+            found |= {_key(key): self._bytes_of(number) for number, *key in rows}
             count += len(rows)
         if len(found) < count:
             raise BadData(f"{self.relation}: rows have the same key")
@@ -144,7 +144,9 @@ class MySQLSide:
         young = f"NOT {self._old(view)}" if view.age else "0"
         query = f"SELECT {self._hash(view)}, {young}, {self._texts(view.key)}"
         rows = self._find(query, view, keys)
-        return {_key(key): Seen(_hash(number), young == b"1") for number, young, *key in rows}
+        return {
+            _key(key): Seen(self._bytes_of(number), young == b"1") for number, young, *key in rows
+        }
 
     def values(
         self, view: View, keys: Collection[Key], fields: Sequence[Field], limit: int | None
@@ -162,7 +164,7 @@ class MySQLSide:
             view, part, *further, end=") AS q GROUP BY q0",
         )  # fmt: skip
         if any(_number(lost) for *_, lost in found):
-            raise BadData(_NO_HASH)
+            raise self._unhashed()
         return {
             _number(at): Digest(_number(rows), _number(total) % 2**64)
             for at, rows, total, _ in found
@@ -205,8 +207,9 @@ class MySQLSide:
         column = self.columns[each.name]
         name, kind, real = quoted(each.name), each.form.kind, column.type.kind
         told = [f"COUNT({name})", "NULL", "NULL", "NULL"]
-        if real in ("integer", "decimal", "float") and kind in SUMMED:
-            value = f"({selected(column, name)} + {'0e0' if kind == 'float' else '0'})"
+        if real in ("integer", "decimal", "float", "bits") and kind in SUMMED:
+            number = name if real == "bits" else selected(column, name)
+            value = f"({number} + {'0e0' if kind == 'float' else '0'})"
             told[1:] = [f"{word}({value})" for word in ("SUM", "MIN", "MAX")]
         elif kind in ENDED and real not in ("text", "other"):
             told[2:] = [
@@ -216,6 +219,15 @@ class MySQLSide:
 
     def _hash(self, view: View) -> str:
         return digests.row_hash(view.fields, self.columns)
+
+    def _bytes_of(self, number: bytes | None) -> bytes:
+        """Return a hash as it came."""
+        if number is None:
+            raise self._unhashed()
+        return int(number).to_bytes(8)
+
+    def _unhashed(self) -> BadData:
+        return BadData(f"{self.relation}: {_NO_HASH}")
 
     def _texts(self, fields: Sequence[Field], limit: int | None = None) -> str:
         told = [digests.text_of(self.columns[each.name], each.form) for each in fields]
@@ -285,9 +297,3 @@ def _number(value: bytes | None) -> int:
 
 def _key(values: Sequence[bytes | None]) -> Key:
     return tuple(value for value in values if value is not None)
-
-
-def _hash(number: bytes | None) -> bytes:
-    if number is None:
-        raise BadData(_NO_HASH)
-    return int(number).to_bytes(8)
