@@ -34,6 +34,7 @@ from syncd.model.table import Column, Key, Relation, Row, Shape
 
 _TRIES: Final = 3  # of a statement that others are in the way of
 _BLOCK: Final = 2 << 20
+_LOST: Final = 2**100  # more than all hashes together: stands for one that could not be made
 _NO_HASH: Final = (
     "a row can't be hashed: a value is larger than the server's max_allowed_packet,"
     " or it makes no MD5 in FIPS mode"
@@ -158,16 +159,16 @@ class MySQLSide:
         return {_key(row[count:]): row[:count] for row in rows}
 
     def _summed(self, view: View, part: Part, place: str, *further: str) -> dict[int, Digest]:
+        """Return digests by places; a hash is named once, since MariaDB computes it where it is."""
         found = self._ask(
-            "SELECT q0, COUNT(*), SUM(q1), COUNT(*) - COUNT(q1)"  # noqa: S608
+            f"SELECT q0, COUNT(*), SUM(IFNULL(q1, {_LOST}))"  # noqa: S608
             f" FROM (SELECT {place} AS q0, {self._hash(view)} AS q1",
             view, part, *further, end=") AS q GROUP BY q0",
         )  # fmt: skip
-        if any(_number(lost) for *_, lost in found):
+        if any(_number(total) >= _LOST for *_, total in found):
             raise self._unhashed()
         return {
-            _number(at): Digest(_number(rows), _number(total) % 2**64)
-            for at, rows, total, _ in found
+            _number(at): Digest(_number(rows), _number(total) % 2**64) for at, rows, total in found
         }
 
     def _place(self, view: View, cuts: Sequence[Key]) -> str:
