@@ -13,6 +13,7 @@ from syncd.checks.together import Both, Place, both
 from syncd.context import RunContext
 from syncd.errors import BadData
 from syncd.model.check import CheckRules
+from syncd.model.table import Shape
 
 Repair = Callable[[Result], int]
 """Mends the rows that were found to differ; tells how many it changed."""
@@ -43,6 +44,8 @@ class Check:
         """
         with both(self.ctx, self.left, self.right) as sides:
             pairing = paired(self.rules, sides.left.shape, sides.right.shape, self.now)
+            if repair is not None:
+                _require_own_key(pairing, sides.left.shape)
             _require_keys(sides, pairing)
             result = self._compare(sides, pairing)
             looker = Looker(sides, pairing)
@@ -96,6 +99,17 @@ class Check:
 
 def _unequal(left: int, right: int) -> tuple[int, int] | None:
     return None if left == right else (left, right)
+
+
+def _require_own_key(pairing: Pairing, source: Shape) -> None:
+    """Raise BadData where rows are told apart by other columns than those by which they are copied.
+
+    By the values of the one key, rows of another would be copied, and deleted.
+    """
+    key = pairing.names[: len(pairing.left.key)]
+    if key != source.key:
+        ours, theirs = (", ".join(names) for names in (key, source.key))
+        raise BadData(f"repair goes by the copy's key ({theirs}); that of the check is ({ours})")
 
 
 def _require_keys(sides: Both, pairing: Pairing) -> None:

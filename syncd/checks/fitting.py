@@ -8,23 +8,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from syncd.engines.sides import Field
+from syncd.engines.sides import Field, own
 from syncd.model.table import Column, Key, Kind, Shape
 
-_SPECIAL: Final = rb"|NaN|-?Infinity"
+_SPECIAL: Final = re.compile(rb"NaN|-?Infinity")
 _NUMBER: Final = rb"-?[0-9]{1,400}(\.[0-9]{0,400})?"
 _SHAPES: Final[dict[Kind, re.Pattern[bytes]]] = {
     "integer": re.compile(rb"0|-?[1-9][0-9]{0,19}"),
-    "decimal": re.compile(_NUMBER + _SPECIAL),
-    "float": re.compile(_NUMBER + rb"(e[+-]?[0-9]{1,3})?" + _SPECIAL),
+    "decimal": re.compile(_NUMBER),
+    "float": re.compile(_NUMBER + rb"(e[+-]?[0-9]{1,3})?"),
     "boolean": re.compile(rb"[01]"),
     "bits": re.compile(rb"[01]+"),
     "uuid": re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
-    "time": re.compile(rb"[0-9]{2}:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?([+-][0-9:]+)?"),
+    "time": re.compile(rb"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?|24:00:00"),
     "duration": re.compile(rb"-?[0-9]{1,9}:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"),
 }
 _DAY: Final = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2})( [0-9]{2}:[0-9]{2}:[0-9]{2})?(\.[0-9]+)?")
 _FAR: Final = re.compile(rb"-?infinity|[0-9]{4,6}-[0-9]{2}-[0-9]{2}[0-9 :.]{0,16}( BC)?")
+_INEXACT: Final = frozenset[Kind]({"decimal", "float"})
 _DAYS: Final = frozenset[Kind]({"date", "timestamp", "instant"})
 _TEXTS: Final = frozenset[Kind]({"text", "json", "other", "interval"})
 
@@ -39,8 +40,8 @@ def fitting(shape: Shape, key: Sequence[Field], keys: Collection[Key]) -> list[K
         values
         for values in keys
         if all(
-            column is None or _fits(column, value, postgresql=postgresql)
-            for column, value in zip(columns, values, strict=True)
+            column is None or _fits(column, own(field.form, column, value), postgresql=postgresql)
+            for field, column, value in zip(key, columns, values, strict=True)
         )
     ]
 
@@ -53,10 +54,10 @@ def _fits(column: Column, value: bytes, *, postgresql: bool) -> bool:
         return _is_day(value, zero=not postgresql)
     if kind == "bits" and column.type.size is not None and len(value) != column.type.size:
         return False
+    if kind in _INEXACT and _SPECIAL.fullmatch(value):
+        return postgresql
     pattern = _SHAPES.get(kind)
-    if pattern is None:
-        return True
-    if not pattern.fullmatch(value):
+    if pattern is not None and not pattern.fullmatch(value):
         return False
     return kind != "integer" or _is_in_range(column, int(value))
 

@@ -32,21 +32,23 @@ _FINEST: Final = 6  # digits of seconds
 class Pairing:
     """What is compared: a view of each side, whose fields stand in the same order.
 
-    `names` are those of the left side's columns. `tolerances` and `json` are the fields, by their
-    places, whose differences are judged by their values. `alone` are columns of one side only.
+    `names` are those of the left side's columns. `tolerances`, `json` and `floats` are the fields,
+    by their places, whose differences are judged by their values. `alone` are columns of one side
+    only.
     """
 
     left: View
     right: View
     names: tuple[str, ...]
     tolerances: Mapping[int, Tolerance]
-    json: frozenset[int]
+    json: frozenset[int] = frozenset()
+    floats: frozenset[int] = frozenset()
     alone: tuple[str, ...] = ()
 
     @property
     def judged(self) -> tuple[int, ...]:
         """Return the places of fields whose values have to be seen."""
-        return tuple(sorted({*self.tolerances, *self.json}))
+        return tuple(sorted({*self.tolerances, *self.json, *self.floats}))
 
 
 def paired(rules: CheckRules, left: Shape, right: Shape, now: datetime) -> Pairing:
@@ -72,9 +74,16 @@ def paired(rules: CheckRules, left: Shape, right: Shape, now: datetime) -> Pairi
     )
     return Pairing(
         ours, theirs, names, _tolerances(rules, names, len(key)),
-        frozenset(place for place, form in enumerate(forms) if form.kind == "json"),
+        _places(forms, len(key), "json"), _places(forms, len(key), "float"),
         _alone(rules, names, left, right),
     )  # fmt: skip
+
+
+def _places(forms: list[Form], key: int, kind: Kind) -> frozenset[int]:
+    """Return the places of the fields of a kind that are not of the key."""
+    return frozenset(
+        place for place, form in enumerate(forms) if form.kind == kind and place >= key
+    )
 
 
 def form_of(left: Column, right: Column) -> Form:
@@ -178,13 +187,13 @@ def _compared(rules: CheckRules, left: Shape, right: Shape) -> list[str]:
         each.name
         for each in left.columns
         if each.name not in (*rules.exclude, rules.soft_column)
-        and right.column(_across(rules, each.name))
+        and _partner(rules, right, each.name)
     ]
 
 
 def _both(rules: CheckRules, name: str, left: Shape, right: Shape) -> tuple[Column, Column]:
     """Return a column of the left side and its partner."""
-    one, other = left.column(name), right.column(_across(rules, name))
+    one, other = left.column(name), _partner(rules, right, name)
     if one is None:
         raise BadData(f"the left side has no column {name!r}")
     if other is None:
@@ -197,11 +206,23 @@ def _require_named(rules: CheckRules, left: Shape, right: Shape) -> None:
     named = {"exclude": rules.exclude, "rename": rules.rename, "mask": sorted(rules.masked)}
     for option, names in named.items() if rules.alone else ():
         for name in names:
-            if left.column(name) is None and right.column(_across(rules, name)) is None:
+            if left.column(name) is None and _partner(rules, right, name) is None:
                 raise BadData(f"neither side has the column {name!r} ({option})")
     for name in rules.rename:
         if left.column(name) and name not in (*rules.exclude, *rules.columns):
             _both(rules, name, left, right)
+
+
+def _partner(rules: CheckRules, right: Shape, name: str) -> Column | None:
+    """Return the column of the right side that one of the left goes with."""
+    return _found(right, _across(rules, name))
+
+
+def _found(shape: Shape, name: str) -> Column | None:
+    """Return a column; MySQL takes names that differ by case for the same, as a copy does."""
+    blind = shape.engine in ("mysql", "mariadb")
+    same = (each for each in shape.columns if blind and each.name.casefold() == name.casefold())
+    return shape.column(name) or next(same, None)
 
 
 def _across(rules: CheckRules, name: str) -> str:
@@ -221,8 +242,7 @@ def _ages(rules: CheckRules, left: Shape, right: Shape) -> tuple[str, str]:
     """
     if not rules.age_column:
         return "", ""
-    names = (rules.age_column, _across(rules, rules.age_column))
-    found = [shape.column(name) for shape, name in zip((left, right), names, strict=True)]
+    found = [left.column(rules.age_column), _partner(rules, right, rules.age_column)]
     if not any(found):
         raise BadData(f"neither side has the age_column {rules.age_column!r}")
     for column in found:
@@ -233,7 +253,8 @@ def _ages(rules: CheckRules, left: Shape, right: Shape) -> tuple[str, str]:
 
 def _marked(rules: CheckRules, right: Shape) -> str:
     """Return the right side's column that marks rows as deleted, "" where none does."""
-    return rules.soft_column if right.column(rules.soft_column) else ""
+    found = _found(right, rules.soft_column) if rules.soft_column else None
+    return found.name if found else ""
 
 
 def _tolerances(rules: CheckRules, names: tuple[str, ...], key: int) -> dict[int, Tolerance]:
@@ -254,7 +275,8 @@ def _alone(
     """Return the columns of one side that nothing said are not to be compared."""
     if rules.columns:
         return ()
-    partners = {_across(rules, name) for name in (*names, *rules.exclude)} | {rules.soft_column}
+    known = [_partner(rules, right, name) for name in (*names, *rules.exclude)]
+    partners = {each.name for each in known if each} | {_marked(rules, right)}
     return (
         *(each.name for each in left.columns if each.name not in (*names, *rules.exclude)),
         *(each.name for each in right.columns if each.name not in partners),

@@ -8,7 +8,7 @@ from typing import Final
 from syncd.checks.findings import SHOWN, Found, shown
 from syncd.checks.fitting import fitting
 from syncd.checks.forms import Pairing
-from syncd.checks.judging import same_json, tolerable
+from syncd.checks.judging import same_float, same_json, tolerable
 from syncd.checks.ranges import Leaf
 from syncd.checks.together import Both
 from syncd.engines.sides import Field, Seen, Side, View
@@ -18,7 +18,11 @@ from syncd.model.table import Key, Value
 BATCH: Final = 500
 """Keys that a statement looks up."""
 _JUDGED: Final = 100
-"""Keys whose values are fetched together, whole."""
+"""Keys at most whose values are fetched together, whole."""
+_WEIGHT: Final = 4 << 20
+"""Bytes that such values should have together."""
+JUDGED_BYTES: Final = 4 << 20
+"""Larger JSON is not parsed: it has to be the same text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,9 @@ class Looker:
     def sift(self, leaf: Leaf, found: Found) -> None:
         """Add what differs in a leaf."""
         left, right = leaf.left, leaf.right
-        found.left += left.keys() - right.keys()
-        found.right += right.keys() - left.keys()
-        differ = [key for key in left.keys() & right.keys() if left[key] != right[key]]
+        found.left += [key for key in left if key not in right]
+        found.right += [key for key in right if key not in left]
+        differ = [key for key, each in left.items() if key in right and right[key] != each]
         found.differ += self._really(differ)
 
     def again(self, before: Found) -> Found:
@@ -69,7 +73,19 @@ class Looker:
         """Return the keys of those rows that differ when values are judged as they should be."""
         if not self.pairing.judged:
             return list(keys)
-        return [key for batch in _batches(keys, _JUDGED) for key in self._judged(batch)]
+        return [key for batch in self._weighed(keys) for key in self._judged(batch)]
+
+    def _weighed(self, keys: Sequence[Key]) -> Iterator[list[Key]]:
+        """Yield keys in batches, fewer where the values of those before were large."""
+        sides, at, most = (self.both.left, self.both.right), 0, 1
+        while at < len(keys):
+            before = sum(side.received for side in sides)
+            batch = list(keys[at : at + most])
+            yield batch
+            at += len(batch)
+            weight = sum(side.received for side in sides) - before
+            fit = len(batch) * _WEIGHT // max(weight, 1)
+            most = min(max(fit, 1), 2 * most, _JUDGED)
 
     def _judged(self, keys: Sequence[Key]) -> list[Key]:
         judged = self.pairing.judged
@@ -77,25 +93,30 @@ class Looker:
             place for place in range(len(self.pairing.names)) if place not in judged
         ]  # fmt: skip
         left, right = self._lookup(keys, rest)
-        ours, theirs = self._values(keys, judged, None)
+        ours, theirs = self._values(keys, judged, JUDGED_BYTES)
         nothing = (None,) * len(judged)
         return [
             key
             for key in keys
             if _hash(left.get(key)) != _hash(right.get(key))
             or not all(
-                self._same(place, one, other)
+                self._same(key, place, one, other)
                 for place, one, other in zip(
                     judged, ours.get(key, nothing), theirs.get(key, nothing), strict=True
                 )
             )
         ]
 
-    def _same(self, place: int, left: Value, right: Value) -> bool:
-        """Tell whether two values of a judged field are the same."""
-        if place in self.pairing.json:
+    def _same(self, key: Key, place: int, left: Value, right: Value) -> bool:
+        """Tell whether two values of a judged field are the same; they are cut if they are long."""
+        if place in self.pairing.tolerances:
+            return tolerable(left, right, self.pairing.tolerances[place])
+        if place in self.pairing.floats:
+            return same_float(left, right)
+        if max(len(left or b""), len(right or b"")) < JUDGED_BYTES:
             return same_json(left, right)
-        return tolerable(left, right, self.pairing.tolerances[place])
+        one, other = self._lookup([key], [place])
+        return _hash(one.get(key)) == _hash(other.get(key))
 
     def _columns(self, keys: Sequence[Key]) -> Iterator[Difference]:
         """Yield the columns in which rows differ, with the beginnings of both values."""
@@ -118,11 +139,11 @@ class Looker:
         if place not in self.pairing.judged:
             return differ
         found = []
-        for batch in _batches(differ, _JUDGED):
-            ours, theirs = self._values(batch, [place], None)
+        for batch in self._weighed(differ):
+            ours, theirs = self._values(batch, [place], JUDGED_BYTES)
             for key in batch:
                 (one,), (other,) = ours.get(key, (None,)), theirs.get(key, (None,))
-                found += [] if self._same(place, one, other) else [key]
+                found += [] if self._same(key, place, one, other) else [key]
         return found
 
     def _lookup(

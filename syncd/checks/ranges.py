@@ -12,6 +12,7 @@ Memory holds the hashes of one chunk of either side, and what was found, which i
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -34,7 +35,7 @@ DEEPEST: Final = 14
 
 _PLAIN: Final = re.compile(rb"-?[0-9]+(\.[0-9]+)?")
 _UUID: Final = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_MOMENT: Final = re.compile(rb"(?!0000|[0-9]{4}-00|[0-9]{4}-[0-9]{2}-00)[0-9]{4}-[0-9:. -]+")
+_MOMENT: Final = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[0-9:. ]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,8 @@ class _Finder:
     def _is_plain(self, key: Key) -> bool:
         """Tell whether both sides can be asked for rows up to a key.
 
-        No NaN, infinity, year before Christ or beyond 9999, zero date: they stand before or behind
-        all others on the one side, and do not exist on the other.
+        No NaN, infinity, year before Christ or beyond 9999, day that no calendar has: they do not
+        exist on the other side.
         """
         return all(_plain(kind, value) for kind, value in zip(self._kinds(), key, strict=False))
 
@@ -231,7 +232,16 @@ def _plain(kind: Kind, value: bytes) -> bool:
         return _PLAIN.fullmatch(value) is not None
     if kind == "uuid":  # a text may be something else
         return _UUID.fullmatch(value) is not None
-    return kind == "bytes" or _MOMENT.fullmatch(value) is not None
+    return kind == "bytes" or _is_day(value)
+
+
+def _is_day(value: bytes) -> bool:
+    """Tell whether it is a day of the calendar, or a moment of one."""
+    found = _MOMENT.fullmatch(value)
+    try:
+        return found is not None and bool(date.fromisoformat(found[1].decode()))
+    except ValueError:
+        return False
 
 
 def _rank(kind: Kind, value: bytes) -> int | Decimal | bytes:

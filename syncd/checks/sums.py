@@ -1,18 +1,22 @@
 """Compares counts and aggregates, which are numbers of a whole table: pure but for the asking."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from syncd.checks.findings import MASKED
 from syncd.checks.forms import Pairing
-from syncd.checks.judging import tolerable
+from syncd.checks.judging import same_float, tolerable
 from syncd.checks.together import Both
 from syncd.engines.sides import Aggregate
 from syncd.model.check import Tolerance
+from syncd.model.table import Kind, Value
 
 Unequal = Mapping[str, Mapping[str, tuple[str | None, str | None]]]
+Same = Callable[[Value, Value], bool]
 
+_TEXTS: Final = frozenset[Kind]({"text", "other"})
 _ADDED: Final = Tolerance(percent=Decimal("1e-7"))
 """How far apart sums of the same floats may be: they depend on the order of addition."""
 _EXACT: Final = Tolerance()
@@ -41,10 +45,10 @@ def unequal(both: Both, pairing: Pairing, masked: frozenset[str]) -> Unequal:
     )
     found = {}
     for place, (name, one, other) in enumerate(zip(pairing.names, left, right, strict=True)):
-        floats = pairing.left.fields[place].form.kind == "float"
-        tolerance = pairing.tolerances.get(place, _EXACT)
-        added = pairing.tolerances.get(place, _ADDED if floats else _EXACT)
-        if differ := _compared(one, other, tolerance, added):
+        differ = _nulls(one, other)
+        if _both_have_numbers(both, pairing, place):
+            differ |= _compared(one, other, *_tolerances(pairing, place))
+        if differ:
             hide = name in masked
             found[name] = {
                 each: (MASKED, MASKED) if hide else both for each, both in differ.items()
@@ -52,23 +56,42 @@ def unequal(both: Both, pairing: Pairing, masked: frozenset[str]) -> Unequal:
     return found
 
 
-def _compared(
-    left: Aggregate, right: Aggregate, tolerance: Tolerance, added: Tolerance
-) -> dict[str, tuple[str | None, str | None]]:
-    """Return what of two aggregates is not equal; counts of NULL have no tolerance.
+def _both_have_numbers(both: Both, pairing: Pairing, place: int) -> bool:
+    """Tell whether a field has a sum and ends on both sides: a database does not add up texts."""
+    return not any(
+        side.shape.engine != "redis" and column is not None and column.type.kind in _TEXTS
+        for side, view in ((both.left, pairing.left), (both.right, pairing.right))
+        for column in [side.shape.column(view.fields[place].name)]
+    )
 
-    `added` is that of what addition gives.
-    """
+
+def _tolerances(pairing: Pairing, place: int) -> tuple[Tolerance, Same]:
+    """Return how far apart sums of a field may be, and what tells whether its ends are the same."""
+    floats = pairing.left.fields[place].form.kind == "float"
+    if place not in pairing.tolerances:
+        return (_ADDED, same_float) if floats else (_EXACT, partial(tolerable, tolerance=_EXACT))
+    tolerance = pairing.tolerances[place]
+    return tolerance, partial(tolerable, tolerance=tolerance)
+
+
+def _nulls(left: Aggregate, right: Aggregate) -> dict[str, tuple[str | None, str | None]]:
+    """Return the counts of NULL where they are not equal; they have no tolerance."""
+    return {} if left.nulls == right.nulls else {"nulls": (str(left.nulls), str(right.nulls))}
+
+
+def _compared(
+    left: Aggregate, right: Aggregate, added: Tolerance, same: Same
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return what of two aggregates is not equal; `added` is the tolerance of what is added up."""
     told: dict[str, tuple[str | None, str | None]] = {}
-    if left.nulls != right.nulls:
-        told["nulls"] = str(left.nulls), str(right.nulls)
-    for name, one, other, apart in (
-        ("sum", left.sum, right.sum, added),
-        ("min", left.min, right.min, tolerance),
-        ("max", left.max, right.max, tolerance),
-        ("avg", _average(left), _average(right), added),
+    sums = partial(tolerable, tolerance=added)
+    for name, one, other, is_same in (
+        ("sum", left.sum, right.sum, sums),
+        ("min", left.min, right.min, same),
+        ("max", left.max, right.max, same),
+        ("avg", _average(left), _average(right), sums),
     ):
-        if not tolerable(one, other, apart):
+        if not is_same(one, other):
             told[name] = _text(one), _text(other)
     return told
 

@@ -24,6 +24,7 @@ from datetime import datetime
 from decimal import Decimal
 from hashlib import md5
 from typing import Final, Protocol, TypeVar
+from uuid import UUID
 
 from syncd.context import RunContext
 from syncd.engines.tables import Busy
@@ -43,6 +44,7 @@ COUNTED: Final = frozenset[Kind]({"text", "json", "other"})
 _MODULUS: Final = 2**64
 _TRIES: Final = 3
 """Of a statement that others are in the way of: by a deadlock, or a conflict on a standby."""
+_UUID_BYTES: Final = 16
 _NUMBER: Final = re.compile(rb"[+-]?[0-9]+(\.[0-9]*)?")
 _ANY_NUMBER: Final = re.compile(
     rb"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?|NaN|-?Infinity"
@@ -296,17 +298,30 @@ def _digits(value: bytes, scale: int | None) -> bytes:
     return b"-" + text if sign and text.strip(b"0.") else text
 
 
+def own(form: Form, column: Column, value: bytes) -> bytes:
+    """Return a value of a key, given in its form, as the column writes it.
+
+    That is another text where the other side has a number for bits, or bytes for a uuid.
+    """
+    kind, size = column.type.kind, column.type.size
+    if kind == "uuid" and form.kind == "bytes" and len(value) == _UUID_BYTES:
+        return str(UUID(bytes=value)).encode()
+    if kind == "bits" and form.kind != "bits" and value.isdigit():
+        return b"%0*d" % (size or 1, int(format(int(value), "b")))
+    return value
+
+
 def spellings(
     key: Sequence[Field], columns: Mapping[str, Column], keys: Collection[Key]
 ) -> Iterator[Key]:  # fmt: skip
     """Yield keys as the columns may have them: a uuid in a text may be in capital letters."""
-    yield from keys
+    found = [(each.form, columns[each.name]) for each in key]
     texts = [
-        each.form.kind == "uuid" and columns[each.name].type.kind in ("text", "other")
-        for each in key
+        form.kind == "uuid" and column.type.kind in ("text", "other") for form, column in found
     ]
-    if any(texts):
-        for values in keys:
+    for values in keys:
+        yield tuple(own(*each, value) for each, value in zip(found, values, strict=True))
+        if any(texts):
             yield tuple(
                 value.upper() if text else value for value, text in zip(values, texts, strict=True)
             )

@@ -87,7 +87,9 @@ def _decimal(name: str, column: Column, form: Form) -> str:
         return _integer(name, column, form)
     text = _utf8(name, column)
     short = f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {text}))"
-    return short if kind == "decimal" else f"IF(LOCATE('.', {text}), {short}, {text})"
+    if kind == "decimal":
+        return short
+    return f"IF({text} LIKE '%.%' AND {text} NOT LIKE '%.%.%', {short}, {text})"
 
 
 def _float(name: str, column: Column, form: Form) -> str:  # noqa: ARG001

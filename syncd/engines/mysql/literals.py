@@ -39,11 +39,11 @@ def compared(column: Column, value: bytes) -> str:
     kind = column.type.kind
     if kind == "bytes":
         return f"x'{value.hex()}'"
-    if word_of(column) in ("enum", "set"):
+    if word_of(column) in ("enum", "set") and members(column):
         return str(place(column, value))
     pattern = _COMPARED.get(kind)
     if pattern is None:
-        return f"_utf8mb4 x'{value.hex()}'"
+        return _text(value)
     if not pattern.fullmatch(value):
         raise BadData(f"{column.name}: {shown(value)} is no {kind}")
     text = value.decode("ascii")
@@ -52,6 +52,18 @@ def compared(column: Column, value: bytes) -> str:
     if kind == "float":
         return text if "e" in text else f"{text}e0"
     return text if kind in ("integer", "decimal") else f"'{text}'"
+
+
+def named(column: Column, value: bytes) -> str:
+    """Return a value that a column is to be equal to; one that an ENUM can't have is equal to none.
+
+    Raises BadData as `compared` does.
+    """
+    return _text(value) if word_of(column) in ("enum", "set") else compared(column, value)
+
+
+def _text(value: bytes) -> str:
+    return f"_utf8mb4 x'{value.hex()}'"
 
 
 def place(column: Column, value: bytes) -> int:

@@ -36,6 +36,7 @@ from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Key, Relation, Row, Shape
 
 _BLOCK: Final = 2 << 20
+_LOST: Final = 2**100  # more than all hashes together: stands for one that could not be made
 _NO_HASH: Final = (
     "a row can't be hashed: a value is larger than the server's max_allowed_packet,"
     " or it makes no MD5 in FIPS mode"
@@ -132,7 +133,7 @@ class MySQLSide:
         asked = (self._ask(query, view, part, page) for page in pages)
         return told_apart(
             str(self.relation),
-            ([(_key(key), _hash(number)) for number, *key in rows] for rows in asked),
+            ([(_key(key), self._bytes_of(number)) for number, *key in rows] for rows in asked),
         )
 
     def lookup(self, view: View, keys: Collection[Key]) -> dict[Key, Seen]:
@@ -140,7 +141,9 @@ class MySQLSide:
         young = f"NOT {self._old(view)}" if view.age else "0"
         query = f"SELECT {self._hash(view)}, {young}, {self._texts(view.key)}"
         rows = self._find(query, view, keys)
-        return {_key(key): Seen(_hash(number), young == b"1") for number, young, *key in rows}
+        return {
+            _key(key): Seen(self._bytes_of(number), young == b"1") for number, young, *key in rows
+        }
 
     def values(
         self, view: View, keys: Collection[Key], fields: Sequence[Field], limit: int | None
@@ -152,16 +155,16 @@ class MySQLSide:
         return {_key(row[count:]): row[:count] for row in rows}
 
     def _summed(self, view: View, part: Part, place: str, *further: str) -> dict[int, Digest]:
+        """Return digests by places; a hash is named once, since MariaDB computes it where it is."""
         found = self._ask(
-            "SELECT q0, COUNT(*), SUM(q1), COUNT(*) - COUNT(q1)"  # noqa: S608
+            f"SELECT q0, COUNT(*), SUM(IFNULL(q1, {_LOST}))"  # noqa: S608
             f" FROM (SELECT {place} AS q0, {self._hash(view)} AS q1",
             view, part, *further, end=") AS q GROUP BY q0",
         )  # fmt: skip
-        if any(_number(lost) for *_, lost in found):
-            raise BadData(_NO_HASH)
+        if any(_number(total) >= _LOST for *_, total in found):
+            raise self._unhashed()
         return {
-            _number(at): Digest(_number(rows), _number(total) % 2**64)
-            for at, rows, total, _ in found
+            _number(at): Digest(_number(rows), _number(total) % 2**64) for at, rows, total in found
         }
 
     def _place(self, view: View, cuts: Sequence[Key]) -> str:
@@ -201,8 +204,9 @@ class MySQLSide:
         column = self.columns[each.name]
         name, kind, real = quoted(each.name), each.form.kind, column.type.kind
         told = [f"COUNT({name})", "NULL", "NULL", "NULL"]
-        if real in ("integer", "decimal", "float") and kind in SUMMED:
-            value = f"({selected(column, name)} + {'0e0' if kind == 'float' else '0'})"
+        if real in ("integer", "decimal", "float", "bits") and kind in SUMMED:
+            number = name if real == "bits" else selected(column, name)
+            value = f"({number} + {'0e0' if kind == 'float' else '0'})"
             told[1:] = [f"{word}({value})" for word in ("SUM", "MIN", "MAX")]
         elif kind in ENDED and real not in ("text", "other"):
             told[2:] = [
@@ -212,6 +216,15 @@ class MySQLSide:
 
     def _hash(self, view: View) -> str:
         return digests.row_hash(view.fields, self.columns)
+
+    def _bytes_of(self, number: bytes | None) -> bytes:
+        """Return a hash as it came."""
+        if number is None:
+            raise self._unhashed()
+        return int(number).to_bytes(8)
+
+    def _unhashed(self) -> BadData:
+        return BadData(f"{self.relation}: {_NO_HASH}")
 
     def _texts(self, fields: Sequence[Field], limit: int | None = None) -> str:
         told = [digests.text_of(self.columns[each.name], each.form) for each in fields]
@@ -272,9 +285,3 @@ def _number(value: bytes | None) -> int:
 
 def _key(values: Sequence[bytes | None]) -> Key:
     return tuple(value for value in values if value is not None)
-
-
-def _hash(number: bytes | None) -> bytes:
-    if number is None:
-        raise BadData(_NO_HASH)
-    return int(number).to_bytes(8)

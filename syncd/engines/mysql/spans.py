@@ -5,9 +5,9 @@ MariaDB reads a whole table for `(u, id) > (x, y)`; `u >= x AND (u > x OR id > y
 
 from collections.abc import Sequence
 
-from syncd.engines.mysql.literals import compared
+from syncd.engines.mysql.literals import compared, named
 from syncd.engines.mysql.names import quoted
-from syncd.engines.mysql.types import word_of
+from syncd.engines.mysql.types import members, word_of
 from syncd.errors import BadData
 from syncd.model.copy import Edge, Span
 from syncd.model.table import Column, Shape
@@ -23,9 +23,16 @@ def columns_of(shape: Shape, names: Sequence[str]) -> list[Column]:
 
 
 def ordered(column: Column) -> str:
-    """Return by what a column is ordered; ENUM and SET are by numbers, and compared as texts."""
+    """Return by what a column is ordered; ENUM and SET are by numbers, and compared as texts.
+
+    Those of a query's result, whose texts are not known, are ordered by their bytes.
+    """
     name = quoted(column.name)
-    return f"{name} + 0" if word_of(column) in ("enum", "set") else name
+    if word_of(column) not in ("enum", "set"):
+        return name
+    return (
+        f"{name} + 0" if members(column) else f"CONVERT({name} USING utf8mb4) COLLATE utf8mb4_bin"
+    )
 
 
 def condition(shape: Shape, span: Span | None) -> str:
@@ -58,13 +65,15 @@ def _beyond(columns: Sequence[Column], edge: Edge, sign: str) -> str:
 
 def equal(columns: Sequence[Column], key: Sequence[bytes]) -> str:
     """Return the condition of rows with a key."""
-    pairs = zip(columns, key, strict=True)
-    return " AND ".join(f"{ordered(column)} = {compared(column, value)}" for column, value in pairs)
+    return " AND ".join(
+        f"{quoted(column.name)} = {named(column, value)}"
+        for column, value in zip(columns, key, strict=True)
+    )
 
 
 def among(columns: Sequence[Column], keys: Sequence[Sequence[bytes]]) -> str:
     """Return the condition of rows with one of some keys."""
     if len(columns) == 1:
-        values = ", ".join(compared(columns[0], key[0]) for key in keys)
-        return f"{ordered(columns[0])} IN ({values})"
+        values = ", ".join(named(columns[0], key[0]) for key in keys)
+        return f"{quoted(columns[0].name)} IN ({values})"
     return " OR ".join(f"({equal(columns, key)})" for key in keys)

@@ -84,9 +84,10 @@ def _decimal(name: Composable, column: Column, form: Form) -> Composable:
     text = SQL(f"{{}}{number}::text").format(name)
     if form.scale is not None or kind not in ("decimal", "text", "other"):
         return text
-    return SQL("case when {0} like '%.%' then rtrim(rtrim({0}, '0'), '.') else {0} end").format(
-        text
-    )
+    return SQL(
+        "case when {0} like '%.%' and {0} not like '%.%.%'"
+        " then rtrim(rtrim({0}, '0'), '.') else {0} end"
+    ).format(text)
 
 
 def _float(name: Composable, column: Column, form: Form) -> Composable:  # noqa: ARG001
@@ -147,9 +148,7 @@ def _cut(text: Composable, form: Form) -> Composable:
     shorter = SQL(r"regexp_replace({}, {}, '\1')").format(
         text, Literal(rf"(\.\d{{{form.scale}}})\d+")
     )
-    return SQL(
-        r"case when {0} like '%.%' then regexp_replace({0}, '\.?0+($|[^.0-9])', '\1') else {0} end"
-    ).format(shorter)
+    return SQL(r"regexp_replace({}, '(\.\d*[1-9])0+(?!\d)|\.0+(?!\d)', '\1')").format(shorter)
 
 
 _MADE: Final[Mapping[Kind, Callable[[Composable, Column, Form], Composable]]] = {

@@ -1,6 +1,6 @@
 """One side of a comparison that is a table, a view or a query of PostgreSQL."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -33,9 +33,14 @@ from syncd.engines.sides import (
 )
 from syncd.errors import BadData
 from syncd.model.check import RedisKeys
-from syncd.model.table import Column, Key, Relation, Row, Shape
+from syncd.model.table import Column, Key, Kind, Relation, Row, Shape
 
 _NOTHING: Final = SQL("")
+_NUMBERS: Final[Mapping[Kind, str]] = {
+    "integer": "{}", "decimal": "{}::numeric", "float": "{}::float8", "boolean": "{}::int4",
+    "bits": "{}::bigint",
+}  # fmt: skip
+"""How a column is summed that is compared with numbers."""
 
 
 class PostgreSQLSides:
@@ -213,9 +218,8 @@ class PostgreSQLSide:
         name = Identifier("r", each.name)
         told: list[Composable] = [SQL("count({})").format(name), nothing, nothing, nothing]
         kind, real = each.form.kind, column.type.kind
-        if real in ("integer", "decimal", "float", "boolean") and kind in SUMMED:
-            number = {"boolean": "{}::int4", "decimal": "{}::numeric", "float": "{}::float8"}
-            value = SQL(number.get(real, "{}")).format(name)
+        if real in _NUMBERS and kind in SUMMED:
+            value = SQL(_NUMBERS[real]).format(name)
             told[1:] = [SQL(f"{word}({{}})::text").format(value) for word in ("sum", "min", "max")]
         elif kind in ENDED and real not in ("text", "other"):
             told[2:] = [

@@ -150,7 +150,7 @@ class RedisSide:
         """Return all keys with the hashes of a view, read when that is first asked for."""
         if self._spool is None or (self._view and self._view.fields != view.fields):
             self.close()
-            self._view, self._spool = view, Spool()
+            self._view, self._spool = view, Spool(self._ctx)
             self._load(view, self._spool)
         return self._spool
 

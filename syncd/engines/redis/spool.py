@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from syncd.context import RunContext
 from syncd.engines.sides import Digest
 from syncd.errors import SyncdError
 
@@ -18,6 +19,7 @@ BITS: Final = 32
 """Of a bucket as it is kept: its first bits are those of any smaller depth."""
 _MEMORY: Final = 16 << 10  # KiB of pages that are kept
 _MODULUS: Final = 2**64
+STEPS: Final = 100_000  # of SQLite's machine, some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,13 @@ class Kept:
 
 
 class Spool:
-    """Keeps keys once each, by their buckets."""
+    """Keeps keys once each, by their buckets; raises what the run is stopped with."""
 
-    def __init__(self) -> None:
-        with _told():
+    def __init__(self, ctx: RunContext) -> None:
+        self._ctx = ctx
+        with self._told():
             self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            self._db.set_progress_handler(self._is_stopped, STEPS)
             for setting in (f"cache_size = -{_MEMORY}", "journal_mode = off", "synchronous = off"):
                 self._db.execute(f"pragma {setting}")
             self._db.execute(
@@ -53,7 +57,7 @@ class Spool:
             (k.bucket, k.name, int.from_bytes(k.hash[:4]), int.from_bytes(k.hash[4:]), k.value)
             for k in keys
         )
-        with _told():
+        with self._told():
             self._db.execute("begin")
             self._db.executemany("insert or ignore into kept values (?, ?, ?, ?, ?)", rows)
             self._db.execute("commit")
@@ -61,7 +65,7 @@ class Spool:
     def digests(self, depth: int) -> dict[int, Digest]:
         """Return the digests of buckets of 2**depth."""
         query = "select bucket >> ?, count(*), sum(high), sum(low) from kept group by 1"
-        with _told():
+        with self._told():
             return {
                 bucket: Digest(rows, ((high << BITS) + low) % _MODULUS)
                 for bucket, rows, high, low in self._db.execute(query, (BITS - depth,))
@@ -74,17 +78,21 @@ class Spool:
         parts = [(0, 1 << BITS)] if buckets is None else [(b, b + 1) for b in sorted(buckets)]
         for low, high in parts:
             ends = (low, high) if buckets is None else (low << shift, high << shift)
-            with _told():
+            with self._told():
                 found = self._db.execute(f"{query} where bucket >= ? and bucket < ?", ends)
                 for bucket, name, first, last, value in found:
                     hashed = first.to_bytes(4) + last.to_bytes(4)
                     yield Kept(bucket, name, hashed, value)
 
+    def _is_stopped(self) -> bool:
+        """Tell SQLite whether to end what it is at: a statement over millions of keys is long."""
+        return self._ctx.cancel.is_set() or self._ctx.deadline.remaining() <= 0
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Raise what SQLite says, such as that the disk is full, as an error of syncd."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise SyncdError(f"the keys can't be put aside in a temporary file: {error}") from error
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise what SQLite says, such as that the disk is full, as an error of syncd."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._ctx.check()
+            raise SyncdError(f"the keys can't be put aside in a temporary file: {error}") from error

@@ -117,6 +117,20 @@ def test_repair_copies_what_differs(runs: CheckRuns) -> None:
     assert runs.source.rows(everything) == runs.target.rows(everything)
 
 
+def test_repair_goes_by_no_other_key_than_the_copy(runs: CheckRuns) -> None:
+    """The number of one row may be the id of another."""
+    for side in runs.source, runs.target:
+        side.execute("alter table orders add number bigint", "update orders set number = 199 - id")
+    runs.target.execute("update orders set number = 1000 where id = 7")
+    runs.check_with({"delete": "hard"}, repair="copy", key=["number"])
+    before = runs.target.rows("select * from orders order by id")
+    result, _ = runs.checked("failed")
+    assert "goes by the copy's key (id)" in result.items["orders"]["error"]
+    assert runs.target.rows("select * from orders order by id") == before
+    runs.check_with({"delete": "hard"}, key=["number"])
+    assert runs.checked("failed")[1]["only_left"] == 1
+
+
 def test_repair_does_not_delete_too_much(runs: CheckRuns) -> None:
     runs.source.execute("delete from orders")
     runs.check_with({"delete": "hard"}, repair="copy")

@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
     "scales": ("numeric(10,2)", "decimal(12,4)", [("1.5", "1.5"), ("-0.25", "-0.25"), ("3", "3")]),
     "no_scale": ("numeric(10,0)", "decimal(12,4)", [("100", "100"), ("0", "0"), ("-30", "-30")]),
     "digits": ("numeric", "longtext", [("1.500", "'1.500'"), ("NaN", "'NaN'"), ("-7", "'-7'")]),
+    "short": ("numeric", "longtext", [("1.500", "'1.5'"), ("-7.0", "'-7.000'"), ("100", "'100'")]),
     "double": (
         "double precision", "double",
         [(x, x) for x in (
@@ -65,6 +66,17 @@ KINDS: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
         "timestamp(6)", "datetime(2)",
         [("'2024-02-29 23:59:59.509999'", "'2024-02-29 23:59:59.5'"),
          ("'2024-02-29 23:59:50'", "'2024-02-29 23:59:50'")],
+    ),
+    "milliseconds": (
+        "timestamp(6)", "datetime(3)",
+        [("'2024-10-20 10:20:30.123999'", "'2024-10-20 10:20:30.123'"),
+         ("'2024-10-20 10:00:00.1009'", "'2024-10-20 10:00:00.1'"),
+         ("'2024-10-20 10:00:00.0009'", "'2024-10-20 10:00:00'"),
+         ("'2024-10-20 10:00:00.0509'", "'2024-10-20 10:00:00.05'")],
+    ),
+    "intervals": (
+        "interval", "time(3)",
+        [("'1 day 10:20:30.1009'", "'34:20:30.1'"), ("'-10:00:20.0009'", "'-10:00:20'")],
     ),
     "seconds": (
         "timestamp(3)", "datetime",
@@ -122,7 +134,8 @@ CHANGES = {
     "uuid": ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13'",) * 2,
     "own_uuid": ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13'",) * 2,
     **dict.fromkeys(("datetime", "timestamp", "instant"), ("'2024-02-29 23:59:59.000002'",) * 2),
-    **dict.fromkeys(("precision",), ("'2024-02-29 23:59:59.49'",) * 2),
+    "precision": ("'2024-02-29 23:59:59.49'",) * 2,
+    "milliseconds": ("'2024-10-20 10:20:30.124'",) * 2, "intervals": ("'34:20:30.101'",) * 2,
     **dict.fromkeys(("seconds",), ("'2024-02-29 23:59:58'",) * 2),
     **dict.fromkeys(("varchar", "latin", "text", "char", "padded", "citext"), ("'b'", "'b'")),
 }  # fmt: skip
@@ -130,7 +143,10 @@ CHANGES = {
 
 def _names(pair: Pair) -> list[str]:
     """Return the kinds that a pair of places has to do with."""
-    same = {"scales", "no_scale", "padded", "precision", "seconds", "jsonb"}
+    same = {
+        "scales", "no_scale", "padded", "precision", "milliseconds", "intervals", "seconds",
+        "jsonb", "short",
+    }  # fmt: skip
     return list(KINDS) if pair[0].engine != pair[1].engine else [k for k in KINDS if k not in same]
 
 

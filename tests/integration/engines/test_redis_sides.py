@@ -16,6 +16,7 @@ from redis_server import private_redis
 from syncd.context import CancelSource
 from syncd.engines import registry
 from syncd.engines.redis import reading
+from syncd.engines.redis import spool as spool_module
 from syncd.engines.redis.connection import Session
 from syncd.engines.redis.pattern import Pattern
 from syncd.engines.redis.reading import Reader
@@ -288,11 +289,22 @@ def test_no_name_is_made_that_would_be_read_otherwise():
 
 
 def test_of_a_name_that_comes_twice_the_first_value_counts():
-    spool = Spool()
+    spool = Spool(context())
     spool.add([Kept(7, b"stock:1", b"\1" * 8, b"1"), Kept(7, b"stock:1", b"\2" * 8, b"2")])
     spool.add([Kept(7, b"stock:1", b"\3" * 8, b"3")])
     assert [(kept.hash, kept.value) for kept in spool.read()] == [(b"\1" * 8, b"1")]
     spool.close()
+
+
+def test_adding_up_what_was_put_aside_ends_with_the_run(monkeypatch):
+    monkeypatch.setattr(spool_module, "STEPS", 100)
+    source = CancelSource()
+    with closing(Spool(context(source=source))) as spool:
+        spool.add(Kept(n, b"stock:%d" % n, b"\1" * 8, None) for n in range(1000))
+        assert spool.digests(0) == {0: Digest(1000, 1000 * 0x0101010101010101 % 2**64)}
+        source.cancel(Cancelled("enough"))
+        with pytest.raises(Cancelled):
+            spool.digests(0)
 
 
 def test_another_database_is_another_side(redis_server, client):
@@ -390,8 +402,8 @@ def test_a_full_disk_is_told(redis_server, client, monkeypatch):
     client.mset({f"stock:{n}": n for n in range(20_000)})
     make = Spool.__init__
 
-    def small(self):
-        make(self)
+    def small(self, ctx):
+        make(self, ctx)
         self._db.execute("pragma max_page_count = 20")
 
     monkeypatch.setattr(Spool, "__init__", small)

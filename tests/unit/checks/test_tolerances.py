@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from syncd.checks.findings import Found, Result
-from syncd.checks.judging import tolerable
+from syncd.checks.judging import same_float, tolerable
 from syncd.jobs.consistency_check import _mended
 from syncd.model.check import Tolerance
 from syncd.model.table import Key
@@ -76,3 +76,23 @@ def test_nothing_is_deleted_when_not_all_is_known(
     mend = _Mend()
     _mended(mend, result)  # type: ignore[arg-type] # all that it does is noted
     assert mend.told == ([(b"1",), (b"2",)], gone, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        (b"7.1316584121190416e16", b"7.131658412119042e+16", True),
+        (b"71316584121190416", b"71316584121190424", False),
+        (b"0.1", b"0.10000000000000001", True),
+        (b"0.1", b"0.10000000000000002", False),
+        (b"NaN", b"NaN", True),
+        (b"Infinity", b"1e999", False),
+        (b"1e998", b"1e999", False),
+        (b"1", b"one", False),
+        (b"1", None, False),
+        (None, None, True),
+    ],
+)
+def test_floats_are_the_same_double(left, right, same):
+    assert same_float(left, right) is same
+    assert same_float(right, left) is same
