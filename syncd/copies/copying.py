@@ -68,6 +68,7 @@ class Copy:
         with self._source(state) as (source, bounded):
             layout = self._layout(source, target)
             self._check_key(source, layout)
+            target.require_names(each.name for each in (*layout.create, *layout.extend))
             places = tuple(target.absent())
             if target.shape is None and self.ctx.rehearsal:
                 return replace(self._not_there(source, layout, bounded), places=places)
