@@ -64,7 +64,9 @@ class Copy:
         before = target.peek(self.ctx.job_name, self.rules.name)
         state = self._begin(before, target)
         if state.phase == "done":  # an attempt that ended without a word about it
-            return self._told(state, Copied(state.counts, rest.guarded(state)))
+            return self._told(
+                state, Copied(state.counts, rest.guarded(state, self.rules.deletions))
+            )
         with self._source(state) as (source, bounded):
             layout = self._layout(source, target)
             self._check_key(source, layout)
@@ -180,7 +182,9 @@ class Copy:
             rows_per_second=details.rate(state.counts.total - already, seconds),
             megabytes=details.megabytes(state),
         )  # fmt: skip
-        return Copied(state.counts, rest.guarded(state), created, made, rows.samples)
+        return Copied(
+            state.counts, rest.guarded(state, self.rules.deletions), created, made, rows.samples
+        )
 
     def _job(
         self, source: Source, target: Target, shape: Shape, layout: Layout, state: CopyState

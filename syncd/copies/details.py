@@ -30,8 +30,8 @@ from syncd.copies.layout import Layout
 from syncd.engines.tables import NewColumn
 from syncd.model.copy import CopyState
 
-_KEPT: Final = frozenset({"began", "places", "watermark_column"})
-"""Details of the state that only the next pass needs."""
+_KEPT: Final = frozenset({"began", "emptied", "places", "watermark_column"})
+"""Details of the state that only a later attempt or pass needs."""
 
 
 def of_columns(
