@@ -198,6 +198,7 @@ class Copy:
         column = start = None
         if rules.mode == "incremental" and rules.watermark:
             column = passes.watermark_column(source.shape, rules.watermark)
+            state = passes.zoned(state, column, rules.watermark)
             start = state.watermark if state.mode == "incremental" else None
             back = passes.lookback(column, rules.watermark)
             start = source.back(column.name, start, back) if start and back else start

@@ -8,7 +8,7 @@
 | bytes | of the values that were read |
 | rows_per_second | of this attempt |
 | watermark, watermark_column | where the next incremental pass begins, before its lookback |
-| watermark_zone | the zone of a watermark of times without one, where it is configured |
+| watermark_zone | the zone of its times, where their type has none and one is configured |
 | bounded | whether the source told which values are safe; else the latest value seen counts |
 | null_watermark | rows that only full passes read, since their watermark is NULL |
 | beyond_bound | rows whose watermark is not safe yet, or lies in the future: they wait |
