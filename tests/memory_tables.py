@@ -199,6 +199,9 @@ class MemoryTarget:
     def absent(self) -> list[str]:
         return []
 
+    def require_names(self, names: Iterable[str]) -> None:
+        """Take all."""
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         self._server.step("create")
         if self._relation.table not in self._server.tables:

@@ -53,6 +53,8 @@ def copy_notes(details: Json) -> Iterator[str]:
     for name, words in (("new_columns", "new columns"), ("ignored_columns", "left out")):
         if names := details.get(name):
             yield f"{words}: {some(names, _NAMES)}"
+    if details.get("new_columns") and details.get("pass") == "incremental":
+        yield "rows of before get the new columns with the next full pass"
     for name, words in _VALUES.items():
         if counted := details.get(name):
             yield f"{words}: {_by_column(counted)}"

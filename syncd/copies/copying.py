@@ -64,10 +64,13 @@ class Copy:
         before = target.peek(self.ctx.job_name, self.rules.name)
         state = self._begin(before, target)
         if state.phase == "done":  # an attempt that ended without a word about it
-            return self._told(state, Copied(state.counts, rest.guarded(state)))
+            return self._told(
+                state, Copied(state.counts, rest.guarded(state, self.rules.deletions))
+            )
         with self._source(state) as (source, bounded):
             layout = self._layout(source, target)
             self._check_key(source, layout)
+            target.require_names(each.name for each in (*layout.create, *layout.extend))
             places = tuple(target.absent())
             if target.shape is None and self.ctx.rehearsal:
                 return replace(self._not_there(source, layout, bounded), places=places)
@@ -183,7 +186,9 @@ class Copy:
             rows_per_second=details.rate(state.counts.total - already, seconds),
             megabytes=details.megabytes(state),
         )  # fmt: skip
-        return Copied(state.counts, rest.guarded(state), created, made, rows.samples)
+        return Copied(
+            state.counts, rest.guarded(state, self.rules.deletions), created, made, rows.samples
+        )
 
     def _job(
         self, source: Source, target: Target, shape: Shape, layout: Layout, state: CopyState
@@ -197,6 +202,7 @@ class Copy:
         column = start = None
         if rules.mode == "incremental" and rules.watermark:
             column = passes.watermark_column(source.shape, rules.watermark)
+            state = passes.zoned(state, column, rules.watermark)
             start = state.watermark if state.mode == "incremental" else None
             back = passes.lookback(column, rules.watermark)
             start = source.back(column.name, start, back) if start and back else start

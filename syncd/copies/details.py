@@ -8,7 +8,7 @@
 | bytes | of the values that were read |
 | rows_per_second | of this attempt |
 | watermark, watermark_column | where the next incremental pass begins, before its lookback |
-| watermark_zone | the zone of a watermark of times without one, where it is configured |
+| watermark_zone | the zone of its times, where their type has none and one is configured |
 | bounded | whether the source told which values are safe; else the latest value seen counts |
 | null_watermark | rows that only full passes read, since their watermark is NULL |
 | beyond_bound | rows whose watermark is not safe yet, or lies in the future: they wait |
@@ -32,8 +32,8 @@ from syncd.copies.layout import Layout
 from syncd.engines.tables import NewColumn
 from syncd.model.copy import CopyState
 
-_KEPT: Final = frozenset({"began", "places", "watermark_column"})
-"""Details of the state that only the next pass needs."""
+_KEPT: Final = frozenset({"began", "emptied", "places", "watermark_column"})
+"""Details of the state that only a later attempt or pass needs."""
 
 
 def of_columns(

@@ -80,7 +80,7 @@ def lay_out(
         _raise([*_no_mark(new, rules), *_doubles((each.name for each in create), blind=False)])
         target_key = tuple(rules.columns.rename.get(name, name) for name in key)
         return Layout(key, target_key, create=create)
-    _raise([target.trouble] if target.trouble else [])
+    _raise([f"{rules.target} can't be written: {target.trouble}"] if target.trouble else [])
     return _matched(source, target, rules, key, new)
 
 
@@ -124,7 +124,7 @@ def _chosen(source: Shape, rules: CopyRules) -> list[Column]:
     of = rules.columns
     named = {
         "include": of.include, "exclude": of.exclude, "rename": of.rename, "mask": of.mask,
-        "values": of.values, "watermark": _watermark(rules),
+        "values": of.values, "watermark": _watermark(rules), "on_conflict": _newer(rules),
     }  # fmt: skip
     _raise(
         f"the source has no column {name} ({option})"
@@ -144,6 +144,11 @@ def _watermark(rules: CopyRules) -> Sequence[str]:
     return [rules.watermark.column] if rules.mode == "incremental" and rules.watermark else []
 
 
+def _newer(rules: CopyRules) -> Sequence[str]:
+    """Return the column that decides between rows of a key."""
+    return [rules.newer] if rules.conflict == "newer" else []
+
+
 def _key(source: Shape, rules: CopyRules) -> tuple[str, ...]:
     """Return the key of the source; each column of it has to arrive as it is."""
     of = rules.columns
@@ -151,6 +156,7 @@ def _key(source: Shape, rules: CopyRules) -> tuple[str, ...]:
         raise Misfit(f"{rules.source} has no primary key: `key` names columns that tell rows apart")
     for name in source.key:
         for said, wrong in {
+            "decides in on_conflict": name in _newer(rules),
             "is excluded": name in of.exclude or (of.include and name not in of.include),
             "is masked": name in of.mask,
             "has a policy for its values": of.values.get(name, "error") != "error",
@@ -212,7 +218,10 @@ def _missing(
         elif rules.columns.new == "error" or made.like.name in rules.columns.include:
             yield f"the target lacks column {made.name}"
     if soft and rules.columns.new != "evolve":
-        yield f"the target lacks column {rules.soft_column}, which would mark deleted rows"
+        yield (
+            f"the target lacks column {rules.soft_column}, which would mark deleted rows: add it,"
+            ' or let new_columns = "evolve" do so'
+        )
 
 
 def _no_mark(

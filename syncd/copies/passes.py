@@ -82,6 +82,13 @@ def bounded(state: CopyState, column: Column, bound: bytes | None) -> CopyState:
     return replace(state, bound=bound, watermark=watermark, details=told)
 
 
+def zoned(state: CopyState, column: Column, watermark: Watermark) -> CopyState:
+    """Note the zone of a watermark whose type has none, where one is configured."""
+    if not watermark.zone or column.type.kind not in ("date", "timestamp"):
+        return state
+    return replace(state, details={**state.details, "watermark_zone": watermark.zone})
+
+
 def _require_sound(state: CopyState) -> None:
     """Raise Misfit for a state that somebody else wrote, or changed."""
     known = state.mode in get_args(Mode) and state.phase in get_args(Phase)

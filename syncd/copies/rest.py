@@ -16,7 +16,7 @@ from syncd.engines.sides import number_in
 from syncd.engines.tables import Busy, Page, Refused
 from syncd.errors import BadData, Guarded
 from syncd.model.copy import CopyState, Edge, Span
-from syncd.model.deletion import is_too_many
+from syncd.model.deletion import DeletionPolicy, is_too_many
 from syncd.model.table import Column, Key, Row
 
 _KEYS: Final = 50_000
@@ -57,12 +57,21 @@ def _keep(job: Job, state: CopyState) -> None:
         keep(page, state)
 
 
-def guarded(state: CopyState) -> Guarded | None:
+def guarded(state: CopyState, policy: DeletionPolicy) -> Guarded | None:
     """Return the error of a copy whose deletions were not made."""
     told = state.details.get("guarded")
     if told is None:
         return None
-    return Guarded(f"{told} rows that the source lacks were not deleted: too many at once")
+    rows = "1 row" if told == 1 else f"{told} rows"
+    if state.details.get("emptied"):
+        return Guarded(
+            f"the source is empty: {rows} of the target stay; delete them there if that is right"
+        )
+    return Guarded(
+        f"{rows} that the source lacks were not deleted: more than max_delete_percent ="
+        f" {policy.max_percent:g} and max_delete_count = {policy.max_count} let go; raise one of"
+        " them for a run if that is right"
+    )
 
 
 class _Deletions:
@@ -97,7 +106,8 @@ class _Deletions:
             missing, _ = page.missing(1)
         too_many = is_too_many(missing, standing + missing, self._job.rules.deletions)
         if missing and (too_many or not standing):
-            self._state = replace(self._state, details={**self._state.details, "guarded": missing})
+            told = {"guarded": missing, "emptied": not standing}
+            self._state = replace(self._state, details={**self._state.details, **told})
             return
         gone: list[Key] | None = []
         while gone is not None:

@@ -108,8 +108,8 @@ def refusal(error: SyncdError, name: str) -> Finding:
             advice = "let the user connect to it: fleet.md of the documentation has the statements"
         case BadData():
             advice = (
-                f"see engine in {table}; syncd reads PostgreSQL 12, MySQL 5.7, MariaDB 10.5,"
-                " Redis 4 and later ones"
+                f"see engine and database in {table}; syncd reads PostgreSQL 12, MySQL 5.7,"
+                " MariaDB 10.5, Redis 4 and later ones"
             )
         case Throttled():
             return warning(told, "it has no connection left: see its max_connections")

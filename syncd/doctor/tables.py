@@ -114,7 +114,9 @@ def judge_readable(server: str, read: Read, found: Readable) -> Iterator[Finding
     """Judge what was found of a relation that is read."""
     if found.shape is None:
         told = "there is no such table" + (", or none that our user sees" if found.lacks else "")
-        yield _denied(server, told, found.lacks, "see the job that names it")
+        denied = _denied(server, told, found.lacks, "")
+        see = "see the job that names it"
+        yield replace(denied, advice=f"{see}, or {denied.advice}" if denied.advice else see)
         return
     for lack in found.lacks:
         yield _denied(server, f"our user may not {lack.what}", [lack], "see its policies")

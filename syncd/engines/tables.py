@@ -164,6 +164,9 @@ class Target(Protocol):
         They are made with what stands in them. Raises Permission where they may not be made.
         """
 
+    def require_names(self, names: Iterable[str]) -> None:
+        """Raise a final BadData for a name that no column of this server can have."""
+
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape; one that exists meanwhile is looked at alone."""
 

@@ -53,8 +53,6 @@ class TableCopyJob:
     def read(self, ctx: RunContext, target: Target) -> Done:
         """Copy a table."""
         rules = next(each for each in self._settings.rules if each.name == target.name)
-        if rules.watermark and rules.watermark.zone:
-            ctx.report.detail("watermark_zone", rules.watermark.zone)
         reject = partial(self._put_aside, ctx, rules)
         return Done(rules, Copy(ctx, self._clock, rules, self._settings.tables, reject).make())
 

@@ -86,6 +86,21 @@ class PageContract(TablesContract):
         assert (other.added, other.updated, other.unchanged) == (1, 1, 1)
         assert [row[1] for row in self.all(subject)] == ["x", "b", "y", "d"]
 
+    @pytest.mark.parametrize("fresh", [True, False])
+    def test_a_value_that_is_refused_is_told_with_its_column(
+        self, subject: TableSubject, ctx: RunContext, *, fresh: bool
+    ) -> None:
+        """Wherever the row was sent: that the column is another one there is nobody's business."""
+        if not fresh:
+            self.some(subject)
+        for row, column in (
+            ((b"3", b"x" * 21, b"1"), "name"), ((b"3", b"x", b"9" * 12), "n"),
+        ):  # fmt: skip
+            with pytest.raises(Refused, match=rf"column '?{column}\b") as caught:
+                self.put(subject, ctx, [row], replace(self.INTO, fresh=fresh))
+            assert "at row" not in str(caught.value)
+            assert str(caught.value).startswith(f"{subject.relation('things')}: ")
+
     def test_skip_leaves_rows_as_they_are(self, subject: TableSubject, ctx: RunContext) -> None:
         self.some(subject)
         rows: list[Row] = [(b"1", b"x", b"9"), (b"3", b"c", b"3")]

@@ -10,7 +10,7 @@ from tables_contract import TablesContract, a_state
 
 from syncd.context import RunContext
 from syncd.engines.tables import Into, NewColumn, Target
-from syncd.errors import Fenced
+from syncd.errors import BadData, Fenced
 from syncd.model.copy import CopyState
 from syncd.model.run import Counts
 from syncd.model.table import Column, Type
@@ -67,6 +67,16 @@ class TargetContract(TablesContract):
             word = word if subject.engine == "postgresql" else "database if exists {}"
             for each in (name, f"{name}2"):
                 subject.execute(f"drop {word.format(subject.quote(each))}")
+
+    def test_a_name_that_no_column_can_have_is_told(
+        self, subject: TableSubject, ctx: RunContext
+    ) -> None:
+        longest = 63 if subject.engine == "postgresql" else 64
+        with self.target(subject, ctx, "made") as target:
+            target.require_names(["id", subject.hostile, "c" * longest])
+            with pytest.raises(BadData, match=r"made: .*rename or exclude") as caught:
+                target.require_names(["id", "c" * (longest + 1)])
+            assert not caught.value.retryable
 
     def test_one_that_exists_meanwhile_is_looked_at(
         self, subject: TableSubject, ctx: RunContext

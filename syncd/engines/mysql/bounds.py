@@ -7,6 +7,9 @@ statement has its NOW() a moment before its transaction is one of InnoDB: second
 InnoDB shows all who ask the same list, and makes no new one while they come within 0.1 s of each
 other, for hours if need be. So a transaction of ours is begun first: a list that has it tells of
 all that began before it, and no other one is believed.
+
+A replica knows nothing of the transactions of its primary, nor a node of a cluster of those of the
+others: what is committed there comes when it comes, however far behind.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -44,17 +47,22 @@ SELECT UTC_TIMESTAMP(), MIN(IF(ours, latest, twice)), MAX(ours) FROM (
 """
 """`twice` is for an hour that the clock shows twice: the earlier one. Ours began just now."""
 
+_READ_ONLY: Final = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'innodb_read_only')"
+"""What a replica is, also while it is stopped; the second one of Aurora."""
+_APPLIER: Final = "system user"
+
 
 def bound(session: Session, column: Column, zone: str) -> bytes | None:
     """Return the value, None where it can't be known: no column of times, PROCESS not granted.
 
-    Nor is it where somebody else asks for transactions without a pause. A transaction of the
-    session would be ended. Raises ConfigurationError for a zone that does not exist.
+    Nor is it on a replica, or where somebody else asks for transactions without a pause. A
+    transaction of the session would be ended. Raises ConfigurationError for a zone that does not
+    exist.
     """
     if column.type.kind not in ("date", "timestamp", "instant"):
         return None
     try:
-        oldest = _oldest(session)
+        oldest = None if follows(session) else _oldest(session)
     except Permission:
         return None
     if oldest is None:
@@ -66,6 +74,18 @@ def bound(session: Session, column: Column, zone: str) -> bytes | None:
             return None
         safe = local
     return written(safe, day=column.type.kind == "date")
+
+
+def follows(session: Session) -> bool:
+    """Tell whether rows come from other servers, as far as PROCESS lets us see who writes them.
+
+    https://dev.mysql.com/doc/refman/8.4/en/replication-threads-monitor-main.html; the threads that
+    only a server itself has are called the same in MariaDB, and do the work of daemons.
+    """
+    if any(row[1].upper() != "OFF" for row in session.rows(_READ_ONLY)):
+        return True
+    threads = session.rows("SHOW PROCESSLIST")  # id, user, host, database, command
+    return any(row[1] == _APPLIER and row[4] != "Daemon" for row in threads)
 
 
 def _oldest(session: Session) -> datetime | None:

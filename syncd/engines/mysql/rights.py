@@ -7,6 +7,7 @@ from typing import Final
 
 from syncd.context import RunContext
 from syncd.engines.base import ServerAccess
+from syncd.engines.mysql.bounds import follows
 from syncd.engines.mysql.connection import Session, connected
 from syncd.engines.mysql.databases import account, is_there
 from syncd.engines.mysql.grants import ALL, parse
@@ -128,6 +129,8 @@ class MySQLLooker:
 
     def _unseen(self) -> Lack | None:
         """Tell why nobody can say which transactions are open."""
+        if follows(self._session):
+            return Lack("its rows come from another server, whose open transactions are not seen")
         if self._granted.on_server("PROCESS"):
             return None
         return self._lack("PROCESS", (), "it may not see which transactions are open")

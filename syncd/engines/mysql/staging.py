@@ -4,13 +4,16 @@ Both have columns of the target's types and collations, so that what a column wo
 refuse shows before a row is near the table, and so that keys are equal here as they are there.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.literals import encoder, lines
 from syncd.engines.mysql.names import quoted
 from syncd.engines.tables import Refused
+from syncd.errors import BadData
 from syncd.model.table import Column, Row
 
 PAGE: Final = "syncd_page"
@@ -20,6 +23,8 @@ _STATEMENT: Final = 2 * 2**20
 _ROOM: Final = 1024  # of a packet, for what is not a row
 _HARMLESS: Final = frozenset({1592, 1681, 1287, 3778})
 """Of the binary log's formats, and of what will be gone in a later version."""
+_COLUMN: Final = re.compile(r"column (?:`(?:[^`]|``)*`\.){0,2}['`](\w+)['`]")
+_AT_ROW: Final = re.compile(r" at row \d+")
 _COLLATIONS: Final = """
 SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME
   FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
@@ -49,6 +54,8 @@ class Inserter:
         told = ", ".join(names)
         self._head = f"INSERT INTO {into} ({told}) VALUES (".encode()  # noqa: S608
         self._encoders = [encoder(each) for each in columns]
+        staged = names[-len(columns) :] if columns else ()
+        self._called = {ours: each.name for ours, each in zip(staged, columns, strict=True)}
         found = session.rows("SELECT @@max_allowed_packet")[0][0]
         self._most = int(found) - _ROOM - len(self._head)
 
@@ -58,8 +65,21 @@ class Inserter:
             return
         told = lines(self._encoders, rows, numbered=numbered)
         for statement in self._statements(told):
-            if self._session.change(statement).warnings:
-                self._look_at_warnings()
+            with self._named():
+                if self._session.change(statement).warnings:
+                    self._look_at_warnings()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let errors name the columns of the table, and not the row of a statement."""
+        try:
+            yield
+        except BadData as error:
+            said = _COLUMN.sub(
+                lambda found: f"column '{self._called.get(found[1], found[1])}'", str(error)
+            )
+            error.args = (_AT_ROW.sub("", said),)
+            raise
 
     def _statements(self, told: list[bytes]) -> Iterator[bytes]:
         """Yield statements; what is told is given up meanwhile, as a row may be long."""

@@ -1,6 +1,6 @@
 """A table that is written, as `Target` describes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -17,7 +17,7 @@ from syncd.engines.mysql.state import States, nopad
 from syncd.engines.mysql.table_failures import busy_mapped
 from syncd.engines.mysql.types import spelled
 from syncd.engines.tables import Busy, Into, NewColumn
-from syncd.errors import BadData, SyncdError
+from syncd.errors import BadData, SyncdError, final
 from syncd.model.copy import CopyState
 from syncd.model.table import Column, Relation, Shape, Type
 
@@ -31,7 +31,7 @@ class MySQLTarget:
 
     def __init__(self, session: Session, relation: Relation, state_schema: str) -> None:
         self._session = session
-        self._path = (relation.schema, relation.table)
+        self._name, self._path = str(relation), (relation.schema, relation.table)
         self._table = quoted(*self._path)
         self._places = tuple(dict.fromkeys((relation.schema, state_schema)))
         self._states = States(session, state_schema)
@@ -46,6 +46,15 @@ class MySQLTarget:
     def absent(self) -> list[str]:
         """Return the databases that are not there; whether they may be made shows then."""
         return [each for each in self._places if not databases.is_there(self._session, each)]
+
+    def require_names(self, names: Iterable[str]) -> None:
+        """Raise BadData for a name that the server takes for no column."""
+        for name in names:
+            try:
+                quoted(name)
+            except BadData as error:
+                told = f"{self._name}: {error}: rename or exclude that column"
+                raise final(BadData(told)) from error
 
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape."""

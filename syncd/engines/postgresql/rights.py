@@ -14,6 +14,7 @@ from syncd.engines.postgresql.failures import words
 from syncd.engines.postgresql.shapes import Look, look, of_table
 from syncd.engines.postgresql.statements import ask, run
 from syncd.engines.postgresql.table_failures import reading
+from syncd.engines.postgresql.times import FOLLOWS
 from syncd.engines.postgresql.types import quoted
 from syncd.engines.rights import WORTH_AN_INDEX, Lack, Looker, Readable, Writable, Writing
 from syncd.engines.states import TABLE
@@ -21,7 +22,7 @@ from syncd.errors import Permission
 from syncd.model.table import Relation
 
 _SETTINGS: Final = "select set_config('row_security', 'off', false)"
-_SEES: Final = "select pg_is_in_recovery(), pg_has_role('pg_read_all_stats', 'usage')"
+_SEES: Final = f"select {FOLLOWS}, pg_has_role('pg_read_all_stats', 'usage')"
 _INDEXED: Final = """
     select exists (
         select from pg_index i
@@ -143,9 +144,9 @@ class PostgreSQLLooker:
 
     def _unseen(self) -> Lack | None:
         """Tell why nobody can say which transactions are open."""
-        replica, allowed = self._one(_SEES)
-        if replica:
-            return Lack("a replica does not know which transactions are open")
+        follows, allowed = self._one(_SEES)
+        if follows:
+            return Lack("its rows come from another server, whose open transactions are not seen")
         if allowed:
             return None
         what = "it may not see which transactions are open"

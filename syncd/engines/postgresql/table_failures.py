@@ -1,6 +1,7 @@
 """What becomes of the driver's errors while tables are read and written."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,6 +18,7 @@ _REFUSED: Final = ("22", "23", "38", "39", "44", "54", "P0")
 """Classes of what is wrong with rows: data, constraints, triggers, views, limits of an index."""
 _WRONG: Final = ("0A", "21", "22", "25006", "42")  # statements, and servers that only read
 _ROOM: Final = ("53100", "53200", "53400")
+_AT_COLUMN: Final = re.compile(r"COPY .*?, line \d+, column ")
 LONG_ROW: Final = "a row of more than 256 MiB"
 """A text that is no number: a statement fails with it when it meets such a row."""
 
@@ -39,14 +41,14 @@ def reading(name: str, ctx: RunContext, *, snapshot: bool) -> Iterator[None]:
 
 
 @contextmanager
-def writing(name: str, ctx: RunContext) -> Iterator[None]:
-    """Let errors of a writing block say what they mean."""
+def writing(name: str, ctx: RunContext, columns: Sequence[str] = ()) -> Iterator[None]:
+    """Let errors of a writing block say what they mean; `columns` are those that are staged."""
     try:
         yield
     except psycopg.Error as error:
         state = error.sqlstate or ""
         if state.startswith(_REFUSED):
-            raise Refused(_told(name, error)) from error
+            raise Refused(_told(name, error, columns)) from error
         ctx.check()
         with told_where(name):
             raise (_known(name, error) or mapped(error, error.sqlstate)) from error
@@ -64,9 +66,23 @@ def _known(name: str, error: psycopg.Error) -> SyncdError | None:
     return None
 
 
-def _told(name: str, error: psycopg.Error) -> str:
+def _told(name: str, error: psycopg.Error, columns: Sequence[str]) -> str:
     """Return what is wrong with a row, without its values: those are kept with the row."""
     diag = error.diag
-    places = (("constraint", diag.constraint_name), ("column", diag.column_name))
-    told = [f"{word} {place}" for word, place in places if place and place not in words(error)]
+    column = diag.column_name or _copied(diag.context or "", columns)
+    places = (("constraint", diag.constraint_name), ("column", column))
+    told = [
+        f"{word} {place}" for word, place in places if place and f'"{place}"' not in words(error)
+    ]
     return ", ".join([f"{name}: {words(error)}", *told])
+
+
+def _copied(context: str, columns: Sequence[str]) -> str | None:
+    """Return the column that a COPY was at, by its name in the table where rows are staged."""
+    found = _AT_COLUMN.match(context)
+    if found is None:
+        return None
+    at = context[found.end() :]
+    staged = context.startswith("COPY syncd_stage,")
+    calls = ((f"c{n}:" if staged else f"{each}:", each) for n, each in enumerate(columns))
+    return next((each for call, each in calls if at.startswith(call)), None)

@@ -1,8 +1,9 @@
 """A table that is written, over one session."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Final
 
 from psycopg.errors import DuplicateColumn, DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -20,9 +21,11 @@ from syncd.engines.postgresql.types import native, quoted
 from syncd.engines.postgresql.writing import PostgreSQLPage, covers
 from syncd.engines.states import TABLE
 from syncd.engines.tables import Into, NewColumn, Page
-from syncd.errors import BadData
+from syncd.errors import BadData, final
 from syncd.model.copy import CopyState
 from syncd.model.table import Column, Relation, Shape, Type
+
+_NAME_BYTES: Final = 63
 
 
 class PostgreSQLTarget:
@@ -55,6 +58,13 @@ class PostgreSQLTarget:
             for each in absent:
                 schemas.require_right(self._connection, each)
         return absent
+
+    def require_names(self, names: Iterable[str]) -> None:
+        """Raise BadData for a name that the server would cut."""
+        for name in names:
+            if len(name.encode()) > _NAME_BYTES:
+                told = f"{self._name}: PostgreSQL cuts names of more than {_NAME_BYTES} bytes"
+                raise final(BadData(f"{told}: rename or exclude column {name}"))
 
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:
         """Make the table, and look at its shape; one that exists meanwhile is looked at alone."""

@@ -10,8 +10,14 @@ from syncd.engines.postgresql.literals import literal
 from syncd.errors import BadData
 from syncd.model.table import Column
 
-_OLDEST: Final = """
-    select case when pg_is_in_recovery() or not pg_has_role('pg_read_all_stats', 'usage')
+FOLLOWS: Final = """(
+    pg_is_in_recovery() or exists (select from pg_subscription s join pg_database d
+        on d.oid = s.subdbid where d.datname = current_database())
+)"""
+"""Whether rows come from another server, whose transactions nobody here knows: of a replica, and of
+a database that subscribes to another one."""
+_OLDEST: Final = f"""
+    select case when {FOLLOWS} or not pg_has_role('pg_read_all_stats', 'usage')
         then null
         else least(
             now(),  -- of this statement: taken before it looks at the others
@@ -22,7 +28,7 @@ _OLDEST: Final = """
              where database = current_database())
         )
     end::text
-"""
+"""  # noqa: S608 - made of constants
 """A transaction has no number before it writes; a young one may yet. Of a prepared one the server
 does not tell when it began: some time before it was prepared."""
 _SERVERS_ZONE: Final = "select reset_val from pg_settings where name = 'TimeZone'"

@@ -219,7 +219,8 @@ class PostgreSQLPage:
     @contextmanager
     def _savepoint(self) -> Iterator[None]:
         """Let what is refused leave the page as it was; checks that wait for its end come now."""
-        with writing(self._name, self._ctx), self._connection.transaction():
+        staged = self._into.columns
+        with writing(self._name, self._ctx, staged), self._connection.transaction():
             yield
             self._connection.execute("set constraints all immediate")
 

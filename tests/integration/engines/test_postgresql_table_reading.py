@@ -11,6 +11,7 @@ from postgresql_tables import Shop, everything
 
 from syncd.context import CancelSource
 from syncd.engines.postgresql import long_rows
+from syncd.engines.postgresql.rights import PostgreSQLRights
 from syncd.engines.tables import Busy
 from syncd.errors import BadData, Cancelled, Conflict, Network
 from syncd.model.copy import Edge, Span
@@ -224,6 +225,23 @@ def test_the_bound_is_not_known_to_who_sees_not_all(shop: Shop) -> None:
             assert source.bound("at", "") is not None
     finally:
         shop.execute("drop owned by narrow", "drop role narrow")
+
+
+def test_the_bound_of_a_database_that_subscribes_to_another_is_not_known(shop: Shop) -> None:
+    shop.execute(
+        "alter table t add at timestamptz",
+        "create subscription elsewhere connection '' publication p with (connect = false)",
+    )
+    try:
+        with shop.source("t") as source:
+            assert source.bound("at", "") is None
+        with PostgreSQLRights(shop.server.access()).looking(context(), shop.database) as looker:
+            unseen = looker.readable(shop.relation("t"), [], [], "at").unseen
+        assert unseen is not None
+        assert "from another server" in unseen.what
+    finally:
+        shop.execute("alter subscription elsewhere set (slot_name = none)",
+                     "drop subscription elsewhere")  # fmt: skip
 
 
 def test_the_bound_of_a_snapshot_was_taken_before_it(shop: Shop) -> None:

@@ -67,6 +67,13 @@ def test_each_table_of_a_copy_has_its_figures_and_what_was_left_out(shown):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("which", "later"), [("full", False), ("incremental", True)])
+def test_a_column_that_is_new_is_not_in_the_rows_of_before_yet(shown, which, later):
+    found = columns(shown("table_copy", {"pass": which, "new_columns": ["a"]}), "table  ")
+    told = ["new columns: a", "rows of before get the new columns with the next full pass"]
+    assert found["remarks"].split("; ") == told[: 1 + later]
+
+
 def test_a_table_that_failed_before_it_was_looked_at_is_shown_with_its_error(shown):
     failed = {"status": "failed", "error_class": "network", "error": "refused"}
     found = columns(shown("table_copy", {}, failed), "table  ")

@@ -54,6 +54,8 @@ def test_too_many_deletions_are_not_made():
     copies.fill((b"30", at(30), b"new"))
     copied = copies.run()
     assert isinstance(copied.failure, Guarded)
+    assert "10 rows that" in str(copied.failure)
+    assert "max_delete_percent = 30 and max_delete_count = 2" in str(copied.failure)
     assert copied.counts == Counts(total=11, added=1, unchanged=10)
     assert len(copies.copied.rows) == 21
     assert copies.report.details["guarded"] == 10
@@ -78,7 +80,10 @@ def test_an_empty_source_deletes_nothing(count):
     copies.orders.rows.clear()
     copied = copies.run()
     assert isinstance(copied.failure, Guarded)
+    assert str(copied.failure).startswith("the source is empty: 1 row " if count == 1 else
+                                          "the source is empty: 20 rows ")  # fmt: skip
     assert len(copies.copied.rows) == count
+    assert str(copies.attempt().failure) == str(copied.failure)
 
 
 def test_soft_deletion_marks_and_revives():

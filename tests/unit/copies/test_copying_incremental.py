@@ -10,6 +10,7 @@ from memory_tables import MemoryTable
 from syncd.copies.layout import Misfit
 from syncd.model.copy import ColumnRules, Watermark
 from syncd.model.run import Counts
+from syncd.model.table import Type
 
 
 def test_the_first_pass_is_full_and_the_next_ones_read_what_is_new():
@@ -242,3 +243,14 @@ def test_a_watermark_that_is_not_copied_is_read_all_the_same():
     copies.source.bound = lambda: at(200)
     assert copies.run().counts.added == 1
     assert [column.name for column in copies.copied.columns] == ["id", "note"]
+
+
+@pytest.mark.parametrize(("kind", "zone"), [("timestamp", "Asia/Shanghai"), ("instant", None)])
+def test_the_zone_of_a_watermark_is_told_where_its_type_has_none(kind, zone):
+    copies = Copies(mode="incremental", watermark=Watermark("changed", None, "Asia/Shanghai"))
+    columns = [replace(each, type=Type(kind, scale=6)) if each.name == "changed" else each
+               for each in COLUMNS]  # fmt: skip
+    copies.source.tables["orders"] = MemoryTable(columns, ("id",))
+    copies.numbered(3)
+    copies.run()
+    assert copies.report.details.get("watermark_zone") == zone

@@ -111,6 +111,15 @@ def test_a_key_arrives_as_it_is(rules, told):
     refused(f"column id {told}.*, but is part of the key", columns=rules)
 
 
+def test_what_decides_between_rows_of_a_key_is_another_column_and_there():
+    for target in (SOURCE, None):
+        refused("no column dya", target=target, conflict="newer", newer="dya")
+        refused(
+            "id decides .*, but is part of the key", target=target, conflict="newer", newer="id"
+        )
+        lay(target=target, conflict="newer", newer="day")
+
+
 def test_both_sides_need_the_key():
     refused("has no primary key", source=replace(SOURCE, key=()))
     refused(r"no unique key over \(id\) alone", target=replace(SOURCE, key=("id", "note")))
@@ -128,7 +137,10 @@ def test_computed_columns_of_the_target_are_left_out():
 
 
 def test_what_can_not_be_written_is_told():
-    refused("it is a view", target=replace(SOURCE, trouble="it is a view"))
+    refused(
+        "shop public.orders can't be written: it is a view",
+        target=replace(SOURCE, trouble="it is a view"),
+    )
 
 
 def test_mysql_takes_names_that_differ_by_case_for_the_same():

@@ -133,6 +133,13 @@ def test_what_is_wrong_with_a_source_is_told(found, state, told):
     assert (got, told in text) == (state, True)
 
 
+def test_a_table_that_is_not_seen_may_be_named_wrongly():
+    (told,) = tables.judge_readable("db", READ, Readable(None, (Lack("see it", "GRANT A"),)))
+    assert told.advice == "see the job that names it, or grant what is below"
+    (told,) = tables.judge_readable("db", READ, Readable(None))
+    assert told.advice == "see the job that names it"
+
+
 def test_a_watermark_of_numbers_has_no_bound_that_could_be_seen():
     found = Readable(replace(SHAPE, columns=(KEY,)), unseen=Lack("it may not", "GRANT A"))
     assert judged(found, replace(READ, watermark="id")) == []
