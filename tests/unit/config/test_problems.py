@@ -261,9 +261,9 @@ def test_good_endpoints_are_taken(folder, endpoint):
 
 def test_sixty_thousand_wrong_keys_are_cut_short_and_quick(folder):
     folder.write("".join(f"key_{index} = 1\n" for index in range(60_000)))
-    started = time.monotonic()
+    started = time.process_time()
     told = folder.told()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert len(told) == 201
     assert any("and 59800 more problems" in line for line in told)
 
