@@ -67,7 +67,7 @@ class Permission(SyncdError):
 class BadData(SyncdError):
     """An answer, or one resource in it, is not what its documentation says."""
 
-    error_class = "bad_data"
+    error_class: ClassVar[ErrorClass] = "bad_data"
 
 
 class TimedOut(SyncdError):

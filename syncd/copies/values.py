@@ -14,6 +14,7 @@ from syncd.copies.places import Unplaced, unplaced
 from syncd.model.copy import ColumnRules, Mask, ValuePolicy
 from syncd.model.table import Column, Row, Value
 
+_TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
 _SHOWN: Final = 60
 """Characters of a value that an error shows."""
 
@@ -39,6 +40,8 @@ class _Watched:
     name: str
     policy: ValuePolicy
     kinds: tuple[Unplaced, ...]
+    hint: str
+    """Why the policy does not help."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,13 @@ class Values:
             if source.name in rules.mask
         }
         self._watched = [
-            _Watched(index, source.name, _policy(source, target, rules), kinds)
+            _Watched(
+                index,
+                source.name,
+                _policy(source, target, rules),
+                kinds,
+                _hint(source, target, rules),
+            )
             for index, (source, target) in enumerate(pairs)
             if index not in self._masks and (kinds := unplaced(source, target, engines))
         ]
@@ -135,6 +144,13 @@ def _policy(source: Column, target: Column, rules: ColumnRules) -> ValuePolicy:
     return "error" if policy == "null" and not target.nullable else policy
 
 
+def _hint(source: Column, target: Column, rules: ColumnRules) -> str:
+    """Return why a text that is asked for is not written."""
+    if rules.values.get(source.name) != "text" or target.type.kind in _TEXTS:
+        return ""
+    return f", and can be a text only where {target.name} of the target is one"
+
+
 def _watch(column: _Watched, values: Sequence[Value], changes: _Changes) -> None:
     if not (kinds := [each for each in column.kinds if each.some(values)]):
         return
@@ -154,7 +170,8 @@ def _settle(column: _Watched, kind: Unplaced, n: int, value: bytes, changes: _Ch
     if column.policy == "null" or (new is not None and not any(k.lacks(new) for k in column.kinds)):
         changes.values.setdefault(n, {})[column.index] = new
     else:
-        changes.refused.setdefault(n, f"column {column.name}: {shown(value)} is {kind.lack}")
+        why = f"column {column.name}: {shown(value)} is {kind.lack}{column.hint}"
+        changes.refused.setdefault(n, why)
 
 
 def _changed(rows: Sequence[Row], changes: _Changes) -> Iterator[Row]:

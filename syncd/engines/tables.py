@@ -27,6 +27,7 @@ class Busy(BadData):
     Nothing of it stands; it may be tried again at once.
     """
 
+    error_class = "conflict"  # no data is bad: somebody else works on the same
     retryable = True
 
 

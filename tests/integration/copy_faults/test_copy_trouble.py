@@ -105,7 +105,7 @@ def test_a_lock_that_is_not_got_in_time_fails_the_run_and_the_next_one_goes_on(
         row = copy.run("orders")
         assert row["status"] == "failed", copy.items(row)
         (item,) = copy.items(row)
-        assert item["error_class"] in ("bad_data", "timeout"), item
+        assert item["error_class"] == "conflict", item
     assert copy.succeed("orders")["total"] == 300
     assert copy.equal("orders")
     assert "Traceback" not in process.text

@@ -68,6 +68,9 @@ def of_table(*lines, table="orders"):
           '13: jobs.c.target: table "lines" would be copied onto itself']),
         (copy(source=ONE, target=f'server = "house", table = "{LONG}"'),
          [f'13: jobs.c.target.table: "{LONG}" is longer than the 63 bytes of postgresql']),
+        (copy(source=ONE, target='server = "house", table = "Syncd_Watermark"'),
+         ['13: jobs.c.target: "syncd_watermark" is where syncd keeps how far copies are: see '
+          "target.state_schema"]),
         (copy(f'rename = {{ a = "{"é" * 32}" }}'),
          [f'14: jobs.c.rename.a: "{"é" * 32}" is longer than the 63 bytes of postgresql']),
         (copy(INCREMENTAL),
@@ -158,6 +161,8 @@ def test_each_mistake_has_its_place_and_its_reason(folder, text, told):
         copy(source='server = "shop", schema = "s", database = "s", tables = ["ünï`\\"%s"]'),
         copy(source=f'server = "shop", database = "{LONG}", tables = ["{LONG}"]',
              target='server = "shop", database = "copy"'),
+        copy(source='server = "shop", database = "s", tables = ["syncd_watermark"]',
+             target='server = "house", state_schema = "states"'),
         copy('on_conflict = "newer(last change)"', 'mask = { email = "hash" }'),
         copy('exclude = ["a"]', of_table("exclude = []", 'include = ["a"]')),
         copy(source='server = "shop", schema = "a", query = " (select 1 as a) ; ", key = ["a"]',

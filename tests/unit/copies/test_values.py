@@ -71,7 +71,10 @@ def test_a_column_that_cannot_be_null_refuses_what_null_is_asked_for() -> None:
 
 
 def test_text_does_not_help_what_is_no_text() -> None:
-    assert len(placed(ROWS[:2], due="text").refused) == 1
+    ((_, why),) = placed(ROWS[:2], due="text").refused
+    assert why.endswith("calendar, and can be a text only where due of the target is one")
+    ((_, why),) = placed(ROWS[:2]).refused
+    assert why.endswith("calendar")
 
 
 def test_masks_hide_values_and_come_before_policies() -> None:
