@@ -17,10 +17,8 @@ from syncd.model.table import Key, Value
 
 BATCH: Final = 500
 """Keys that a statement looks up."""
-_JUDGED: Final = 100
-"""Keys at most whose values are fetched together, whole."""
 _WEIGHT: Final = 4 << 20
-"""Bytes that such values should have together."""
+"""Bytes that values should have together that are fetched to be judged."""
 JUDGED_BYTES: Final = 4 << 20
 """Larger JSON is not parsed: it has to be the same text."""
 
@@ -85,7 +83,7 @@ class Looker:
             at += len(batch)
             weight = sum(side.received for side in sides) - before
             fit = len(batch) * _WEIGHT // max(weight, 1)
-            most = min(max(fit, 1), 2 * most, _JUDGED)
+            most = min(max(fit, 1), 2 * most, BATCH)
 
     def _judged(self, keys: Sequence[Key]) -> list[Key]:
         judged = self.pairing.judged

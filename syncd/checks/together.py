@@ -54,11 +54,7 @@ class Both:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever asked
             with self._lock:
                 self._first = self._first or error
-            if isinstance(error, SyncdError):
-                error.placed = True  # the other side raises the same
-                self.stop(error)
-            else:
-                self.stop(Interrupted("a side failed"))
+            self.stop(Interrupted("the other side failed"))  # so its server is told to stop, too
             return None
 
 
@@ -69,7 +65,7 @@ def both(ctx: RunContext, left: Place, right: Place) -> Iterator[Both]:
         made = Both(ctx, other)
         ends.enter_context(ctx.cancel.watch(lambda: made.stop(_why(ctx))))
         ours, theirs = ends.enter_context(ExitStack()), ExitStack()
-        ends.callback(lambda: other.submit(theirs.close).result())
+        ends.push(lambda *error: other.submit(theirs.__exit__, *error).result())
         made.left, made.right = made.do(
             lambda: _begun(ours, made.ctx, left),
             lambda: _begun(theirs, made.ctx, right),

@@ -15,7 +15,6 @@ from syncd.engines.wire import Limit, dialled
 from syncd.errors import (
     BadData,
     ConfigurationError,
-    Interrupted,
     Permission,
     SyncdError,
     TimedOut,
@@ -238,8 +237,9 @@ def connected(
         session = Session(ctx, access, limit, connection, settings or {}, place)
         try:
             yield session
-        except (Interrupted, TimedOut):
-            if not connection.open:  # broken off while the server was at work
+        except Exception as error:
+            told = ctx.cancel.is_set() or isinstance(error, TimedOut)
+            if told and not connection.open:  # broken off while the server was at work
                 with suppress(SyncdError):
                     _end(access, password, session.host, connection.thread_id())
             raise

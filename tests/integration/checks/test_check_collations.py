@@ -175,6 +175,32 @@ def test_a_cancelled_check_ends_at_once(pair: tuple[Place, Place]) -> None:
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize("why", ["cancelled", "division by zero"])
+@pytest.mark.parametrize("slow_left", [True, False])
+def test_what_ends_a_check_ends_the_statement_of_the_server(
+    postgres_place: Postgres, mariadb_place: MariaDb, slow_left: bool, why: str
+) -> None:
+    for place in postgres_place, mariadb_place:
+        place.execute("create table t (id int primary key, v int)", "insert into t values (1, 1)")
+    wrong = "select id, 1 / (id - 1) + length(pg_sleep(0.5)::text) as v from t"
+    slow = mariadb_place.relation(
+        query="select id, v from t where sleep(30) is not null", key=("id",)
+    )
+    other = postgres_place.relation(query=wrong if why != "cancelled" else "table t", key=("id",))
+    source = CancelSource()
+    timer = threading.Timer(0.7, lambda: source.cancel(Cancelled(why)))
+    if why == "cancelled":
+        timer.start()
+    sides = [(mariadb_place, slow), (postgres_place, other)][:: 1 if slow_left else -1]
+    (one, left), (two, right) = sides
+    with pytest.raises(BadData if why != "cancelled" else Cancelled, match=why):
+        compare(one, two, left=left, right=right, ctx=context(source=source))
+    until = time.monotonic() + 10
+    running = "select count(*) from information_schema.processlist where info like '%where sleep(%'"
+    while mariadb_place.execute(f"{running} and id <> connection_id()") != [(0,)]:
+        assert time.monotonic() < until
+
+
 def test_a_pause_before_the_second_look_obeys_the_deadline(pair: tuple[Place, Place]) -> None:
     left, right = pair
     for place in pair:
