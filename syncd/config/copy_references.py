@@ -15,15 +15,9 @@ from syncd.config.consistency_check import ConsistencyCheckJob
 from syncd.config.problems import KeyPath, Places, Problem
 from syncd.config.servers import Server
 from syncd.config.spelling import hint, quoted
-from syncd.config.table_copy import (
-    STATES,
-    CopyTarget,
-    PerTable,
-    Place,
-    TableCopyJob,
-    where_is,
-)
+from syncd.config.table_copy import CopyTarget, PerTable, Place, TableCopyJob, where_is
 from syncd.config.table_places import Told, of_place, too_long
+from syncd.model.copy import STATE_TABLE
 
 _SIDES: Final = ("source", "target", "left", "right")
 _INCREMENTAL: Final = ("watermark", "lookback", "watermark_zone", "full_every")
@@ -155,8 +149,8 @@ def _of_targets(job: TableCopyJob, servers: Mapping[str, Server]) -> Told:
         if count > 1:
             yield ("target",), f"{quoted(name)} is the target of {count} tables"
     schema = where_is(target, servers[target.server])[1]
-    if target.state_schema in (None, schema) and STATES in map(str.casefold, names):
-        told = f"{quoted(STATES)} is where syncd keeps how far copies are: see target.state_schema"
+    if target.state_schema in (None, schema) and STATE_TABLE in map(str.casefold, names):
+        told = f"{quoted(STATE_TABLE)} is where syncd keeps how far copies are: see target.state_schema"
         yield ("target",), told
     same = _place(job.source, servers) == _place(target, servers) and job.source.query is None
     for item, name in zip(items, names, strict=True):

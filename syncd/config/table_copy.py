@@ -1,7 +1,7 @@
 """The keys of a `table_copy` job: which tables are copied where, and how."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -24,9 +24,6 @@ from syncd.config.table_fields import (
     Values,
 )
 from syncd.model.copy import Delete, Mode, NewColumns
-
-STATES: Final = "syncd_watermark"
-"""The table in a target that tells how far each copy is."""
 
 
 class Place(Table):

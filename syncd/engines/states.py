@@ -9,11 +9,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from syncd.errors import BadData
-from syncd.model.copy import CopyState
+from syncd.model.copy import STATE_TABLE, CopyState
 from syncd.model.run import Claim, Counts, RunId
 from syncd.model.table import Value
 
-TABLE: Final = "syncd_watermark"
 FIELDS: Final = (
     "run_id", "owner", "epoch", "attempt", "mode", "phase", "position", "watermark", "bound",
     "fresh", "full_at", "counts", "details",
@@ -61,7 +60,7 @@ def state_of(
             details=read(row["details"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadData(f"{TABLE} holds something else for {item}: {error}") from error
+        raise BadData(f"{STATE_TABLE} holds something else for {item}: {error}") from error
 
 
 def is_outrun(by: Claim, claim: Claim) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from syncd.model.deletion import DeletionPolicy
 from syncd.model.run import Claim, Counts
@@ -16,6 +16,9 @@ Delete = Literal["none", "soft", "hard"]
 NewColumns = Literal["freeze", "evolve", "error"]
 Mask = Literal["hash", "null"]
 ValuePolicy = Literal["error", "null", "text"]
+
+STATE_TABLE: Final = "syncd_watermark"
+"""The table in a target that tells how far each copy is."""
 
 
 @dataclass(frozen=True, slots=True)

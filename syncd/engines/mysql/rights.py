@@ -15,8 +15,8 @@ from syncd.engines.mysql.names import listed, quoted
 from syncd.engines.mysql.shapes import query_shape, relation_shape, table_shape
 from syncd.engines.mysql.sight import matches, own_grants
 from syncd.engines.rights import WORTH_AN_INDEX, Lack, Looker, Readable, Writable, Writing
-from syncd.engines.states import TABLE
 from syncd.errors import Permission
+from syncd.model.copy import STATE_TABLE
 from syncd.model.privilege import Privilege
 from syncd.model.table import Relation, Shape
 
@@ -92,7 +92,7 @@ class MySQLLooker:
     def writable(self, writing: Writing) -> Writable:
         """Look at a table, its database, and the table of states."""
         relation = writing.relation
-        place, state = (relation.schema, relation.table), (writing.state_schema, TABLE)
+        place, state = (relation.schema, relation.table), (writing.state_schema, STATE_TABLE)
         shape, kept = table_shape(self._session, *place), table_shape(self._session, *state)
         wanted = (*writing.verbs, "UPDATE", *(["ALTER"] if writing.extends and shape else []))
         verbs = tuple(dict.fromkeys(wanted))  # rows are locked, whatever is done with them

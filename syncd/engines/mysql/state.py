@@ -6,9 +6,9 @@ from typing import Final
 from syncd.engines.mysql import databases
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.names import quoted
-from syncd.engines.states import FIELDS, TABLE, fields_of, is_outrun, state_of
+from syncd.engines.states import FIELDS, fields_of, is_outrun, state_of
 from syncd.errors import Fenced
-from syncd.model.copy import CopyState
+from syncd.model.copy import STATE_TABLE, CopyState
 
 _EXISTS: Final = """
 SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
@@ -55,14 +55,14 @@ class States:
     def __init__(self, session: Session, schema: str) -> None:
         self._session = session
         self._schema = schema
-        self._table = quoted(schema, TABLE).replace("%", "%%")
+        self._table = quoted(schema, STATE_TABLE).replace("%", "%%")
 
     def ensure(self) -> None:
         """Make the table where it is missing; this ends a transaction."""
         if not self._exists():
             databases.ensure(self._session, self._schema)
             collation = nopad(self._session)
-            table = quoted(self._schema, TABLE)
+            table = quoted(self._schema, STATE_TABLE)
             self._session.change(_CREATE.format(table=table, collation=collation))
 
     def peek(self, job: str, item: str) -> CopyState | None:
@@ -101,7 +101,7 @@ class States:
         )
 
     def _exists(self) -> bool:
-        return bool(self._session.rows(_EXISTS, self._schema, TABLE))
+        return bool(self._session.rows(_EXISTS, self._schema, STATE_TABLE))
 
     def _read(self, job: str, item: str, lock: str) -> CopyState | None:
         names = ", ".join(FIELDS)

@@ -17,8 +17,8 @@ from syncd.engines.postgresql.table_failures import reading
 from syncd.engines.postgresql.times import FOLLOWS
 from syncd.engines.postgresql.types import quoted
 from syncd.engines.rights import WORTH_AN_INDEX, Lack, Looker, Readable, Writable, Writing
-from syncd.engines.states import TABLE
 from syncd.errors import Permission
+from syncd.model.copy import STATE_TABLE
 from syncd.model.table import Relation
 
 _SETTINGS: Final = "select set_config('row_security', 'off', false)"
@@ -111,15 +111,15 @@ class PostgreSQLLooker:
         relation, states = writing.relation, writing.state_schema or "public"
         schema = relation.schema or "public"
         with self._told(relation):
-            oid, kept = self._oid(schema, relation.table), self._oid(states, TABLE)
+            oid, kept = self._oid(schema, relation.table), self._oid(states, STATE_TABLE)
             missing = [] if oid else [(schema, relation.table)]
-            missing += [] if kept else [(states, TABLE)]
+            missing += [] if kept else [(states, STATE_TABLE)]
             makes, lacks = self._places(dict.fromkeys((schema, states)), missing)
             looked = of_table(self._connection, relation) if self._may_use(schema) else None
             if looked is not None:
                 lacks += self._unwritten(schema, relation.table, looked, writing)
             if kept is not None and self._may_use(states):
-                lacks += self._lacking(states, TABLE, kept, _STATE_VERBS)
+                lacks += self._lacking(states, STATE_TABLE, kept, _STATE_VERBS)
         return Writable(looked.shape if looked else None, tuple(makes), tuple(lacks))
 
     def _find_names(self, relation: Relation) -> None:

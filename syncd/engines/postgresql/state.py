@@ -9,9 +9,9 @@ from psycopg.types.json import Jsonb
 from syncd.engines.postgresql import schemas
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.statements import run
-from syncd.engines.states import FIELDS, TABLE, fields_of, is_outrun, state_of
+from syncd.engines.states import FIELDS, fields_of, is_outrun, state_of
 from syncd.errors import Fenced
-from syncd.model.copy import CopyState
+from syncd.model.copy import STATE_TABLE, CopyState
 
 _CREATE: Final = """
     create table if not exists {} (
@@ -82,12 +82,12 @@ def _make(connection: Session, schema: str) -> None:
 
 
 def _name(schema: str) -> Composable:
-    return Identifier(schema or "public", TABLE)
+    return Identifier(schema or "public", STATE_TABLE)
 
 
 def _doubled(schema: str) -> Composable:
     """Return the name for a statement with placeholders, in which `%` stands twice."""
-    return Identifier((schema or "public").replace("%", "%%"), TABLE)
+    return Identifier((schema or "public").replace("%", "%%"), STATE_TABLE)
 
 
 def _insert(schema: str) -> Composable:

@@ -19,10 +19,9 @@ from syncd.engines.postgresql.statements import ask, run
 from syncd.engines.postgresql.table_failures import writing
 from syncd.engines.postgresql.types import native, quoted
 from syncd.engines.postgresql.writing import PostgreSQLPage, covers
-from syncd.engines.states import TABLE
 from syncd.engines.tables import Into, NewColumn, Page
 from syncd.errors import BadData, final
-from syncd.model.copy import CopyState
+from syncd.model.copy import STATE_TABLE, CopyState
 from syncd.model.table import Column, Relation, Shape, Type
 
 _NAME_BYTES: Final = 63
@@ -96,7 +95,7 @@ class PostgreSQLTarget:
 
     def claim(self, state: CopyState) -> CopyState | None:
         """Take the copy over for the state's attempt; return what was kept before, if anything."""
-        with writing(f"{self._name} ({TABLE})", self._ctx):
+        with writing(f"{self._name} ({STATE_TABLE})", self._ctx):
             kept = states.claim(self._connection, self._schema, state)
         if kept is not None and kept.fresh and kept.claim.run_id == state.claim.run_id:
             self._direct = True
@@ -104,7 +103,7 @@ class PostgreSQLTarget:
 
     def peek(self, job: str, item: str) -> CopyState | None:
         """Return what is kept of a copy, and change nothing."""
-        with writing(f"{self._name} ({TABLE})", self._ctx):
+        with writing(f"{self._name} ({STATE_TABLE})", self._ctx):
             return states.peek(self._connection, self._schema, job, item)
 
     def is_empty(self) -> bool:

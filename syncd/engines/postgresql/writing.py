@@ -17,10 +17,9 @@ from syncd.engines.postgresql.literals import keys_equal, keys_table
 from syncd.engines.postgresql.merging import DIFF, KEYS, SAMPLES, STAGE, Merge
 from syncd.engines.postgresql.statements import ask, run
 from syncd.engines.postgresql.table_failures import writing
-from syncd.engines.states import TABLE
 from syncd.engines.tables import Into, Refused, Written
 from syncd.errors import Conflict, final
-from syncd.model.copy import CopyState
+from syncd.model.copy import STATE_TABLE, CopyState
 from syncd.model.table import Column, Key, Row
 
 _DELETED: Final = 5_000
@@ -82,7 +81,7 @@ class PostgreSQLPage:
     def save(self, state: CopyState) -> None:
         """Keep how far the copy is; raises Fenced when another attempt has claimed it."""
         if not self.rehearsed:
-            with writing(f"{self._name} ({TABLE})", self._ctx):
+            with writing(f"{self._name} ({STATE_TABLE})", self._ctx):
                 states.save(self._connection, self._schema, state)
 
     def missing(self, limit: int) -> tuple[int, list[Key]]:
