@@ -150,7 +150,7 @@ def _of_targets(job: TableCopyJob, servers: Mapping[str, Server]) -> Told:
             yield ("target",), f"{quoted(name)} is the target of {count} tables"
     schema = where_is(target, servers[target.server])[1]
     if target.state_schema in (None, schema) and STATE_TABLE in map(str.casefold, names):
-        told = f"{quoted(STATE_TABLE)} is where syncd keeps how far copies are: see target.state_schema"
+        told = f"syncd keeps in {quoted(STATE_TABLE)} how far copies are: see target.state_schema"
         yield ("target",), told
     same = _place(job.source, servers) == _place(target, servers) and job.source.query is None
     for item, name in zip(items, names, strict=True):

@@ -69,7 +69,7 @@ def of_table(*lines, table="orders"):
         (copy(source=ONE, target=f'server = "house", table = "{LONG}"'),
          [f'13: jobs.c.target.table: "{LONG}" is longer than the 63 bytes of postgresql']),
         (copy(source=ONE, target='server = "house", table = "Syncd_Watermark"'),
-         ['13: jobs.c.target: "syncd_watermark" is where syncd keeps how far copies are: see '
+         ['13: jobs.c.target: syncd keeps in "syncd_watermark" how far copies are: see '
           "target.state_schema"]),
         (copy(f'rename = {{ a = "{"é" * 32}" }}'),
          [f'14: jobs.c.rename.a: "{"é" * 32}" is longer than the 63 bytes of postgresql']),
