@@ -32,6 +32,8 @@ _REFUSED: Final = 3
 """Pages of blocks in a row that are refused before all are gone through by rows at once."""
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _ALL: Final = 2**31 - 1
+_SEAM: Final = 8
+"""Bytes that a sign has at most: a block may begin within one."""
 _SAMPLES: Final = 20
 
 T = TypeVar("T")
@@ -162,11 +164,14 @@ class _Blocks:
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
         self.size, good = 0, True
-        job = self.job
+        job, seen = self.job, b""
         for block in job.source.blocks(job.layout.read, self.span, self.form):
             job.ctx.check()
             self.size += len(block)
-            good = good and not any(sign in bytes(block) for sign in job.signs)
+            if job.signs:
+                seen += block
+                good = good and not any(sign in seen for sign in job.signs)
+                seen = seen[-_SEAM:]
             if good:
                 yield block
         if not good:  # only now: a session of MySQL does not outlive what is left of a result
@@ -240,25 +245,30 @@ class Rows:
         return got
 
     def _rows(self, page: Page, span: Span, limit: int, rejects: Rejects) -> _Got:
-        job, got, width = self._job, _Got(rejects), len(self._job.layout.pairs)
-        for part in job.source.rows(job.layout.read, span, limit):
-            if not part:
-                continue
-            job.ctx.check()
-            got.read += len(part)
-            got.bytes += sum(map(len, filter(None, chain.from_iterable(part))))
-            got.position = tuple(part[-1][place] or b"" for place in self._places)
-            if job.watermark and job.unbounded:
-                place = job.layout.read.index(job.watermark.name)
-                got.seen += [row[place] for row in part]
-            placed = job.values.placed(part)
-            for row, why in placed.refused:
-                rejects.add(rejects.hide(row), why)
-            got.nulled.update(placed.nulled)
-            got.mended.update(placed.mended)
-            written = put(page, _cut(placed.rows, width), rejects, job.ctx.check)
-            got.written = together(got.written, written)
+        got = _Got(rejects)
+        for part in self._job.source.rows(self._job.layout.read, span, limit):
+            if part:
+                self._part(page, part, got)
+                part.clear()  # a row may be long, and whoever read it still refers to the part
         return got
+
+    def _part(self, page: Page, part: list[Row], got: _Got) -> None:
+        """Bring some rows of a page over."""
+        job, rejects = self._job, got.rejects
+        job.ctx.check()
+        got.read += len(part)
+        got.bytes += sum(map(len, filter(None, chain.from_iterable(part))))
+        got.position = tuple(part[-1][place] or b"" for place in self._places)
+        if job.watermark and job.unbounded:
+            place = job.layout.read.index(job.watermark.name)
+            got.seen += [row[place] for row in part]
+        placed = job.values.placed(part)
+        for row, why in placed.refused:
+            rejects.add(rejects.hide(row), why)
+        got.nulled.update(placed.nulled)
+        got.mended.update(placed.mended)
+        rows = _cut(placed.rows, len(job.layout.pairs))
+        got.written = together(got.written, put(page, rows, rejects, job.ctx.check))
 
     def _after(self, got: _Got) -> CopyState:
         """Return the state with a page more."""

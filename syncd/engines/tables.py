@@ -51,8 +51,9 @@ class Source(Protocol):
     def rows(self, columns: Sequence[str], span: Span, limit: int) -> Iterator[list[Row]]:
         """Yield the first rows of a span, at most `limit`, in its order, in parts.
 
-        A part is of some MiB at most, or of one row. Raises Busy, BadData for a row that is too
-        large, or a relation that is gone or has changed.
+        A part is of some MiB at most, or of one row; who is done with it may empty it, so that
+        nobody holds a long row while the next one is read. Raises Busy, BadData for a row that is
+        too large, or a relation that is gone or has changed.
         """
 
     def edge(self, span: Span, rows: int) -> Key | None:
@@ -75,7 +76,10 @@ class Source(Protocol):
         """
 
     def blocks(self, columns: Sequence[str], span: Span, form: str) -> Iterator[bytes | memoryview]:
-        """Yield all rows of a span in a format, in no order, undecoded."""
+        """Yield all rows of a span in a format, in no order, undecoded.
+
+        A block is of whole rows, or a piece of a long one.
+        """
 
 
 @dataclass(frozen=True, slots=True)

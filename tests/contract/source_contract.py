@@ -68,6 +68,34 @@ class SourceContract(TablesContract):
             assert len(rows) == max(0, 7 - first)
             assert all(bytes(block).endswith(b"\n") for block in blocks)
 
+    def test_a_long_row_comes_by_itself_and_its_line_in_pieces(
+        self, subject: TableSubject, ctx: RunContext
+    ) -> None:
+        of_postgresql = subject.engine == "postgresql"
+        text, escaped = ("text", "E") if of_postgresql else ("longtext", "")
+        line = f"repeat({escaped}'it''s\\t\\\\\\n', 400000)"
+        digits = "repeat('00ff5c', 700000)"
+        data = f"decode({digits}, 'hex')" if of_postgresql else f"unhex({digits})"
+        long = [b"it's\t\\\n" * 400_000, None, b"\0\xff\\" * 700_000]
+        subject.execute(
+            f"create table wide (id bigint primary key, t {text}, n {text}, d {subject.blob})",
+            "insert into wide (id) values (1), (2), (4), (6)",
+            f"insert into wide values (3, {line}, null, {data}), (5, {line}, null, {data})",
+        )
+        columns, span = ["t", "n", "d", "id"], Span(("id",))
+        try:
+            with self.source(subject, ctx, "wide") as source:
+                parts = list(source.rows(columns, span, 99))
+                blocks = list(source.blocks(columns, span, TEXT))
+        finally:
+            subject.execute("drop table wide")
+        numbers = [[row[3] for row in part] for part in parts]
+        assert numbers == [[b"1", b"2"], [b"3"], [b"4"], [b"5"], [b"6"]]
+        assert parts[1] == [(*long, b"3")]
+        told = sorted(parsed(b"".join(blocks), [2]), key=lambda row: row[3] or b"")
+        assert told == [row for part in parts for row in part]
+        assert max(map(len, blocks)) < 1 << 20
+
     def test_unique_keys_are_told(self, subject: TableSubject, ctx: RunContext) -> None:
         subject.execute("create unique index both_of_them on people (name, at)")
         subject.execute("create index one on people (at)")

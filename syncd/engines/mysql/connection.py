@@ -1,7 +1,7 @@
 """A session with a server: in UTC, its dialect known, every step limited, mostly read-only."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -10,7 +10,7 @@ from syncd.context import CancelToken, Deadline, RunContext
 from syncd.engines.base import ServerAccess, ServerIdentity
 from syncd.engines.mysql.driver import Connection, unconnected
 from syncd.engines.mysql.failures import errors_mapped
-from syncd.engines.mysql.packets import Changed, Field, Values, lines, streamed
+from syncd.engines.mysql.packets import Changed, Field, Values, changed, lines, streamed
 from syncd.engines.wire import Limit, dialled
 from syncd.errors import (
     BadData,
@@ -124,14 +124,18 @@ class Session:
         with self._mapped():
             self._connection.select_db(database)
 
-    def change(self, statement: str | bytes) -> Changed:
+    def change(self, statement: str) -> Changed:
         """Execute a statement that gives no rows."""
         self._begin()
         with self._mapped():
-            # the driver cuts a long one into packets, and would copy the rest each time
-            sent = memoryview(statement) if isinstance(statement, bytes) else statement
-            affected = self._connection.query(sent)
+            affected = self._connection.query(statement)
             return Changed(affected, self._connection._result.warning_count)
+
+    def send(self, statement: Iterable[bytes], size: int) -> Changed:
+        """Execute a statement that gives no rows, of so many bytes, in pieces as they come."""
+        self._begin()
+        with self._mapped():
+            return changed(self._connection, statement, size)
 
     def fields(self, query: str) -> list[Field]:
         """Return what a query would give, column by column."""
@@ -148,9 +152,12 @@ class Session:
         """
         return self._each(lambda: streamed(self._connection, query, part))
 
-    def lines(self, query: str, part: int) -> Iterator[list[bytes]]:
-        """Yield the rows of a query as `stream` does, as lines that COPY takes as text."""
-        return self._each(lambda: lines(self._connection, query, part))
+    def lines(self, query: str, part: int, hexed: Collection[int]) -> Iterator[list[bytes]]:
+        """Yield the rows of a query as `stream` does, as lines that COPY takes as text.
+
+        The cells at `hexed` are for bytea. A long row comes in pieces, and is never whole.
+        """
+        return self._each(lambda: lines(self._connection, query, part, hexed))
 
     def _each(self, ask: Callable[[], Iterator[list[T]]]) -> Iterator[list[T]]:
         self._begin()

@@ -6,16 +6,17 @@ full are gone, digits of seconds are cut. So what a column would change is found
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
+from syncd.engines.copy_text import LONG, cut
 from syncd.engines.mysql.types import members, word_of
 from syncd.engines.tables import Refused
 from syncd.errors import BadData
 from syncd.model.table import Column, Value
 
 Values = Sequence[Value]
-Encoder = Callable[[Values], list[bytes]]
 
 _NULL: Final = b"NULL"
 _INTEGER: Final = re.compile(rb"-?[0-9]+")
@@ -82,23 +83,39 @@ def shown(value: bytes) -> str:
     return repr(value[:_SHOWN].decode("utf-8", "backslashreplace"))
 
 
-def encoder(column: Column) -> Encoder:
-    """Return what makes literals of the values of a column; it raises Refused."""
-    check = _check(column)
-    write = _WRITTEN.get(column.type.kind, _texts)
-    if column.type.kind == "float" and column.type.size == 4:
-        write = _reals
+class Encoder:
+    """Makes literals of the values of a column; it raises Refused for what would be changed."""
 
-    def encode(values: Values) -> list[bytes]:
-        if not column.nullable and None in values:
-            raise Refused(f"{column.name}: NULL has no place there")
+    def __init__(self, column: Column) -> None:
+        self._column, self._check = column, _check(column)
+        self._write = _WRITTEN.get(column.type.kind, _texts)
+        if column.type.kind == "float" and column.type.size == 4:
+            self._write = _reals
+        self._quote = _QUOTES.get(self._write)
+
+    def __call__(self, values: Values) -> list[bytes]:
+        """Return the literals of values."""
+        self._look(values)
+        return self._write(values)
+
+    def alone(self, value: Value) -> tuple[int, Iterable[bytes]]:
+        """Return the size of a literal, and the literal, of a long text in pieces."""
+        if value is None or self._quote is None or len(value) <= LONG:
+            [literal] = self([value])
+            return len(literal), [literal]
+        self._look([value])
+        size = len(self._quote) + len(value) + value.count(b"'") + 1
+        inside = (piece.replace(b"'", b"''") for piece in cut(value))
+        return size, chain([self._quote], inside, [b"'"])
+
+    def _look(self, values: Values) -> None:
+        name, check = self._column.name, self._check
+        if not self._column.nullable and None in values:
+            raise Refused(f"{name}: NULL has no place there")
         if check is not None:
             for value in values:
                 if value is not None and not check(value):
-                    raise Refused(f"{column.name}: {shown(value)} would be changed or refused")
-        return write(values)
-
-    return encode
+                    raise Refused(f"{name}: {shown(value)} would be changed or refused")
 
 
 def lines(
@@ -111,6 +128,21 @@ def lines(
     if numbered:
         columns.insert(0, [b"%d" % number for number in range(len(rows))])
     return [b",".join(row) for row in zip(*columns, strict=True)]
+
+
+def line_alone(
+    encoders: Sequence[Encoder], row: Sequence[Value], *, numbered: bool
+) -> tuple[int, Iterator[bytes]]:
+    """Return the size of what `lines` makes of a row, and the line in pieces, never whole.
+
+    What raises Refused has been looked at by then.
+    """
+    told = [encode.alone(value) for encode, value in zip(encoders, row, strict=True)]
+    if numbered:
+        told.insert(0, (1, [b"0"]))
+    size = sum(size for size, _ in told) + len(told) - 1
+    parts = [part for _, literal in told for part in ([b","], literal)]
+    return size, chain.from_iterable(parts[1:])
 
 
 def _check(column: Column) -> Callable[[bytes], object] | None:  # noqa: PLR0911 - one a type
@@ -182,6 +214,7 @@ def _bits(values: Values) -> list[bytes]:
 
 
 _WRITTEN: Final = {"integer": _plain, "bits": _bits, "bytes": _bytes}
+_QUOTES: Final = {_texts: b"'", _bytes: b"_binary'"}
 _COMPARED: Final = {
     "integer": _INTEGER, "decimal": _DECIMAL, "float": _FLOAT, "bits": _BITS, "date": _TIME,
     "timestamp": _TIME, "instant": _TIME, "duration": _TIME,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Final
 
-from syncd.engines.copy_text import TEXT, format_of, written
+from syncd.engines.copy_text import TEXT, format_of
 from syncd.engines.mysql.bounds import bound
 from syncd.engines.mysql.connection import Session
 from syncd.engines.mysql.literals import shown
@@ -62,22 +62,24 @@ class MySQLSource:
             size = min(left, max(_FEWEST, int(_STATEMENT / max(self._weight, 1))))
             query = self._query(asked, span, size)
             count = 0
-            last: Row | None = None
+            last: Row = ()
             for part in self._parts(query, span):
                 count += len(part)
-                last = part[-1]
+                last = tuple(part[-1][at] for at in places)
                 self._weigh(part[:: max(1, len(part) // 20)])
-                yield [row[: len(columns)] for row in part] if extra else part
+                if extra:
+                    part[:] = [row[: len(columns)] for row in part]
+                yield part
             left -= count
-            if count < size or last is None:
+            if count < size:
                 return
             if left > 0:
-                span = Span(span.order, Edge(_place(last, places)), span.end)
+                span = Span(span.order, Edge(_key(last)), span.end)
 
     def edge(self, span: Span, rows: int) -> Key | None:
         """Return where so many rows of a span end, None when it has no more than those."""
         found = self._few(f"{self._query(span.order, span, 2)} OFFSET {max(rows, 1) - 1}")
-        return _place(found[0], range(len(span.order))) if len(found) == 2 else None
+        return _key(found[0]) if len(found) == 2 else None
 
     def count(self, span: Span | None = None, null: str | None = None) -> int:
         """Count the rows: of a span, or those with NULL in a column."""
@@ -115,12 +117,8 @@ class MySQLSource:
         hexed = [at for at, kind in enumerate(self.formats(columns)[TEXT]) if kind == "bytes"]
         query = self._query(columns, span)
         with self._named(_of(span)):
-            if hexed:
-                for part in self._session.stream(query, _PART):
-                    yield from written(part, hexed)
-            else:
-                for lines in self._session.lines(query, _BLOCK):
-                    yield from lines
+            for lines in self._session.lines(query, _BLOCK, hexed):
+                yield from lines
 
     def _query(self, names: Sequence[str], span: Span, limit: int | None = None) -> str:
         asked = columns_of(self.shape, names)
@@ -173,10 +171,9 @@ def _alike(columns: Sequence[Column], key: Sequence[Value]) -> tuple[object, ...
     )
 
 
-def _place(row: Row, places: Sequence[int]) -> Key:
-    """Return where a row is in an order; raises BadData where it has NULL."""
-    values = [row[at] for at in places]
-    key = tuple(value for value in values if value is not None)
-    if len(key) < len(values):
+def _key(row: Row) -> Key:
+    """Return what rows are ordered by as a place among them; raises BadData where it has NULL."""
+    key = tuple(value for value in row if value is not None)
+    if len(key) < len(row):
         raise BadData("a row has NULL in a column that rows are ordered by")
     return key

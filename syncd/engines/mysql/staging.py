@@ -5,12 +5,14 @@ refuse shows before a row is near the table, and so that keys are equal here as 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Final
 
+from syncd.engines.copy_text import LONG, weight_of
 from syncd.engines.mysql.connection import Session
-from syncd.engines.mysql.literals import encoder, lines
+from syncd.engines.mysql.literals import Encoder, line_alone, lines
 from syncd.engines.mysql.names import quoted
 from syncd.engines.tables import Refused
 from syncd.errors import BadData
@@ -53,7 +55,7 @@ class Inserter:
         self._session = session
         told = ", ".join(names)
         self._head = f"INSERT INTO {into} ({told}) VALUES (".encode()  # noqa: S608
-        self._encoders = [encoder(each) for each in columns]
+        self._encoders = [Encoder(each) for each in columns]
         staged = names[-len(columns) :] if columns else ()
         self._called = {ours: each.name for ours, each in zip(staged, columns, strict=True)}
         found = session.rows("SELECT @@max_allowed_packet")[0][0]
@@ -61,13 +63,42 @@ class Inserter:
 
     def insert(self, rows: Sequence[Row], *, numbered: bool = False) -> None:
         """Insert rows, with their numbers before them if they are to be `numbered`."""
-        if not rows:
-            return
-        told = lines(self._encoders, rows, numbered=numbered)
-        for statement in self._statements(told):
-            with self._named():
-                if self._session.change(statement).warnings:
-                    self._look_at_warnings()
+        if len(rows) == 1 and weight_of(rows[0]) > LONG:
+            self._insert_alone(rows[0], numbered=numbered)
+        elif rows:
+            for some in self._statements(lines(self._encoders, rows, numbered=numbered)):
+                values = b"),(".join(some)
+                self._execute([values], len(values))
+
+    def _insert_alone(self, row: Row, *, numbered: bool) -> None:
+        """Insert a row that is not put together with anything."""
+        size, values = line_alone(self._encoders, row, numbered=numbered)
+        self._look_at_size(size)
+        self._execute(values, size)
+
+    def _statements(self, told: Sequence[bytes]) -> Iterator[list[bytes]]:
+        """Yield what of rows goes into a statement."""
+        most = min(self._most, _STATEMENT)
+        some: list[bytes] = []
+        size = 0
+        for each in told:
+            self._look_at_size(len(each))
+            if some and size + len(each) > most:
+                yield some
+                some, size = [], 0
+            some.append(each)
+            size += len(each) + 3
+        yield some
+
+    def _look_at_size(self, size: int) -> None:
+        if size > self._most:
+            raise Refused(f"a row of {size:,} bytes is larger than the server's max_allowed_packet")
+
+    def _execute(self, values: Iterable[bytes], size: int) -> None:
+        statement = chain([self._head], values, [b")"])
+        with self._named():
+            if self._session.send(statement, len(self._head) + size + 1).warnings:
+                self._look_at_warnings()
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -80,32 +111,6 @@ class Inserter:
             )
             error.args = (_AT_ROW.sub("", said),)
             raise
-
-    def _statements(self, told: list[bytes]) -> Iterator[bytes]:
-        """Yield statements; what is told is given up meanwhile, as a row may be long."""
-        most = min(self._most, _STATEMENT)
-        told.reverse()
-        chunk: list[bytes] = []
-        size = 0
-        while told:
-            each = told.pop()
-            if len(each) > self._most:
-                raise Refused(
-                    f"a row of {len(each):,} bytes is larger than the server's max_allowed_packet"
-                )
-            if chunk and size + len(each) > most:
-                yield self._statement(chunk)
-                size = 0
-            chunk += (b"),(" if chunk else self._head, each)
-            size += len(each) + 3
-            del each
-        yield self._statement(chunk)
-
-    def _statement(self, chunk: list[bytes]) -> bytes:
-        """Return a statement, whose parts are given up."""
-        statement = b"".join([*chunk, b")"])
-        chunk.clear()
-        return statement
 
     def _look_at_warnings(self) -> None:
         for _, code, text in self._session.rows("SHOW WARNINGS"):

@@ -6,7 +6,7 @@ from typing import Any, Final
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from syncd.context import RunContext
-from syncd.engines.copy_text import TEXT, format_of, parsed
+from syncd.engines.copy_text import LONG, TEXT, format_of, parsed, parsed_alone
 from syncd.engines.postgresql import times
 from syncd.engines.postgresql.connection import Session
 from syncd.engines.postgresql.copying import copy_out
@@ -73,7 +73,10 @@ class PostgreSQLSource:
         hexed = [at for at, column in enumerate(asked) if column.type.kind == "bytes"]
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for lines in self._copied(query, _PART):
-                yield parsed(_taken(lines), hexed)
+                if len(lines) < 2 * _PART:
+                    yield parsed(bytes(lines), hexed)
+                else:
+                    yield from _apart(lines, hexed)
 
     def edge(self, span: Span, rows: int) -> Key | None:
         """Return where so many rows of a span end, None when it has no more than those."""
@@ -130,7 +133,10 @@ class PostgreSQLSource:
         )  # fmt: skip
         with reading(self._name, self._ctx, snapshot=self._snapshot):
             for rows in self._copied(query, _BLOCK):
-                yield memoryview(rows)
+                if len(rows) < LONG:
+                    yield memoryview(rows)
+                else:
+                    yield from _pieces(rows)
 
     def _copied(self, query: Composable, size: int) -> Iterator[bytearray]:
         """Yield what a COPY sends; one before it that was left is over then."""
@@ -161,11 +167,24 @@ class PostgreSQLSource:
             return ask(connection, query)
 
 
-def _taken(lines: bytearray) -> bytes:
-    """Return what a buffer holds, and leave it empty: others refer to it, and a row may be long."""
-    text = bytes(lines)
+def _apart(lines: bytearray, hexed: Collection[int]) -> Iterator[list[Row]]:
+    """Yield the rows of a buffer whose last one is long, which comes by itself.
+
+    The buffer is left empty before that: others refer to it.
+    """
+    if last := lines.rfind(b"\n", 0, -1) + 1:
+        yield parsed(bytes(lines[:last]), hexed)
+        del lines[:last]
+    rows = [parsed_alone(lines, hexed)]
     lines.clear()
-    return text
+    yield rows
+
+
+def _pieces(rows: bytearray) -> Iterator[bytes]:
+    """Yield what a buffer with a long row holds, and leave it empty: others refer to it."""
+    for begin in range(0, len(rows), _BLOCK):
+        yield bytes(rows[begin : begin + _BLOCK])
+    rows.clear()
 
 
 def as_texts(columns: Sequence[Column], table: str) -> Composable:

@@ -5,6 +5,7 @@ from exact_columns import Typed
 from exact_world import MARIA, PG, World
 
 from syncd.copies import pages
+from syncd.engines.copy_text import PIECE
 
 ROWS = 4_000
 LONG = "x" * 2_000
@@ -12,7 +13,11 @@ LONG = "x" * 2_000
 
 
 @pytest.mark.parametrize("source", [PG, MARIA])
-@pytest.mark.parametrize("bad", ["x" * 2_500, "y" * 1_999 + "  "], ids=["too long", "last blanks"])
+@pytest.mark.parametrize(
+    "bad",
+    ["x" * 2_500, "y" * 1_999 + "  ", "z" * 1_999 + " " * (12 * PIECE - 1_999)],
+    ids=["too long", "last blanks", "blanks up to the end of a piece"],
+)
 def test_a_late_value_that_is_refused_is_put_aside_alone(
     servers: World, monkeypatch: pytest.MonkeyPatch, source: str, bad: str
 ) -> None:

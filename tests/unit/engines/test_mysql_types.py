@@ -4,7 +4,7 @@ import pytest
 
 from syncd.engines.mysql.connection import Dialect
 from syncd.engines.mysql.creating import definitions
-from syncd.engines.mysql.literals import compared, encoder
+from syncd.engines.mysql.literals import Encoder, compared
 from syncd.engines.mysql.merging import Merge
 from syncd.engines.mysql.types import members, parsed, selected, spelled
 from syncd.engines.tables import Into, NewColumn, Refused
@@ -47,7 +47,7 @@ def test_what_is_no_integer_never_becomes_part_of_a_statement(value: bytes) -> N
     with pytest.raises(BadData):
         compared(column, value)
     with pytest.raises(Refused):
-        encoder(column)([value])
+        Encoder(column)([value])
 
 
 def test_floats_are_read_through_doubles() -> None:
