@@ -85,7 +85,10 @@ def document(tables):
     return "".join(f"{name} = {toml(value)}\n" for name, value in tables.items())
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(DOCUMENTS)
 @example({"jobs": "x"})
 @example({"jobs": {"x": {"kind": "http", "calls": {"0": 1}, "request": [1]}}})
