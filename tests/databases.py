@@ -1,5 +1,6 @@
 """Databases for tests on a real server, and directories that this server can use."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -10,6 +11,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+"""Bytes that must be free in memory for files to be there."""
 
 
 class Databases:
@@ -54,11 +59,20 @@ class Databases:
 def reachable_directory() -> Iterator[Path]:
     """Give a directory that other accounts can enter: root's own temporary ones are closed.
 
-    The embedded PostgreSQL runs under an unprivileged account when the tests run as root.
+    The embedded PostgreSQL runs under an unprivileged account when the tests run as root. It is in
+    memory if there is room: servers and databases are made there several times as fast.
     """
-    directory = Path(tempfile.mkdtemp(prefix="syncd-"))
+    directory = Path(tempfile.mkdtemp(prefix="syncd-", dir=_MEMORY if _is_roomy() else None))
     directory.chmod(0o711)
     try:
         yield directory
     finally:
         shutil.rmtree(directory)
+
+
+def _is_roomy() -> bool:
+    """Tell whether there is room in memory for files, of which some are programs."""
+    if not _MEMORY.is_dir():
+        return False
+    found = os.statvfs(_MEMORY)
+    return found.f_bavail * found.f_frsize > _ROOM and not found.f_flag & os.ST_NOEXEC

@@ -33,6 +33,7 @@ _SMALL = {
     "key-buffer-size": "1M",
     "aria-pagecache-buffer-size": "8M",
     "sync-frm": "0",
+    "debug-no-sync": "1",  # else each change of a table waits for the disk, whatever else is told
     "skip-name-resolve": "1",
     "character-set-server": "utf8mb4",
 }
