@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from daemon_helpers import (
+    Process,
     Site,
     check_records,
     inventory,
@@ -19,11 +20,12 @@ from daemon_helpers import (
     until,
 )
 from databases import reachable_directory
+from thorough import times
 
 from syncd.model.run import Selection
 from syncd.store.embedded import EmbeddedPostgres
 
-ROUNDS = 30
+ROUNDS = times(12)
 FINAL = ("success", "failed", "cancelled")
 
 
@@ -67,12 +69,13 @@ def test_kills_at_random_moments_lose_no_record_and_double_none(seed: int) -> No
         place.fault("latency", seconds=0.06)
         ended: dict[object, object] = {}
         owed: set[object] = set()
-        epoch = 0
+        epoch = middle = 0
         for number in range(ROUNDS):
             process = place.start()
-            if rng.random() < 0.7:
+            if number == 0:  # this one is in the middle of a run
                 process.await_line("run started")
-            time.sleep(rng.uniform(0, 0.7))  # the moment is what is random here
+            else:
+                await_any_moment(process, rng)
             process.kill()
             place.server.start(30)  # where the kill came before the daemon had started it again
             rows = place.runs()
@@ -81,15 +84,25 @@ def test_kills_at_random_moments_lose_no_record_and_double_none(seed: int) -> No
             assert owed <= known.keys(), f"round {number}"
             ended = {i: status for i, status in known.items() if status in FINAL}
             owed = set(known)
+            middle += "running" in known.values()
             check_records(place)
             (lease,) = place.rows("select epoch from syncd.leader")
             assert lease["epoch"] >= epoch
             epoch = lease["epoch"]
             churn(place, rng)
-            if number % 10 == 9:
+            if number % 4 == 3:
                 kill_postmaster(place)
+        print(f"{middle} of {ROUNDS} kills in the middle of a run")
+        assert middle
         place.emulator.faults.clear()
         _check_the_last_start(place, epoch)
+
+
+def await_any_moment(process: Process, rng: random.Random) -> None:
+    """Wait until some moment of a start or, more often, of a run."""
+    if rng.random() < 0.7:
+        process.await_line("run started")
+    time.sleep(rng.uniform(0, 0.7))  # the moment is what is random here
 
 
 def _check_the_last_start(place: Site, epoch: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from daemon_helpers import Manager, inventory, job, truth, until
+from thorough import times
 from two_daemons import Cluster, Member, cluster, now
 
 from syncd.errors import StoreError, SyncdError
@@ -29,7 +30,7 @@ BY_HAND = {
     "a": job(accounts=ALIYUN, retries=["1s"] * 5, api_timeout="1m"),
     "t": job(accounts=TENCENT, retries=["1s"] * 5, api_timeout="1m"),
 }
-ROUNDS = 4
+ROUNDS = times(2)
 UNDER_WAY = "select from syncd.run_item where status = 'running'"
 
 Make = Callable[[dict[str, Any]], Cluster]
@@ -61,9 +62,12 @@ def settle(at: Cluster, leader: Member) -> None:
     at.check()
 
 
-def check_dues(at: Cluster, takeovers: int) -> None:
-    """Check that each due time got one run or was accounted for, as the policy of its job says."""
-    assert at.holes("all") == []
+def check_dues(at: Cluster, takeovers: int, every: float = 1.0) -> None:
+    """Check that each due time got one run or was accounted for, as the policy of its job says.
+
+    `every`: the seconds between those of the job `all`.
+    """
+    assert at.holes("all", every) == []
     holes = at.holes("latest")
     assert len(holes) <= takeovers
     assert {what for _, _, what in holes} <= {"catch_up", "skip"}  # the previous run was under way
@@ -101,12 +105,16 @@ def test_a_killed_leader_is_replaced_and_no_due_time_is_lost(make: Make) -> None
     check_dues(at, 1)
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.parametrize(("isolation", "every"), [("thread", 1), ("process", 3)])
 def test_a_leader_that_is_frozen_about_to_apply_commits_nothing_when_it_goes_on(
-    make: Make, isolation: str
+    make: Make, isolation: str, every: int
 ) -> None:
-    """A process of its own is not even frozen: it applies what it has read once it can."""
-    at = make(SCHEDULED | {"all": SCHEDULED["all"] | {"isolation": isolation}})
+    """A process of its own is not even frozen: it applies what it has read once it can.
+
+    To start one can take a second; due more often than that, its runs would never catch up.
+    """
+    keys = {"isolation": isolation, "every": f"{every}s"}
+    at = make(SCHEDULED | {"all": SCHEDULED["all"] | keys})
     first, second = at.pair()
     churn(at, random.Random(1))
     number = at.place.fault("hang", action="DescribeInstances")
@@ -119,7 +127,7 @@ def test_a_leader_that_is_frozen_about_to_apply_commits_nothing_when_it_goes_on(
     first.go_on()
     deposed(at, first, led)
     settle(at, second)
-    check_dues(at, 1)
+    check_dues(at, 1, every)
 
 
 def test_a_leader_frozen_in_its_transactions_holds_nobody_up(make: Make) -> None:
