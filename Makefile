@@ -5,14 +5,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
-WORKERS ?= 2
+# Many tests wait for servers and clocks: this many keep two processors busy.
+WORKERS ?= 4
 ARGS ?=
 
 .PHONY: help run test system-test lint format bench man package lock clean
 
 help:
 	@echo 'make run     watch syncd keep an inventory of two emulated clouds; Ctrl-C stops it'
-	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=4)'
+	@echo 'make test    run the tests (ARGS=tests/unit for some of them, WORKERS=2)'
 	@echo 'make system-test  install the package on a booted Debian 12 and go through it all; for root'
 	@echo 'make lint    check style, types and imports; make format mends the style'
 	@echo 'make bench   measure speed and memory'
