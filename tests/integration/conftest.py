@@ -1,5 +1,7 @@
 """The parts that run attempts, on a fresh store."""
 
+import os
+import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,14 @@ from table_runs import Maria, Postgres, Side, TableRuns
 from syncd.dispatch.spec import JobSpec
 
 DIRECTIONS = [(one, other) for one in ("postgresql", "mysql") for other in ("postgresql", "mysql")]
+
+
+@pytest.fixture
+def seed() -> int:
+    """Give the seed of a test's random choices, which is printed when it fails."""
+    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
+    print(f"SYNCD_TEST_SEED={chosen}")
+    return chosen
 
 
 @pytest.fixture

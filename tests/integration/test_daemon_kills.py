@@ -30,14 +30,6 @@ FINAL = ("success", "failed", "cancelled")
 
 
 @pytest.fixture
-def seed() -> int:
-    """Give the seed of a test's random choices, which is printed when it fails."""
-    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
-    print(f"SYNCD_TEST_SEED={chosen}")
-    return chosen
-
-
-@pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
     """Give a PostgreSQL that is somebody else's: reached by a DSN, stopped and started here."""
     with reachable_directory() as directory:

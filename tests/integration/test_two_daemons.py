@@ -1,6 +1,5 @@
 """Two daemons on one store: one leads, the other takes over, and nothing happens twice or never."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -333,14 +332,6 @@ KEPT = ("paused", "paused"), ("adaptive", "interval_seconds")
 def job_of(member: Member, name: str) -> dict[str, Any]:
     """Return what a member tells of a job."""
     return next(row for row in member.site.client.jobs() if row["name"] == name)
-
-
-@pytest.fixture
-def seed() -> int:
-    """Give the seed of a test's random choices, which is printed when it fails."""
-    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
-    print(f"SYNCD_TEST_SEED={chosen}")
-    return chosen
 
 
 def kill(leader: Member) -> None:

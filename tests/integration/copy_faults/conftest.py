@@ -1,7 +1,5 @@
 """The servers that copies are tried between while something goes wrong."""
 
-import os
-import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,14 +12,6 @@ from debian_postgres import DEBIAN, PrivateServer, PrivateServers
 from mariadb_server import MariaDbServer, private_mariadb
 
 Between = Callable[[str], CopySite]
-
-
-@pytest.fixture
-def seed() -> int:
-    """Give the seed of a test's random choices, which is printed when it fails."""
-    chosen = int(os.environ.get("SYNCD_TEST_SEED", "0")) or random.randrange(1, 1_000_000)
-    print(f"SYNCD_TEST_SEED={chosen}")
-    return chosen
 
 
 @pytest.fixture(scope="session")
