@@ -6,6 +6,7 @@ https://mariadb.com/docs/server/reference/data-types
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from syncd.model.table import Column, Kind, Type
@@ -73,7 +74,13 @@ def _rest(word: str, size: int | None) -> Type:
 
 def word_of(column: Column) -> str:
     """Return the first word of a column's type: `varchar`."""
-    return re.split(r"[^a-z0-9_]", column.native.lower(), maxsplit=1)[0]
+    return _word(column.native)
+
+
+@lru_cache(maxsize=1_000)
+def _word(native: str) -> str:
+    """Return the first word; it is asked for with each value that is looked up."""
+    return re.split(r"[^a-z0-9_]", native.lower(), maxsplit=1)[0]
 
 
 def is_geometry(column: Column) -> bool:

@@ -16,6 +16,7 @@ from syncd.checks.check import Check
 from syncd.checks.findings import Different, Result
 from syncd.checks.ranges import Sizes
 from syncd.context import CancelSource
+from syncd.engines.sides import View
 from syncd.errors import BadData, Cancelled
 from syncd.model.check import CheckRules, Tolerance
 from syncd.model.table import Column, Key, Relation, Row, Type
@@ -132,6 +133,40 @@ def test_a_server_with_another_order_is_found_out() -> None:
     wrong.rank = lambda key: (-int(key[0]),)
     with pytest.raises(BadData, match="order"):
         _check(wrong, wrong)
+
+
+def _spelled(rows: int, size: int = 1) -> tuple[MemorySide, MemorySide]:
+    """Return the same JSON on both sides, in two spellings."""
+    sides = []
+    for native, text in ("json", b'{"a":"%b"}'), ("jsonb", b'{"a": "%b"}'):
+        made = shape([NUMBER], Column("v", Type("json"), native))
+        values: Rows = {(b"%d" % n,): (text % (b"x" * size),) for n in range(rows)}
+        sides.append(MemorySide(made, values, _ranked([NUMBER])))
+    return sides[0], sides[1]
+
+
+def test_where_all_rows_are_to_be_judged_each_is_digested_once() -> None:
+    left, right = _spelled(1_000)
+    result = _check(left, right, sizes=Sizes(chunk=512, leaf=64, per_bucket=64))
+    assert result.equal
+    assert left.digested == right.digested == 1_000
+
+
+def test_few_large_values_are_fetched_together() -> None:
+    asked = []
+    left, right = _spelled(60, size=1 << 20)
+    values = left.values
+
+    def counted(view: View, keys: Any, fields: Any, limit: int | None) -> Any:
+        asked.append(len(keys))
+        found = values(view, keys, fields, limit)
+        left.received += sum(len(row[0] or b"") for row in found.values())
+        return found
+
+    left.values = counted  # type: ignore[method-assign]
+    assert _check(left, right, sizes=Sizes()).equal
+    assert sum(asked) == 60
+    assert max(asked) <= 4
 
 
 def test_what_settles_before_the_second_look_is_no_difference() -> None:
