@@ -111,7 +111,17 @@ def selected(column: Column, name: str) -> str:
         return f"LPAD(BIN({name}), {column.type.size}, '0')"
     if kind in ("timestamp", "instant", "duration") and column.type.scale:
         return f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({name} AS CHAR)))"
-    return name
+    return _address(name) if native == "inet6" else name
+
+
+def _address(name: str) -> str:
+    """Return an address as RFC 5952 (4.2.2) writes it: MariaDB leaves out a single group of zeros.
+
+    A text with seven groups is one of those.
+    """
+    text = f"CAST({name} AS CHAR)"
+    whole = f"TRIM(BOTH ':' FROM REPLACE({text}, '::', ':0:'))"
+    return f"IF({text} REGEXP '^:*([^:]+:+){{6}}[^:]+:*$', {whole}, {text})"
 
 
 def spelled(like: Column, engine: str) -> Type:
