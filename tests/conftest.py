@@ -7,14 +7,20 @@ import psycopg
 import pytest
 from databases import Databases, reachable_directory
 from debian_postgres import VERSIONS, PrivateServer, PrivateServers
+from hypothesis import settings
 from mariadb_server import MariaDbServer, private_mariadb
 from redis_server import RedisServer, private_redis
+from thorough import times
 
 from syncd.store.database import Store
 from syncd.store.embedded import EmbeddedPostgres
 from syncd.store.migrate import migrate
 
 START_SECONDS = 60.0
+
+# The random cases of a usual run are the same each time, those of a thorough one are drawn anew.
+settings.register_profile("usual", derandomize=True)
+settings.load_profile("usual" if times(1) == 1 else "default")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from syncd.providers.calls import Refused
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A number that fits PostgreSQL's integer."""
+Id = Annotated[str, msgspec.Meta(min_length=1)]
 
 NEVER: Final = 2099
 """Clouds write "never expires" as this year or a later one."""

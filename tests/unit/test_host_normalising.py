@@ -78,6 +78,12 @@ def test_any_value_in_any_place_gives_a_row_or_bad_data(name: str, data: st.Data
 
 
 @pytest.mark.parametrize("name", CLOUDS)
+def test_an_empty_id_is_bad_data(name: str) -> None:
+    with pytest.raises(BadData, match="InstanceId"):
+        row(name, msgspec.json.encode(replaced(hosts(name)[0], ("InstanceId",), "")))
+
+
+@pytest.mark.parametrize("name", CLOUDS)
 @given(raw=st.binary(max_size=60), at=st.integers(0, 2500))
 def test_any_damage_gives_a_row_or_bad_data(name: str, raw: bytes, at: int) -> None:
     whole = msgspec.json.encode(hosts(name)[0])

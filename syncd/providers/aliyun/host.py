@@ -15,7 +15,17 @@ from syncd.providers.aliyun import disks
 from syncd.providers.aliyun.client import Client
 from syncd.providers.aliyun.dry_run import allowed
 from syncd.providers.base import Page, Probe
-from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
+from syncd.providers.entries import (
+    Count,
+    Id,
+    RawEntry,
+    find_each,
+    ids_of,
+    known,
+    moment,
+    seal,
+    utf8,
+)
 
 PAGE: Final = 100
 UNKNOWN_ID: Final = "InvalidInstanceId.NotFound"
@@ -104,7 +114,7 @@ class _Tags(msgspec.Struct, rename="pascal", gc=False):
 
 
 class _Host(msgspec.Struct, rename="pascal", gc=False):
-    instance_id: str
+    instance_id: Id
     instance_name: str | None = None
     status: str | None = None
     instance_type: str | None = None

@@ -17,7 +17,17 @@ from syncd.model.diff import Entry
 from syncd.model.resource import Resource, State
 from syncd.providers.base import ListMoved, Page, Probe
 from syncd.providers.calls import Refused, granted
-from syncd.providers.entries import Count, RawEntry, find_each, ids_of, known, moment, seal, utf8
+from syncd.providers.entries import (
+    Count,
+    Id,
+    RawEntry,
+    find_each,
+    ids_of,
+    known,
+    moment,
+    seal,
+    utf8,
+)
 from syncd.providers.tencent.client import ABSENT, CVM, Client, Enclosed, Said
 
 PAGE: Final = 100
@@ -83,7 +93,7 @@ class _Tag(msgspec.Struct, rename="pascal", gc=False):
 
 
 class _Host(msgspec.Struct, rename="pascal", gc=False):
-    instance_id: str
+    instance_id: Id
     instance_name: str | None = None
     instance_state: str | None = None
     restrict_state: str | None = None
