@@ -59,14 +59,7 @@ def _fits(column: Column, value: bytes, *, postgresql: bool) -> bool:
     pattern = _SHAPES.get(kind)
     if pattern is not None and not pattern.fullmatch(value):
         return False
-    return kind != "integer" or _is_in_range(column, int(value))
-
-
-def _is_in_range(column: Column, number: int) -> bool:
-    bits = 8 * (column.type.size or 8)
-    if column.type.unsigned:
-        return 0 <= number < 1 << bits
-    return -(1 << bits - 1) <= number < 1 << bits - 1
+    return kind != "integer" or int(value) in column.type.integers
 
 
 def _is_text(value: bytes, *, nul: bool) -> bool:

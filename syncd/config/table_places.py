@@ -1,18 +1,15 @@
 """Where tables are, as far as it depends on the engine of their server."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from syncd.config.problems import KeyPath
 from syncd.config.servers import Server
 from syncd.config.spelling import quoted
 from syncd.config.table_copy import Located
+from syncd.model.table import POSTGRESQL_NAME
 
 Told = Iterator[tuple[KeyPath, str]]
 """Keys inside a job that don't fit, and why."""
-
-_POSTGRESQL_BYTES: Final = 63
-"""What PostgreSQL keeps of a name; it cuts the rest without a word."""
 
 
 def of_place(side: str, place: Located, server: Server) -> Told:
@@ -28,5 +25,5 @@ def of_place(side: str, place: Located, server: Server) -> Told:
 def too_long(names: Iterable[tuple[KeyPath, str | None]]) -> Told:
     """Yield the names that PostgreSQL would cut."""
     for path, name in names:
-        if name is not None and len(name.encode()) > _POSTGRESQL_BYTES:
-            yield path, f"{quoted(name)} is longer than the {_POSTGRESQL_BYTES} bytes of postgresql"
+        if name is not None and len(name.encode()) > POSTGRESQL_NAME:
+            yield path, f"{quoted(name)} is longer than the {POSTGRESQL_NAME} bytes of postgresql"

@@ -253,11 +253,10 @@ class Copy:
         if not self.ctx.rehearsal or self.rules.conflict != "update":
             return {}
         span = passes.span(job.order, state, job.start)
-        told = {}
-        for column in source.shape.columns:
-            hidden = self.rules.columns.mask.get(column.name) == "null"
-            if not hidden and any(each.like is column for each in made):
-                told[column.name] = source.count(span) - source.count(span, null=column.name)
+        new = [each for each in source.shape.columns if any(one.like is each for one in made)]
+        names = [each.name for each in new if self.rules.columns.mask.get(each.name) != "null"]
+        rows = source.count(span) if names else 0
+        told = {name: rows - source.count(span, null=name) for name in names}
         kept = {name: number for name, number in told.items() if number}
         return {"new_values": kept} if kept else {}
 

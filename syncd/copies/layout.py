@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from syncd.copies.places import MENDED
 from syncd.engines.tables import NewColumn
 from syncd.errors import BadData
 from syncd.model.copy import ColumnRules, CopyRules, Mask, ValuePolicy
@@ -18,8 +19,6 @@ HASH: Final = Type("text", 64)
 """What a hash becomes: SHA-256, in hexadecimal digits."""
 _MOMENTS: Final = frozenset({"instant", "timestamp"})
 """Kinds of columns that can mark a row as deleted."""
-_TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
-"""Kinds whose values without a place can be mended; those of others have one in a text alone."""
 
 
 class Misfit(BadData):
@@ -171,7 +170,7 @@ def _new(
 ) -> NewColumn:
     """Return the column that a table would be made with; a mask and a policy make it nullable."""
     mask, policy = of.mask.get(column.name), of.values.get(column.name, "error")
-    as_text = policy == "text" and column.type.kind not in _TEXTS
+    as_text = policy == "text" and column.type.kind not in MENDED
     kind = HASH if mask == "hash" else Type("text") if as_text else spelled(column)
     nullable = column.nullable or mask == "null" or policy == "null"
     name = of.rename.get(column.name, column.name)

@@ -32,8 +32,6 @@ _REFUSED: Final = 3
 """Pages of blocks in a row that are refused before all are gone through by rows at once."""
 _PAGE_BYTES: Final = 64 * 1024 * 1024
 _ALL: Final = 2**31 - 1
-_SEAM: Final = 8
-"""Bytes that a sign has at most: a block may begin within one."""
 _SAMPLES: Final = 20
 
 T = TypeVar("T")
@@ -165,13 +163,14 @@ class _Blocks:
     def __iter__(self) -> Iterator[bytes | memoryview]:
         self.size, good = 0, True
         job, seen = self.job, b""
+        seam = max(map(len, job.signs), default=0)  # a block may begin within a sign
         for block in job.source.blocks(job.layout.read, self.span, self.form):
             job.ctx.check()
             self.size += len(block)
             if job.signs:
                 seen += block
                 good = good and not any(sign in seen for sign in job.signs)
-                seen = seen[-_SEAM:]
+                seen = seen[-seam:]
             if good:
                 yield block
         if not good:  # only now: a session of MySQL does not outlive what is left of a result

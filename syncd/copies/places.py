@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from syncd.model.table import Column, Value
+from syncd.model.table import Column, Kind, Value
 
 Some = Callable[[Sequence[Value]], bool]
 Lacks = Callable[[bytes], bool]
@@ -33,6 +33,8 @@ _LONG: Final = 1_000
 """More bytes than a number or a date has, which are looked at by the beginning of their lines."""
 _TIME_LIMIT: Final = 838
 """The hours of MySQL's TIME."""
+MENDED: Final = frozenset[Kind]({"text", "json", "bytes", "other"})
+"""Kinds whose values without a place can be mended; those of others have one in a text alone."""
 _LAST_BLANKS: Final = (b" \t", b" \n")
 _FIRST_INSTANT: Final = b"1970-01-01 00:00:01"
 _LAST_INSTANT: Final = b"2106-02-07 06:28:15.999999"

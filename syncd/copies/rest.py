@@ -181,11 +181,10 @@ def _spelled(column: Column, value: bytes) -> bytes | None:
     A whole number is `1.00` in a numeric(10,2); of 1.50, or of more than its type holds, the source
     has no row, and its server takes no such number to look for.
     """
-    kind = column.type
-    if kind.kind != "integer":
+    if column.type.kind != "integer":
         return value
-    number, most = number_in(value), 1 << 8 * (kind.size or 8) - (not kind.unsigned)
+    number = number_in(value)
     if number is None or not number.is_finite():
         return None
-    least = 0 if kind.unsigned else -most
-    return b"%d" % number if least <= number < most and not number % 1 else None
+    whole = int(number)
+    return b"%d" % whole if whole == number and whole in column.type.integers else None

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from syncd.copies.places import Unplaced, unplaced
+from syncd.copies.places import MENDED, Unplaced, unplaced
 from syncd.model.copy import ColumnRules, Mask, ValuePolicy
 from syncd.model.table import Column, Row, Value
 
-_TEXTS: Final = frozenset({"text", "json", "bytes", "other"})
 _SHOWN: Final = 60
 """Characters of a value that an error shows."""
 
@@ -146,7 +145,7 @@ def _policy(source: Column, target: Column, rules: ColumnRules) -> ValuePolicy:
 
 def _hint(source: Column, target: Column, rules: ColumnRules) -> str:
     """Return why a text that is asked for is not written."""
-    if rules.values.get(source.name) != "text" or target.type.kind in _TEXTS:
+    if rules.values.get(source.name) != "text" or target.type.kind in MENDED:
         return ""
     return f", and can be a text only where {target.name} of the target is one"
 

@@ -21,12 +21,15 @@ A value travels as bytes, None for NULL, in a form that depends on its kind alon
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal[
     "integer", "decimal", "float", "boolean", "text", "bytes", "date", "timestamp", "instant",
     "time", "duration", "interval", "json", "uuid", "bits", "other",
 ]  # fmt: skip
+
+POSTGRESQL_NAME: Final = 63
+"""Bytes that PostgreSQL keeps of a name; it cuts the rest without a word."""
 
 Value = bytes | None
 Row = tuple[Value, ...]
@@ -47,6 +50,12 @@ class Type:
     size: int | None = None
     scale: int | None = None
     unsigned: bool = False
+
+    @property
+    def integers(self) -> range:
+        """Return the numbers that an integer type holds: those of 8 bytes where it has no size."""
+        count = 1 << 8 * (self.size or 8)
+        return range(count) if self.unsigned else range(-count // 2, count // 2)
 
 
 @dataclass(frozen=True, slots=True)

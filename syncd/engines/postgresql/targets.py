@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Final
 
 from psycopg.errors import DuplicateColumn, DuplicateObject, DuplicateTable, UniqueViolation
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -22,9 +21,7 @@ from syncd.engines.postgresql.writing import PostgreSQLPage, covers
 from syncd.engines.tables import Into, NewColumn, Page
 from syncd.errors import BadData, final
 from syncd.model.copy import STATE_TABLE, CopyState
-from syncd.model.table import Column, Relation, Shape, Type
-
-_NAME_BYTES: Final = 63
+from syncd.model.table import POSTGRESQL_NAME, Column, Relation, Shape, Type
 
 
 class PostgreSQLTarget:
@@ -61,8 +58,8 @@ class PostgreSQLTarget:
     def require_names(self, names: Iterable[str]) -> None:
         """Raise BadData for a name that the server would cut."""
         for name in names:
-            if len(name.encode()) > _NAME_BYTES:
-                told = f"{self._name}: PostgreSQL cuts names of more than {_NAME_BYTES} bytes"
+            if len(name.encode()) > POSTGRESQL_NAME:
+                told = f"{self._name}: PostgreSQL cuts names of more than {POSTGRESQL_NAME} bytes"
                 raise final(BadData(f"{told}: rename or exclude column {name}"))
 
     def create(self, columns: Sequence[NewColumn], key: Sequence[str], engine: str) -> None:

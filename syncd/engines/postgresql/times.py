@@ -89,7 +89,7 @@ def _least(column: Column) -> str:
     """Return the least number that a column can hold."""
     if column.type.kind != "integer" or column.type.size is None:
         return "-Infinity" if column.type.kind == "float" else "-1e1000"
-    return "0" if column.type.unsigned else str(-(1 << column.type.size * 8 - 1))
+    return str(column.type.integers[0])
 
 
 def _asked(connection: Session, expression: Composable) -> bytes:
